@@ -1,0 +1,43 @@
+"""What every command of the project does alike: print problems plainly, exit with a status, speak JSON."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+import typer
+
+from config.errors import Problem
+
+
+def command_app(help: str) -> typer.Typer:
+    """A typer application with the project's habits: plain tracebacks, no shell-completion options."""
+    return typer.Typer(help=help, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command; a `Problem` becomes one plain message on standard error and exit status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output; NaN and infinity become null, as JSON has neither."""
+    print(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0.0:
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

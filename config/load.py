@@ -1,0 +1,190 @@
+"""Read pipelines.toml: inheritance, overrides from the command line, references, and plain errors."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from config.errors import Problem
+from config.schema import Settings
+
+DEFAULT_FILE = Path("pipelines.toml")
+_NAMED_SECTIONS = ("datasets", "encoders", "pipelines", "protocols")
+_SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "prompts")
+_Entry = TypeVar("_Entry")
+
+
+class SettingsError(Problem):
+    """A fault in the settings: names the key, the file and the nearest valid name."""
+
+
+def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> Settings:
+    """Read and check the settings.
+
+    `overrides` are `a.b=value` texts as given to `--set`; the value is read as TOML, or else as a string.
+    A string that begins with `./` is a path relative to the file's folder. Raises SettingsError.
+    """
+    try:
+        raw: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{file}: no such file. Run from the repository's root, or pass --config."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file}: not valid TOML: {error}") from None
+    for section in _SECTIONS_WITH_EXTENDS:
+        entries = raw.get(section, {})
+        if isinstance(entries, dict):
+            raw[section] = {name: _inherit(section, name, entries, file) for name in entries}
+    for text in overrides:
+        _override(raw, text)
+    for section in _NAMED_SECTIONS:
+        raw[section] = {name: {**entry, "name": name} for name, entry in raw.get(section, {}).items()}
+    try:
+        settings = Settings.model_validate(_absolute_paths(raw, file.resolve().parent))
+    except ValidationError as error:
+        raise SettingsError(_explain(error, file)) from None
+    _check_references(settings, file)
+    return settings
+
+
+def lookup(entries: Mapping[str, _Entry], name: str, what: str) -> _Entry:
+    """The entry of that name, or a SettingsError that lists the nearest names."""
+    if name not in entries:
+        raise SettingsError(f"no {what} named {name!r}{_nearest(name, entries)}")
+    return entries[name]
+
+
+def _inherit(section: str, name: str, entries: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    chain: list[str] = []
+    entry: dict[str, Any] = {}
+    current: str | None = name
+    while current is not None:
+        if current in chain:
+            raise SettingsError(f"{file}: [{section}.{name}] extends itself: {' → '.join([*chain, current])}")
+        if current not in entries:
+            raise SettingsError(
+                f"{file}: [{section}.{chain[-1]}] extends {current!r}, which is not in [{section}]"
+                f"{_nearest(current, entries)}"
+            )
+        chain.append(current)
+        own = dict(entries[current])
+        current = own.pop("extends", None)
+        entry = _merge(own, entry)
+    return entry
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            value = _merge(merged[key], value)
+        merged[key] = value
+    return merged
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"--set {text}: expected KEY=VALUE, as in --set pipelines.tiny.training.epochs=3")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    *parents, last = key.strip().split(".")
+    table = raw
+    for depth, part in enumerate(parents):
+        known = table.get(part)
+        if known is None and depth >= 2:
+            known = table[part] = {}
+        if not isinstance(known, dict):
+            where = ".".join(parents[: depth + 1])
+            raise SettingsError(f"--set {key}: there is no [{where}]{_nearest(part, table)}")
+        table = known
+    table[last] = parsed
+
+
+def _absolute_paths(value: Any, root: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _absolute_paths(item, root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_absolute_paths(item, root) for item in value]
+    if isinstance(value, str) and value.startswith("./"):
+        return str(root / value)
+    return value
+
+
+def _explain(error: ValidationError, file: Path) -> str:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            names = _fields_at(fault["loc"][:-1])
+            lines.append(f"{key}: unknown key{_nearest(str(fault['loc'][-1]), names)}")
+        elif fault["type"] == "missing":
+            lines.append(f"{key}: required, but absent")
+        elif fault["type"] == "value_error":
+            lines.append(f"{key}: {fault['ctx']['error']}")
+        else:
+            lines.append(f"{key}: {fault['msg'].lower()}; found {fault['input']!r}")
+    return f"{file}: " + (lines[0] if len(lines) == 1 else "\n  ".join(["several faults", *lines]))
+
+
+def _fields_at(location: Sequence[int | str]) -> list[str]:
+    """Names of the keys that the settings class at this place of the tree knows."""
+    kind: Any = Settings
+    for part in location:
+        kind = kind.model_fields[part].annotation if _is_entry(kind) else get_args(kind)[-1]
+        kind = (
+            next((member for member in get_args(kind) if _is_entry(member)), kind)
+            if _is_union(kind)
+            else kind
+        )
+    return list(kind.model_fields) if _is_entry(kind) else []
+
+
+def _is_entry(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _is_union(kind: Any) -> bool:
+    return isinstance(kind, UnionType)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    known = sorted(set(names) - {"name"})
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def _check_references(settings: Settings, file: Path) -> None:
+    for name, pipeline in settings.pipelines.items():
+        references: list[tuple[str, str, Mapping[str, Any]]] = [
+            ("dataset", pipeline.dataset, settings.datasets),
+            ("prompts", pipeline.prompts, settings.prompts),
+        ]
+        references += [(f"{b}.encoder", s.encoder, settings.encoders) for b, s in pipeline.branches.items()]
+        _check_names(f"pipelines.{name}", references, file)
+    for name, protocol in settings.protocols.items():
+        _check_names(
+            f"protocols.{name}",
+            [
+                ("pipeline", protocol.pipeline, settings.pipelines),
+                ("dataset", protocol.dataset, settings.datasets),
+            ],
+            file,
+        )
+
+
+def _check_names(entry: str, references: Iterable[tuple[str, str, Mapping[str, Any]]], file: Path) -> None:
+    for key, target, entries in references:
+        if target not in entries:
+            raise SettingsError(
+                f"{file}: {entry}.{key} names {target!r}, which does not exist{_nearest(target, entries)}"
+            )

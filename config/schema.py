@@ -1,0 +1,240 @@
+"""Typed, frozen settings: one class for each kind of entry in pipelines.toml."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["score", "level"]
+
+
+class Entry(BaseModel):
+    """A frozen table of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class StoreSettings(Entry):
+    """Where features are kept."""
+
+    path: Path
+    backend: Literal["zarr"] = "zarr"
+
+
+class DatasetSettings(Entry):
+    """Videos, their opinion scores and how they are split."""
+
+    name: str
+    videos: Path
+    """Folder that is searched, with its subfolders, for the videos."""
+    labels: Path | dict[str, Path]
+    """One label file, or one for each split: `train`, `test` and any further test set by its name."""
+    video_column: str | None = None
+    mos_column: str | None = None
+    """Columns to read where the layout is not recognised by itself."""
+    mos_range: tuple[float, float]
+    """(worst, best) of the dataset's own opinion scale."""
+    group: str | None = None
+    """Content groups, which no split may divide: a column of the label file, or a regular expression
+    whose first group is taken from the video's id."""
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    test_share: float = Field(0.2, ge=0, lt=1)
+    """Shares of the videos, used where the label files do not split them."""
+    split_seed: int = 0
+    source: str
+    """Where to get the videos and labels: printed when they are absent."""
+
+    @model_validator(mode="after")
+    def _range_rises(self) -> "DatasetSettings":
+        if self.mos_range[0] >= self.mos_range[1]:
+            raise ValueError(f"mos_range must be (worst, best) with worst < best, not {self.mos_range}")
+        return self
+
+
+class EncoderSettings(Entry):
+    """A frozen encoder and how it sees a video."""
+
+    name: str
+    kind: Literal["clip", "slowfast", "nss", "external"]
+    """`external`: features imported with `python -m store import`; they cannot be extracted."""
+    weights: str | None = None
+    """`random:SEED` (the real architecture with seeded random weights), a hub id, or a path (`./…`)."""
+    revision: str | None = None
+    architecture: dict[str, Any] = {}
+    """Overrides of the architecture's settings, for `random:SEED` weights."""
+    layer: int = -2
+    """CLIP: index into the hidden states; -2 is the penultimate layer."""
+    input_size: int = 224
+    frames_per_chunk: int = 32
+    sampling: Literal["uniform", "middle"] = "uniform"
+    """Which frames of a chunk that has more than `frames_per_chunk`."""
+    grid: tuple[int, int, int] | None = None
+    """SlowFast: (time, height, width) that the maps are average-pooled to; None keeps them whole."""
+    streams: tuple[str, ...] | None = None
+    """Which of the encoder's streams to keep; None keeps all."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Stored precision."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Computed precision."""
+    source: str = ""
+    """Where to get the weights: printed when they are absent."""
+
+
+class ProjectorSettings(Entry):
+    """A trainable map from features to the decoder's embedding space."""
+
+    kind: Literal["vit", "mlp"]
+    hidden: tuple[int, ...] = ()
+    """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
+    heads: int = 16
+    """vit: attention heads."""
+    mlp_ratio: float = 4.0
+    """vit: width of the hidden layer, as a multiple of the feature width."""
+    tokens: int | None = Field(None, ge=1)
+    """mlp: output tokens made from all input tokens of a chunk; None maps token by token."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    noise: float = Field(0.0, ge=0)
+    """Standard deviation of the noise added to the (standardised) input in training."""
+    standardise: bool = False
+    """z-score the input with the training split's statistics."""
+    clip: float | None = None
+    """Bound of the z-scores."""
+    match_embeddings: bool = False
+    """Scale the output at the start to the standard deviation of the decoder's token embeddings."""
+
+
+class BranchSettings(Entry):
+    """One branch of the model: which features it reads and how they become tokens."""
+
+    encoder: str
+    stream: str
+    grid: tuple[int, int, int] | None = None
+    """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
+    over_time: Literal["keep", "mean"] = "keep"
+    """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
+    projector: ProjectorSettings
+
+
+class LoraSettings(Entry):
+    """Low-rank adapters on the decoder (peft)."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+class DecoderSettings(Entry):
+    """The frozen language model that answers."""
+
+    weights: str
+    """`random:SEED`, a hub id or a path (`./…`)."""
+    revision: str | None = None
+    tokenizer: str | None = None
+    """A hub id or path, where it is not beside the weights."""
+    architecture: dict[str, Any] = {}
+    """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
+    chat_template: str | None = None
+    """Jinja template, for tokenizers that come without one."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    lora: LoraSettings | None = None
+    source: str = ""
+
+
+class TaskPrompts(Entry):
+    """The wording of one task."""
+
+    questions: tuple[str, ...] = Field(min_length=1)
+    """Phrasings: training draws one at random, evaluation always asks the first."""
+    restriction: str
+    """The form that the answer must have."""
+    answer: str
+    """The answer, with `{score}` or `{level}` in it."""
+
+
+class PromptSettings(Entry):
+    """System prompt and tasks."""
+
+    system: str
+    score: TaskPrompts
+    level: TaskPrompts
+
+
+class TrainingSettings(Entry):
+    """Optimiser, schedule and bookkeeping."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    """Videos for each optimiser step and process."""
+    accumulate: int = Field(1, ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_share: float = Field(0.03, ge=0, lt=1)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    gradient_clip: float | None = 1.0
+    score_sigma: float = Field(0.0, ge=0)
+    """Width, in points of 0–100, of Gaussian-softened score targets; 0 is the paper's one-hot target."""
+    validate_every_epochs: int = Field(1, ge=1)
+    select: Literal["best", "last"] = "best"
+    """Which checkpoint is evaluated: the one with the best validation SRCC, or the last."""
+    seed: int = 0
+    threads: int | None = None
+    """CPU threads for torch; small models are fastest with 1."""
+
+
+class PipelineSettings(Entry):
+    """A model: branches, decoder, tasks and training."""
+
+    name: str
+    dataset: str
+    """What `make train` trains on when no dataset is named."""
+    spatial: BranchSettings | None = None
+    temporal: BranchSettings | None = None
+    decoder: DecoderSettings
+    prompts: str
+    tasks: tuple[Task, ...] = Field(("score",), min_length=1)
+    training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _has_a_branch(self) -> "PipelineSettings":
+        if self.spatial is None and self.temporal is None:
+            raise ValueError("a pipeline needs a `spatial` or a `temporal` branch, or both")
+        return self
+
+    @property
+    def branches(self) -> dict[str, BranchSettings]:
+        """Branch name → settings, in the order of their tokens in the sequence."""
+        named = {"spatial": self.spatial, "temporal": self.temporal}
+        return {name: branch for name, branch in named.items() if branch is not None}
+
+    @property
+    def encoders(self) -> list[str]:
+        """Names of the encoders that the branches read, without repeats."""
+        return list(dict.fromkeys(branch.encoder for branch in self.branches.values()))
+
+
+class ProtocolSettings(Entry):
+    """Repeated training and testing on seeded splits of one dataset."""
+
+    name: str
+    pipeline: str
+    dataset: str
+    kind: Literal["random-splits", "k-fold"]
+    repeats: int = Field(5, ge=1)
+    """Number of random splits, or of folds."""
+    test_share: float = Field(0.2, gt=0, lt=1)
+    validation_share: float = Field(0.0, ge=0, lt=1)
+    seed: int = 0
+    baseline: Literal["none", "svr"] = "none"
+    """`svr`: an RBF support vector regressor on the video means, grid-searched, on the same splits."""
+
+
+class Settings(Entry):
+    """Everything in pipelines.toml."""
+
+    store: StoreSettings
+    datasets: dict[str, DatasetSettings]
+    encoders: dict[str, EncoderSettings]
+    prompts: dict[str, PromptSettings]
+    pipelines: dict[str, PipelineSettings]
+    protocols: dict[str, ProtocolSettings] = {}

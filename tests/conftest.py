@@ -1,0 +1,21 @@
+"""Fixtures shared by all tests: the repository's root and the real data beside it, where there is any."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real videos, label files, features and predictions."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real videos and label files (../shared/data) are not on this machine")
+    return SHARED_DATA

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from config.load import SettingsError, load_settings, lookup
+
+
+@pytest.fixture
+def file(root: Path) -> Path:
+    return root / "pipelines.toml"
+
+
+def test_the_papers_pipeline_and_the_five_datasets_are_there(file: Path) -> None:
+    settings = load_settings(file)
+    pipeline = settings.pipelines["lmm-vqa"]
+    assert pipeline.encoders == ["clip-vit-l14", "slowfast-r50"]
+    assert pipeline.decoder.weights == "meta-llama/Meta-Llama-3-8B-Instruct"
+    assert {"LSVQ", "KoNViD-1k", "LIVE-VQC", "YouTube-UGC", "LIVE-YT-Gaming"} <= settings.datasets.keys()
+
+
+def test_extends_inherits_all_but_what_it_changes(file: Path) -> None:
+    settings = load_settings(file)
+    base, multitask = settings.pipelines["lmm-vqa"], settings.pipelines["lmm-vqa-multitask"]
+    assert multitask.tasks == ("score", "level")
+    assert multitask.model_copy(update={"name": base.name, "tasks": base.tasks}) == base
+
+
+def test_settings_are_frozen(file: Path) -> None:
+    settings = load_settings(file)
+    with pytest.raises(ValidationError):
+        settings.store.path = Path("elsewhere")  # type: ignore[misc]
+
+
+def test_paths_are_relative_to_the_file_not_to_the_working_folder(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(file).store.path == file.parent / "features"
+
+
+def test_set_overrides_and_reads_values_as_toml_or_text(file: Path) -> None:
+    settings = load_settings(
+        file,
+        [
+            "pipelines.tiny.training.epochs=3",
+            "encoders.clip-vit-l14.weights=random:0",
+            "pipelines.tiny.decoder.lora.rank=2",
+        ],
+    )
+    assert settings.pipelines["tiny"].training.epochs == 3
+    assert settings.encoders["clip-vit-l14"].weights == "random:0"
+    lora = settings.pipelines["tiny"].decoder.lora
+    assert lora is not None and lora.rank == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("pipelines.tny.tasks=[]", r"no \[pipelines.tny\]; did you mean 'tiny'"),
+        ("pipelines.tiny.trainig.epochs=2", "pipelines.tiny.trainig: unknown key; did you mean 'training'"),
+        ("pipelines.tiny.training.epoch=2", "training.epoch: unknown key; did you mean 'epochs'"),
+        ("pipelines.tiny.training.epochs=0", "training.epochs: input should be greater than .* found 0"),
+        ("pipelines.tiny.spatial.encoder=ns", "spatial.encoder names 'ns'.*did you mean 'nss'"),
+        ("pipelines.tiny.spatial.projector.kind=mpl", "projector.kind: input should be 'vit' or 'mlp'"),
+        ("pipelines.tiny.decoder.lora.rnk=2", "lora.rnk: unknown key; did you mean 'rank'"),
+        ("datasets.demo.mos_range=[3, 2]", "worst < best"),
+        ("pipelines.tiny", "expected KEY=VALUE"),
+    ],
+)
+def test_a_fault_names_the_key_and_the_nearest_valid_one(file: Path, override: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(file, [override])
+
+
+def test_an_entry_that_extends_itself_or_nothing_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pipelines.toml"
+    file.write_text('[encoders.a]\nextends = "b"\n[encoders.b]\nextends = "a"\n')
+    with pytest.raises(SettingsError, match=r"\[encoders.a\] extends itself: a → b → a"):
+        load_settings(file)
+    file.write_text('[encoders.clip]\nextends = "clop"\n')
+    with pytest.raises(SettingsError, match="extends 'clop', which is not in"):
+        load_settings(file)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none.toml: no such file"):
+        load_settings(tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("[a\n")
+    with pytest.raises(SettingsError, match=r"broken.toml: not valid TOML"):
+        load_settings(tmp_path / "broken.toml")
+
+
+def test_looking_up_an_unknown_name_suggests_the_nearest(file: Path) -> None:
+    with pytest.raises(SettingsError, match="no dataset named 'LSVG'; did you mean 'LSVQ'"):
+        lookup(load_settings(file).datasets, "LSVG", "dataset")

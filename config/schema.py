@@ -174,7 +174,8 @@ class TrainingSettings(Entry):
     gradient_clip: float | None = 1.0
     score_sigma: float = Field(0.0, ge=0)
     """Width, in points of 0–100, of Gaussian-softened score targets; 0 is the paper's one-hot target."""
-    validate_every_epochs: int = Field(1, ge=1)
+    save_every_steps: int | None = Field(None, ge=1)
+    """Checkpoints within an epoch; there is one at the end of every epoch anyhow."""
     select: Literal["best", "last"] = "best"
     """Which checkpoint is evaluated: the one with the best validation SRCC, or the last."""
     seed: int = 0
@@ -238,3 +239,21 @@ class Settings(Entry):
     prompts: dict[str, PromptSettings]
     pipelines: dict[str, PipelineSettings]
     protocols: dict[str, ProtocolSettings] = {}
+
+    def run(self, pipeline: PipelineSettings, dataset: DatasetSettings) -> "RunSettings":
+        """The settings of one run of the pipeline on the dataset."""
+        return RunSettings(
+            pipeline=pipeline,
+            dataset=dataset,
+            encoders={name: self.encoders[name] for name in pipeline.encoders},
+            prompts=self.prompts[pipeline.prompts],
+        )
+
+
+class RunSettings(Entry):
+    """One training run with every name resolved: written beside its results, enough to repeat it."""
+
+    pipeline: PipelineSettings
+    dataset: DatasetSettings
+    encoders: dict[str, EncoderSettings]
+    prompts: PromptSettings

@@ -1,0 +1,1 @@
+"""Stored features → projected tokens → a frozen language model's answer."""

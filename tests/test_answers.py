@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiny_language import prompt_settings
+from train.answers import SCORES, AnswerSpace, parse_level, parse_score
+from train.levels import LevelCuts
+from train.llama3_tokenizer import load_llama3_tokenizer
+from train.prompts import PromptBuilder
+
+
+def test_answers_of_one_token_each_need_one_softmax() -> None:
+    space = AnswerSpace.of([(1, 2, 10), (1, 2, 11), (1, 2, 12)], end=99)
+    assert space == AnswerSpace((1, 2), ((10,), (11,), (12,)))
+    assert space.single_token and space.nodes == ((),)
+
+
+def test_digits_are_closed_by_the_end_so_that_6_does_not_begin_63() -> None:
+    space = AnswerSpace.of([(5, 6), (5, 6, 3), (5, 7)], end=99)
+    assert space.lead == (5,)
+    assert space.tails == ((6, 99), (6, 3, 99), (7, 99))
+    assert space.nodes == ((), (6,), (7,), (6, 3))
+
+
+@given(st.sets(st.text("0123456789", min_size=1, max_size=4), min_size=2, max_size=30))
+def test_no_tail_begins_another(numbers: set[str]) -> None:
+    space = AnswerSpace.of([(500, *map(int, number)) for number in sorted(numbers)], end=99)
+    tails = set(space.tails)
+    assert len(tails) == len(numbers)
+    assert not any(tail[:n] in tails for tail in tails for n in range(len(tail)))
+
+
+def test_llama3_writes_every_score_and_every_level_as_one_token(shared_data: Path) -> None:
+    tokenizer = load_llama3_tokenizer(shared_data / "tokenizers" / "llama3")
+    prompts = PromptBuilder(tokenizer, prompt_settings())
+    scores = AnswerSpace.of([prompts.answer_ids("score", s) for s in SCORES], prompts.end_of_turn)
+    assert scores.single_token and len({tail[0] for tail in scores.tails}) == 101
+    assert tokenizer.decode([*scores.lead, *scores.tails[63]]) == "The quality score is 63"
+    assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.end_of_turn == 128009
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("The quality score is 63", 63.0),
+        ("63.5.", 63.5),
+        ("The quality score is 100 .", 100.0),
+        ("no number", None),
+        ("between 60 and 70", None),
+        ("The score is 163", None),
+        ("mp4", None),
+        ("", None),
+    ],
+)
+def test_a_score_is_read_only_from_an_answer_that_states_one(text: str, score: float | None) -> None:
+    assert parse_score(text) == score
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("The quality level is Good.", "good"), ("poor", "poor"), ("poor or fair", None), ("goodness", None)],
+)
+def test_a_level_is_read_only_from_an_answer_that_names_one(text: str, level: str | None) -> None:
+    assert parse_level(text) == level
+
+
+def test_level_cuts_divide_the_training_scores_into_equal_parts() -> None:
+    cuts = LevelCuts.fit([float(score) for score in range(99)])
+    levels = [cuts.level(float(score)) for score in range(99)]
+    assert [levels.count(name) for name in ("poor", "fair", "good")] == [33, 33, 33]
+    assert cuts.level(0.0) == "poor" and cuts.level(1e9) == "good"

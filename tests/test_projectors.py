@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from config.schema import BranchSettings, ProjectorSettings
+from train.branch import branch_tokens, token_shape
+from train.errors import TrainError
+from train.projectors import Projector
+
+
+def branch(**changes: object) -> BranchSettings:
+    return BranchSettings.model_validate(
+        {"encoder": "e", "stream": "s", "projector": {"kind": "mlp"}, **changes}
+    )
+
+
+def test_the_temporal_projector_of_the_paper_is_one_linear_layer() -> None:
+    projector = Projector(ProjectorSettings(kind="mlp"), 256, 2048, 64, 1.0)
+    assert projector(torch.randn(3, 256, 2048)).shape == (3, 256, 64)
+    assert sum(p.numel() for p in projector.parameters()) == 2048 * 64 + 64
+
+
+def test_the_spatial_projector_lets_the_tokens_of_one_frame_attend_to_each_other_only() -> None:
+    torch.manual_seed(0)
+    projector = Projector(ProjectorSettings(kind="vit", heads=4), 9, 16, 8, 1.0).eval()
+    frames = torch.randn(2, 9, 16)
+    changed = frames.clone()
+    changed[0, 0] += torch.randn(16)
+    before, after = projector(frames), projector(changed)
+    assert before.shape == (2, 9, 8)
+    assert (before[0] - after[0]).abs().amax(dim=1).min() > 1e-6
+    assert torch.equal(before[1], after[1])
+
+
+def test_a_joint_projector_makes_the_asked_number_of_tokens() -> None:
+    settings = ProjectorSettings(kind="mlp", hidden=(32, 16), tokens=4)
+    projector = Projector(settings, 2, 10, 8, 1.0)
+    assert projector(torch.randn(5, 2, 10)).shape == (5, 4, 8)
+    assert projector.output_tokens == 4
+
+
+def test_features_are_standardised_by_the_training_statistics_and_clipped() -> None:
+    torch.manual_seed(0)
+    projector = Projector(ProjectorSettings(kind="mlp", standardise=True, clip=2.0), 1, 3, 8, 1.0).eval()
+    rows = torch.randn(1000, 3) * torch.tensor([5.0, 0.1, 0.0]) + torch.tensor([1.0, 2.0, 7.0])
+    assert projector.standardise is not None
+    projector.standardise.fit(rows)
+    z = projector.standardise(rows)
+    assert z[:, :2].std(dim=0).allclose(torch.tensor(0.96), atol=0.05)
+    assert z.abs().max() <= 2.0
+    assert z[:, 2].abs().max() == 0.0
+
+
+def test_noise_is_added_in_training_alone() -> None:
+    projector = Projector(ProjectorSettings(kind="mlp", standardise=True, noise=0.5), 1, 3, 8, 1.0)
+    row = torch.zeros(1, 1, 3)
+    assert not torch.equal(projector.train()(row), projector(row))
+    assert torch.equal(projector.eval()(row), projector(row))
+
+
+def test_maps_are_pooled_to_the_branchs_grid() -> None:
+    maps = torch.randn(2, 8, 7, 7, 5)
+    pooled = branch_tokens(maps, branch(grid=(1, 1, 1)))
+    assert torch.allclose(pooled[:, 0], maps.mean(dim=(1, 2, 3)), atol=1e-6)
+    for grid, tokens in (((1, 2, 2), 4), ((4, 2, 2), 16), ((4, 4, 4), 64), ((4, 8, 8), 256)):
+        assert branch_tokens(maps, branch(grid=grid)).shape == (2, tokens, 5)
+        assert token_shape((8, 7, 7, 5), branch(grid=grid)) == (tokens, 5)
+
+
+def test_without_a_grid_tokens_are_kept_and_may_be_averaged_over_time() -> None:
+    block = torch.randn(6, 4, 5)
+    assert torch.equal(branch_tokens(block, branch()), block)
+    assert torch.allclose(branch_tokens(block, branch(over_time="mean"))[0], block.mean(dim=0))
+    with pytest.raises(TrainError, match=r"e.s has the shape \[4, 5\]: remove `grid`"):
+        token_shape((4, 5), branch(grid=(1, 1, 1)))

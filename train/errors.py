@@ -1,0 +1,23 @@
+"""Faults of training and loading that a person can put right."""
+
+from config.errors import Problem
+
+
+class TrainError(Problem):
+    """Base of the training package's errors."""
+
+
+class DecoderMissingError(TrainError):
+    """The language model's weights or tokenizer are not where the settings say."""
+
+
+class FeaturesMissingError(TrainError):
+    """A branch's features are not in the store, or none belong to a labelled video."""
+
+
+class RunError(TrainError):
+    """A run folder that is incomplete, or does not fit what is asked of it."""
+
+
+class DivergedError(TrainError):
+    """The loss is no longer a number."""

@@ -1,0 +1,135 @@
+"""One training run from settings to checkpoints: labels, features, split, model, training."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from config.schema import RunSettings
+from store.features import FeatureStore
+from store.labels import Label
+from store.mos import MosScale
+from train.build import build_model
+from train.data import FeatureReader, QualityDataset, Sample
+from train.errors import FeaturesMissingError, RunError
+from train.levels import LevelCuts
+from train.model import QualityModel
+from train.run import Run, library_versions, load_run, save_run
+from train.trainer import Outcome, Trainer
+
+log = logging.getLogger(__name__)
+
+Split = Mapping[str, Sequence[Label]]
+"""train, val, test… → labels."""
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run."""
+
+    folder: Path
+    outcome: Outcome
+    videos: dict[str, int]
+    """Split → number of videos."""
+    missing: list[str]
+    """Labelled videos without features."""
+    trainable: dict[str, int]
+
+
+def train_run(
+    settings: RunSettings,
+    store: FeatureStore,
+    split: Split,
+    folder: Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    keys: Mapping[str, str] | None = None,
+) -> TrainedRun:
+    """Train the pipeline on the split's `train` videos, choosing the checkpoint on its `val` videos.
+
+    Raises FeaturesMissingError where the store has no features of them, RunError where the folder holds
+    another run.
+    """
+    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys)
+    present, missing = _with_features(split, reader)
+    if not present.get("train"):
+        raise FeaturesMissingError(
+            f"none of the {len(missing)} labelled videos of {settings.dataset.name} has features in"
+            f" {', '.join(str(s.path) for s in reader.sets.values())};"
+            f" first run: make extract DATASET={settings.dataset.name} PIPELINE={settings.pipeline.name}"
+        )
+    scale = MosScale(*settings.dataset.mos_range)
+    cuts = LevelCuts.fit([scale.to_100(label.mos) for label in present["train"]])
+    samples = {name: [_sample(label, scale, cuts) for label in labels] for name, labels in present.items()}
+    split_ids = {name: [sample.video for sample in part] for name, part in samples.items()}
+    run = Run(reader.keys, reader.shapes(), cuts, split_ids, library_versions())
+    _claim(folder, settings, run, resume)
+
+    model = build_model(settings.pipeline, settings.prompts, run.shapes)
+    training = QualityDataset(samples["train"], reader)
+    validation = QualityDataset(samples["val"], reader) if samples.get("val") else None
+    fit_standardisation(model, training)
+    if not quiet:
+        _announce(settings, run, model, missing)
+    trainer = Trainer(settings.pipeline, model, training, validation, folder, quiet=quiet)
+    outcome = trainer.fit(resume)
+    counts = {name: len(part) for name, part in samples.items()}
+    return TrainedRun(folder, outcome, counts, missing, trainer.bare_model.trainable_parameters())
+
+
+def fit_standardisation(model: QualityModel, training: QualityDataset) -> None:
+    """Fit the projectors' z-scores on the training split's features, and on nothing else."""
+    for branch, projector in model.projectors.items():
+        if projector.standardise is not None:
+            rows = [training[i][1][branch].flatten(0, 1) for i in range(len(training))]  # [K * T, D] each
+            projector.standardise.fit(torch.cat(rows))  # type: ignore[operator,union-attr]
+
+
+def _with_features(split: Split, reader: FeatureReader) -> tuple[dict[str, list[Label]], list[str]]:
+    stored = reader.videos()
+    present = {name: [label for label in labels if label.video in stored] for name, labels in split.items()}
+    missing = [label.video for labels in split.values() for label in labels if label.video not in stored]
+    return present, missing
+
+
+def _sample(label: Label, scale: MosScale, cuts: LevelCuts) -> Sample:
+    score = scale.to_100(label.mos)
+    return Sample(label.video, label.mos, score, cuts.level(score))
+
+
+def _claim(folder: Path, settings: RunSettings, run: Run, resume: bool) -> None:
+    """Make the folder this run's own; refuse to mix two runs in it."""
+    if not (folder / "run.json").is_file():
+        save_run(folder, settings, run)
+        return
+    if not resume:
+        raise RunError(
+            f"{folder} already holds a run: pass --resume to continue it, --restart to replace it,"
+            " or another folder with --run"
+        )
+    known_settings, known = load_run(folder)
+    for what, before, now in (
+        ("settings", known_settings, settings),
+        ("feature keys", known.feature_keys, run.feature_keys),
+        ("split", known.split, run.split),
+    ):
+        if before != now:
+            raise RunError(
+                f"{folder} cannot be resumed: its {what} differ from what is asked for now."
+                " Pass --restart to replace the run, or another folder with --run."
+            )
+
+
+def _announce(settings: RunSettings, run: Run, model: QualityModel, missing: Sequence[str]) -> None:
+    counts = ", ".join(f"{len(ids)} {name}" for name, ids in run.split.items())
+    log.info("%s on %s: %s videos", settings.pipeline.name, settings.dataset.name, counts)
+    if missing:
+        shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
+        log.warning("%d labelled videos have no features and are left out: %s", len(missing), shown)
+    for encoder, key in run.feature_keys.items():
+        log.info("features reused: %s@%s", encoder, key)
+    parts = ", ".join(f"{name} {count:,}" for name, count in model.trainable_parameters().items())
+    log.info("trainable parameters: %s; everything else is frozen", parts)

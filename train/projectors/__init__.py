@@ -1,0 +1,35 @@
+"""Projectors: features of one chunk → tokens in the decoder's embedding space."""
+
+import torch
+from torch import nn
+
+from config.schema import ProjectorSettings
+from train.projectors.mlp import MlpProjector
+from train.projectors.standardise import Standardise
+from train.projectors.vit import VitProjector
+
+_KINDS: dict[str, type[MlpProjector] | type[VitProjector]] = {"mlp": MlpProjector, "vit": VitProjector}
+
+
+class Projector(nn.Module):
+    """[N, tokens, features] → [N, output tokens, width]: standardise, project, scale."""
+
+    scale: torch.Tensor
+
+    def __init__(
+        self, settings: ProjectorSettings, tokens: int, features: int, width: int, embedding_std: float
+    ) -> None:
+        super().__init__()
+        self.standardise = (
+            Standardise(features, settings.clip, settings.noise) if settings.standardise else None
+        )
+        self.project = _KINDS[settings.kind](settings, tokens, features, width)
+        self.register_buffer("scale", torch.tensor(embedding_std if settings.match_embeddings else 1.0))
+
+    @property
+    def output_tokens(self) -> int:
+        return self.project.output_tokens
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        tokens = tokens.float() if self.standardise is None else self.standardise(tokens)
+        return self.project(tokens) * self.scale  # type: ignore[no-any-return]  # [N, T', H]

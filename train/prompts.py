@@ -1,0 +1,80 @@
+"""Prompts as token ids, with a place for the visual tokens, in the tokenizer's own chat format."""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from config.schema import PromptSettings, Task, TaskPrompts
+from train.errors import TrainError
+
+_VISUAL_SLOT = "<|visual-tokens-go-here|>"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids on both sides of the visual tokens."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+class PromptBuilder:
+    """System prompt, visual tokens, question and response restriction (section III-B of LMM-VQA)."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, prompts: PromptSettings, chat_template: str | None = None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._prompts = prompts
+        self._template = tokenizer.chat_template or chat_template
+        if self._template is None:
+            raise TrainError(
+                f"the tokenizer {tokenizer.name_or_path!r} has no chat template: set `chat_template` in the"
+                " pipeline's decoder settings to the Jinja template that the model was trained with"
+            )
+
+    def phrasings(self, task: Task) -> int:
+        """Number of ways in which the task's question is put."""
+        return len(self._task(task).questions)
+
+    def prompt(self, task: Task, phrasing: int = 0) -> Prompt:
+        """The ids of one question, up to where the answer begins."""
+        wording = self._task(task)
+        messages = [
+            {"role": "system", "content": self._prompts.system},
+            {
+                "role": "user",
+                "content": f"{_VISUAL_SLOT} {wording.questions[phrasing]} {wording.restriction}",
+            },
+        ]
+        text = self._tokenizer.apply_chat_template(
+            messages, chat_template=self._template, tokenize=False, add_generation_prompt=True
+        )
+        before, slot, after = str(text).partition(_VISUAL_SLOT)
+        if not slot:
+            raise TrainError("the chat template drops the user's message; the visual tokens have no place")
+        return Prompt(self.ids(before), self.ids(after))
+
+    def answer(self, task: Task, value: int | str) -> str:
+        """The text of an answer: `value` is an integer score or a level."""
+        return self._task(task).answer.format(**{task: value})
+
+    def answer_ids(self, task: Task, value: int | str) -> tuple[int, ...]:
+        """The ids of an answer, without the end-of-turn token."""
+        return self.ids(self.answer(task, value))
+
+    def ids(self, text: str) -> tuple[int, ...]:
+        """Plain tokenisation; special tokens only where the text spells them."""
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @property
+    def end_of_turn(self) -> int:
+        """The token that ends an answer."""
+        return int(self._tokenizer.eos_token_id)
+
+    def text(self, ids: list[int]) -> str:
+        """Generated ids as text, without special tokens."""
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def _task(self, task: Task) -> TaskPrompts:
+        return self._prompts.score if task == "score" else self._prompts.level

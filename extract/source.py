@@ -1,0 +1,89 @@
+"""Open a video file safely: what can be told from the file system and the header, before any decoding."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from extract.errors import EmptyFile, MissingFile, MissingIndex, NotAFile, NotAVideo, NoVideoStream
+
+_PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp"}
+
+
+@contextmanager
+def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its main video stream, ready to decode with that many threads (0: all cores).
+
+    The file is inspected first: opening a FIFO would wait for ever. Raises UnreadableVideo.
+    """
+    _check_file(path)
+    try:
+        # "file:" keeps a name such as "http:x.mp4" from being read as an address.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise _explain(path, error) from None
+    with container:
+        if _PLAYLISTS & set(container.format.name.split(",")):
+            raise NotAVideo(f"{path}: a playlist ({container.format.name}), not a video")
+        stream = _main_stream(container, path)
+        stream.codec_context.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
+        yield container, stream
+
+
+def declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Length of the video stream as the container declares it; None where it does not.
+
+    Matroska keeps it in a tag of the stream. The length of the whole container is believed only where
+    the video is alone in it: sound may be longer.
+    """
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    tag = stream.metadata.get("DURATION")
+    if tag:
+        hours, minutes, seconds = tag.split(":")
+        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds.strip("\0 "))
+    if container.duration and len(container.streams) == 1:
+        return Fraction(container.duration, av.time_base)
+    return None
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise MissingFile(f"{path}: no such file") from None
+    except OSError as error:
+        raise NotAFile(f"{path}: cannot be inspected: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+        raise NotAFile(f"{path}: {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}, not a video file")
+    if status.st_size == 0:
+        raise EmptyFile(f"{path}: zero bytes; copy or download it again")
+
+
+def _explain(path: Path, error: Exception) -> NotAVideo | MissingIndex | NotAFile:
+    if isinstance(error, PermissionError):
+        return NotAFile(f"{path}: no permission to read it")
+    with path.open("rb") as file:
+        header = file.read(12)
+    if header[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
+        return MissingIndex(f"{path}: an MP4 file without its index (moov); copy or download it again")
+    return NotAVideo(f"{path}: no video format is recognised in these {path.stat().st_size} bytes ({error})")
+
+
+def _main_stream(container: InputContainer, path: Path) -> VideoStream:
+    pictures = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
+    stream = container.streams.best("video")
+    if stream in pictures:
+        stream = next((s for s in container.streams.video if s not in pictures), None)
+    if not isinstance(stream, VideoStream):
+        found = ", ".join(s.type for s in container.streams if s not in pictures) or "nothing"
+        raise NoVideoStream(f"{path}: no video stream in it; found {found}")
+    return stream

@@ -1,0 +1,207 @@
+"""The embedded decoder: its tokenizer, its text, that it is made once, and that it is made alike."""
+
+import json
+import random
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from config.load import load_settings
+from demo.decoder import DecoderFolderError, build_decoder, decoder_summary
+from demo.decoder_text import (
+    ANSWERS,
+    HELD_OUT_QUESTIONS,
+    LEVELS,
+    TASKS,
+    Conversation,
+    conversations,
+    corpus_texts,
+    level_of,
+)
+from demo.decoder_tokenizer import build_tokenizer, conversation, words_of
+from demo.decoder_training import level_target, score_target
+from train.answers import SCORES, AnswerSpace
+from train.prompts import PromptBuilder
+
+FEW_STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return build_tokenizer(corpus_texts())
+
+
+@pytest.fixture(scope="module")
+def sample() -> list[Conversation]:
+    return list(islice(conversations(0), 2000))
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "decoder"
+    return build_decoder(folder, steps=FEW_STEPS, progress=False)
+
+
+def test_every_score_and_level_is_one_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    values = [*map(str, range(101)), *LEVELS]
+    ids = [tokenizer(value, add_special_tokens=False)["input_ids"] for value in values]
+    assert all(len(row) == 1 for row in ids)
+    assert len({row[0] for row in ids} - {tokenizer.unk_token_id}) == len(values)
+
+
+def test_answers_differ_in_one_token_after_a_common_lead(
+    root: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    builder = PromptBuilder(tokenizer, load_settings(root / "pipelines.toml").prompts["quality"])
+    for task, values in (("score", SCORES), ("level", LEVELS)):
+        space = AnswerSpace.of([builder.answer_ids(task, value) for value in values], builder.end_of_turn)
+        assert space.single_token
+        assert len(space.lead) == 4
+
+
+def test_no_word_of_the_configured_prompts_is_unknown(root: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    for name, prompts in load_settings(root / "pipelines.toml").prompts.items():
+        builder = PromptBuilder(tokenizer, prompts)
+        for task in TASKS:
+            for phrasing in range(builder.phrasings(task)):
+                prompt = builder.prompt(task, phrasing)
+                unknown = tokenizer.unk_token_id in (*prompt.before, *prompt.after)
+                assert not unknown, f"{name}, {task} question {phrasing}"
+
+
+def test_words_of_given_texts_enter_the_vocabulary() -> None:
+    tokenizer = build_tokenizer([*corpus_texts(), "Bewerte dieses Video, bitte."])
+    ids = tokenizer("Bewerte dieses Video, bitte.", add_special_tokens=False)["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids) == "Bewerte dieses Video, bitte."
+
+
+def test_unknown_words_become_one_unknown_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    ids = tokenizer("xylophone", add_special_tokens=False)["input_ids"]
+    assert ids == [tokenizer.unk_token_id]
+
+
+def test_chat_template_gives_the_frame_that_was_trained(tokenizer: PreTrainedTokenizerFast) -> None:
+    roles = ("system", "user", "assistant")
+    contents = ("You are an expert.", "61 66 58 How good is it?", "The quality score is 62")
+    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=True)]
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    asked = tokenizer.apply_chat_template(messages[:2], tokenize=False, add_generation_prompt=True)
+    assert whole == conversation(*contents)
+    assert asked == conversation(*contents[:2])
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(whole, add_special_tokens=False)["input_ids"])
+    assert tokens[:2] == ["<bos>", "<|system|>"]
+    assert tokens[-7:] == ["<|assistant|>", "The", "quality", "score", "is", "62", "<eos>"]
+
+
+def test_text_survives_encoding_and_decoding(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = "Answer with poor, fair or good."
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+def test_corpus_is_in_the_vocabulary(tokenizer: PreTrainedTokenizerFast, sample: list[Conversation]) -> None:
+    for item in [*sample, *islice(conversations(0, held_out=True), 200)]:
+        words = words_of(f"{item.system} {item.user}")
+        assert tokenizer.unk_token_id not in tokenizer.convert_tokens_to_ids(words)
+
+
+def test_corpus_repeats_for_a_seed_and_differs_between_seeds(sample: list[Conversation]) -> None:
+    random.random()
+    assert list(islice(conversations(0), 2000)) == sample
+    assert list(islice(conversations(1), 2000)) != sample
+
+
+def test_training_never_asks_the_held_out_questions(sample: list[Conversation]) -> None:
+    held_out = [question for task in TASKS for question in HELD_OUT_QUESTIONS[task]]
+    assert not any(question in item.request for item in sample for question in held_out)
+    asked = islice(conversations(0, held_out=True), 100)
+    assert all(any(question in item.request for question in held_out) for item in asked)
+
+
+def test_numbers_of_the_evidence_decide_the_quality(sample: list[Conversation]) -> None:
+    plain = [item for item in sample if item.values and item.evidence.replace(" ", "").isdigit()]
+    assert len(plain) > 200
+    for item in plain:
+        stated = [int(word) for word in item.evidence.split()]
+        assert item.quality == pytest.approx(sum(stated) / len(stated))
+
+
+def test_the_same_request_is_answered_over_the_whole_scale(sample: list[Conversation]) -> None:
+    """An answer that the request alone gave away would teach the decoder to ignore the visual tokens."""
+    by_task = {
+        task: [i.quality for i in sample if i.task == task and i.quality is not None] for task in TASKS
+    }
+    for qualities in by_task.values():
+        shares = [sum(level_of(q) == level for q in qualities) / len(qualities) for level in LEVELS]
+        assert min(shares) > 0.2
+        assert min(qualities) < 10 and max(qualities) > 90
+
+
+@hypothesis_settings(max_examples=50, deadline=None)
+@given(quality=st.floats(0, 100), sigma=st.floats(0.5, 40))
+def test_targets_are_distributions_around_the_quality(quality: float, sigma: float) -> None:
+    scores, levels = score_target(quality, sigma), level_target(quality, sigma)
+    assert float(scores.sum()) == pytest.approx(1, abs=1e-5)
+    assert float(levels.sum()) == pytest.approx(1, abs=1e-5)
+    assert abs(int(scores.argmax()) - quality) <= 0.5 + 1e-3
+    assert float(levels.min()) >= 0
+
+
+def test_folder_loads_as_an_ordinary_hugging_face_model(decoder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(decoder)
+    model = AutoModelForCausalLM.from_pretrained(decoder)
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in decoder.iterdir()}
+    assert model.config.model_type == "llama"
+    text = conversation("", "61 66 58 What is the quality score of the video?", ANSWERS["score"])
+    ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    assert model(ids).logits.shape == (1, ids.shape[1], len(tokenizer))
+    assert tokenizer.decode([model.config.eos_token_id]) == "<eos>"
+
+
+def test_two_builds_give_the_same_weights(decoder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(123)
+    again = build_decoder(tmp_path / "again", steps=FEW_STEPS, progress=False)
+    other = build_decoder(tmp_path / "other", steps=FEW_STEPS, seed=1, progress=False)
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (decoder, again, other)]
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+
+
+def test_training_leaves_threads_and_random_state_alone(tmp_path: Path) -> None:
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    build_decoder(tmp_path / "decoder", steps=1, progress=False)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_same_recipe_is_reused_and_another_is_made_anew(tmp_path: Path) -> None:
+    folder = build_decoder(tmp_path / "decoder", steps=1, progress=False)
+    made = (folder / "model.safetensors").stat().st_mtime_ns
+    build_decoder(folder, steps=1, progress=False)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == made
+    digest = decoder_summary(folder)["digest"]
+    build_decoder(folder, steps=1, texts=["Bewerte dieses Video."], progress=False)
+    assert decoder_summary(folder)["digest"] != digest
+    assert "Bewerte" in AutoTokenizer.from_pretrained(folder).get_vocab()
+    assert [path.name for path in tmp_path.iterdir()] == ["decoder"]
+
+
+def test_a_folder_without_summary_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(DecoderFolderError, match="thesis"):
+        build_decoder(folder, steps=1, progress=False)
+    assert (folder / "chapter.txt").read_text(encoding="utf-8") == "years of work"
+
+
+def test_summary_states_recipe_and_readout(decoder: Path) -> None:
+    summary = json.loads((decoder / "decoder.json").read_text(encoding="utf-8"))
+    assert summary["specification"]["recipe"]["steps"] == FEW_STEPS
+    assert {"expected_srcc", "generate_srcc", "level_accuracy", "parse_failures"} <= set(summary["readout"])

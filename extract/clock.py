@@ -36,7 +36,9 @@ class Clock:
         """Seconds from the first frame to this one; never less than those of the frame before it."""
         if frame.pts is None:
             self.without_time += 1
-            seconds = self._last + self._nominal_seconds if self.frames else Fraction(0)
+            seconds = (
+                self._last + (self._last_duration or self._nominal_seconds) if self.frames else Fraction(0)
+            )
         else:
             absolute = frame.pts * (frame.time_base or self._time_base)
             if self._first is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from extract.encoders.base import FrameRequest
@@ -67,6 +67,7 @@ class PictureMaker:
             height=height,
             format="gray" if colour == "luma" else "rgb24",
             interpolation=_SCALING,
+            src_colorspace=_luma_matrix(frame) if colour == "luma" else None,
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
@@ -77,6 +78,14 @@ class PictureMaker:
 def quarter_turns(frame: VideoFrame) -> int:
     """Counter-clockwise quarter turns (0 to 3) by which the file says the frame is to be shown turned."""
     return round(frame.rotation / 90) % 4
+
+
+def _luma_matrix(frame: VideoFrame) -> Colorspace | None:
+    """The matrix that makes swscale take the luma plane as it is.
+
+    It believes all grey to be BT.601, and would turn BT.709 luma into that through RGB: up to 35 levels off.
+    """
+    return None if frame.format.is_rgb else Colorspace.ITU601
 
 
 def _form(request: FrameRequest, first: VideoFrame) -> _Form:

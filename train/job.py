@@ -44,13 +44,12 @@ def train_run(
     split: Split,
     folder: Path,
     *,
-    resume: bool = False,
     quiet: bool = False,
     keys: Mapping[str, str] | None = None,
 ) -> TrainedRun:
     """Train the pipeline on the split's `train` videos, choosing the checkpoint on its `val` videos.
 
-    Raises FeaturesMissingError where the store has no features of them, RunError where the folder holds
+    A folder that holds an unfinished run of the same settings, features and split is continued. Raises FeaturesMissingError where the store has no features of them, RunError where the folder holds
     another run.
     """
     reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys)
@@ -66,7 +65,7 @@ def train_run(
     samples = {name: [_sample(label, scale, cuts) for label in labels] for name, labels in present.items()}
     split_ids = {name: [sample.video for sample in part] for name, part in samples.items()}
     run = Run(reader.keys, reader.shapes(), cuts, split_ids, library_versions())
-    _claim(folder, settings, run, resume)
+    _claim(folder, settings, run)
 
     model = build_model(settings.pipeline, settings.prompts, run.shapes)
     training = QualityDataset(samples["train"], reader)
@@ -75,7 +74,7 @@ def train_run(
     if not quiet:
         _announce(settings, run, model, missing)
     trainer = Trainer(settings.pipeline, model, training, validation, folder, quiet=quiet)
-    outcome = trainer.fit(resume)
+    outcome = trainer.fit()
     counts = {name: len(part) for name, part in samples.items()}
     return TrainedRun(folder, outcome, counts, missing, trainer.bare_model.trainable_parameters())
 
@@ -100,16 +99,11 @@ def _sample(label: Label, scale: MosScale, cuts: LevelCuts) -> Sample:
     return Sample(label.video, label.mos, score, cuts.level(score))
 
 
-def _claim(folder: Path, settings: RunSettings, run: Run, resume: bool) -> None:
+def _claim(folder: Path, settings: RunSettings, run: Run) -> None:
     """Make the folder this run's own; refuse to mix two runs in it."""
     if not (folder / "run.json").is_file():
         save_run(folder, settings, run)
         return
-    if not resume:
-        raise RunError(
-            f"{folder} already holds a run: pass --resume to continue it, --restart to replace it,"
-            " or another folder with --run"
-        )
     known_settings, known = load_run(folder)
     for what, before, now in (
         ("settings", known_settings, settings),
@@ -118,8 +112,8 @@ def _claim(folder: Path, settings: RunSettings, run: Run, resume: bool) -> None:
     ):
         if before != now:
             raise RunError(
-                f"{folder} cannot be resumed: its {what} differ from what is asked for now."
-                " Pass --restart to replace the run, or another folder with --run."
+                f"{folder} holds a run whose {what} differ from what is asked for now:"
+                " pass --restart to replace that run, or another folder with --run"
             )
 
 

@@ -9,6 +9,7 @@ runs/<name>/
 
 import json
 import platform
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +48,14 @@ def save_run(folder: Path, settings: RunSettings, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "settings.json", settings.model_dump_json(indent=2).encode())
     write_file(folder / "run.json", json.dumps(asdict(run), indent=2).encode())
+
+
+def clear_run(folder: Path) -> None:
+    """Remove a run's own files from its folder, and nothing else that may be there."""
+    for name in ("run.json", "settings.json"):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def load_run(folder: Path) -> tuple[RunSettings, Run]:

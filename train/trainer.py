@@ -88,9 +88,9 @@ class Trainer:
         """The model without its distributed wrapper."""
         return self.accelerator.unwrap_model(self.model)  # type: ignore[no-any-return]
 
-    def fit(self, resume: bool = False) -> Outcome:
-        """Train from the beginning, or from the last checkpoint, to the end."""
-        resumed = self._resume() if resume else None
+    def fit(self) -> Outcome:
+        """Train to the end, from the last checkpoint where there is one."""
+        resumed = self._resume()
         self.accelerator.init_trackers(".")
         loss = math.nan
         bar = tqdm(

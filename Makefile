@@ -1,0 +1,77 @@
+# The commands of a user's day; `make help` lists them.
+
+PYTHON ?= python3
+DATASET ?= LSVQ
+PIPELINE ?= lmm-vqa
+RUN ?= runs/$(PIPELINE)
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.set-up
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what each command does
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DATASET=$(DATASET) PIPELINE=$(PIPELINE) RUN=$(RUN) are the defaults; ARGS passes further options,"
+	@echo "  as in: make extract DATASET=KoNViD-1k ARGS='--limit 4 --set encoders.clip-vit-l14.weights=random:0'"
+
+.PHONY: setup
+setup: $(STAMP) ## Prepare .venv with the pinned versions (the others do it by themselves)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## Run the whole pipeline on generated videos: no data, weights or GPU needed
+	$(BIN)/python -m demo run $(ARGS)
+
+.PHONY: extract
+extract: $(STAMP) ## Stage 1: videos of DATASET → features of PIPELINE's encoders, once
+	$(BIN)/python -m extract $(DATASET) --pipeline $(PIPELINE) $(ARGS)
+
+.PHONY: train
+train: $(STAMP) ## Stage 2: train PIPELINE on cached features
+	$(BIN)/python -m train $(PIPELINE) --run $(RUN) $(ARGS)
+
+.PHONY: eval
+eval: $(STAMP) ## Score a run's test videos, compare with published numbers, write the report
+	$(BIN)/python -m evaluate run $(RUN) $(ARGS)
+
+.PHONY: predict
+predict: $(STAMP) ## Score videos with a run: make predict RUN=runs/demo VIDEOS='a.mp4 b.mp4'
+	$(BIN)/python -m evaluate predict $(VIDEOS) --run $(RUN) $(ARGS)
+
+.PHONY: decoder
+decoder: $(STAMP) ## Train the embedded tiny language decoder (a minute), unless it is there
+	$(BIN)/python -m demo decoder
+
+.PHONY: test
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Run the long trials
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check format, style, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: clean
+clean: ## Remove caches; keeps .venv, features, weights and runs
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,95 @@
+"""The demo from end to end: every step is the command that a user runs."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from config.errors import Problem
+from config.load import load_settings, lookup
+from config.schema import PromptSettings, Settings
+from demo.clips import make_dataset
+from demo.decoder import build_decoder, decoder_summary
+
+PIPELINE = "tiny"
+CONTENTS = 64
+SEED = 0
+
+
+class StepFailed(Problem):
+    """A command of the demo did not succeed."""
+
+
+def take_tour(folder: Path, config: Path) -> None:
+    """Make the dataset and the decoder, extract, train, evaluate, and say where everything is."""
+    started = time.perf_counter()
+    settings = load_settings(config)
+    print("1/5  the language decoder")
+    prepare_decoder(settings)
+    print("2/5  the dataset: generated videos, encoded with x264, labelled by SSIM to their pristine clip")
+    make_dataset(folder / "dataset", contents=CONTENTS, seed=SEED, workers=2)
+    dataset = ["--set", f"datasets.demo.videos={folder.resolve() / 'dataset' / 'videos'}"]
+    dataset += ["--set", f"datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
+    print("3/5  features")
+    _command("extract", "demo", "--pipeline", PIPELINE, *dataset)
+    print("4/5  training")
+    _command("train", PIPELINE, "--run", str(folder), *dataset)
+    print("5/5  evaluation")
+    _command("evaluate", "run", str(folder))
+    summary = _summary(folder, time.perf_counter() - started)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    _farewell(folder, summary)
+
+
+def prepare_decoder(settings: Settings) -> Path:
+    """Train the embedded decoder where the pipeline `tiny` expects it, or say that it is there."""
+    pipeline = lookup(settings.pipelines, PIPELINE, "pipeline")
+    folder = Path(pipeline.decoder.weights)
+    made_before = folder.is_dir() and (folder / "decoder.json").stat().st_mtime_ns
+    build_decoder(folder, texts=prompt_texts(settings.prompts[pipeline.prompts]))
+    reused = made_before == (folder / "decoder.json").stat().st_mtime_ns
+    summary = decoder_summary(folder)
+    print(f"     {'reused' if reused else 'trained in %.0f s' % summary['seconds']}: {folder}")
+    return folder
+
+
+def prompt_texts(prompts: PromptSettings) -> list[str]:
+    """Every text of the prompts: the decoder's vocabulary must hold their words."""
+    tasks = (prompts.score, prompts.level)
+    wordings = [text for task in tasks for text in (*task.questions, task.restriction)]
+    return [prompts.system, *wordings]
+
+
+def _command(package: str, *arguments: str) -> None:
+    shown = [a for a in arguments if "=" not in a and a != "--set"]
+    print(f"$ python -m {package} {' '.join(shown)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", package, *arguments], check=False)
+    if done.returncode != 0:
+        raise StepFailed(f"`python -m {package}` ended with status {done.returncode}; its message is above")
+
+
+def _summary(folder: Path, seconds: float) -> dict[str, Any]:
+    results = json.loads((folder / "evaluation" / "metrics.json").read_text())
+    expected, generate = results["expected"], results["generate"]
+    return {
+        "srcc_expected": expected["srcc"],
+        "srcc_generate": generate["srcc"],
+        "plcc_expected": expected["plcc"],
+        "plcc_generate": generate["plcc"],
+        "parse_failures": results["parse_failures"],
+        "level_accuracy": results["level_accuracy"]["total"],
+        "n_test": expected["n"],
+        "seconds": round(seconds, 1),
+    }
+
+
+def _farewell(folder: Path, summary: dict[str, Any]) -> None:
+    print(f"\nDone in {summary['seconds']:.0f} s, on generated videos that the model had not seen the contents of.")
+    print(f"  report   {folder / 'evaluation' / 'report.html'}")
+    print(f"  summary  {folder / 'summary.json'}")
+    print("\nNext:")
+    print(f"  .venv/bin/python -m evaluate predict VIDEO.mp4 --run {folder}     score your own videos")
+    print(f"  .venv/bin/python -m evaluate ladder VIDEO.mp4 --run {folder}      does it see blur, noise, …?")
+    print("  README.md, “Your own dataset”                                    train on your own scores")

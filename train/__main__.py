@@ -1,0 +1,61 @@
+"""`python -m train`: train a pipeline on cached features."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config import cli
+from config.load import DEFAULT_FILE, load_settings, lookup
+from store.dataset import labelled_split
+from store.features import FeatureStore
+from train.run import clear_run
+
+app = cli.command_app("Train a pipeline's projectors on features that `python -m extract` stored.")
+
+
+@app.command()
+def train(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline of pipelines.toml.")] = "lmm-vqa",
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset to train on, where not the pipeline's own.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="The run's folder; runs/PIPELINE where not given.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
+    ] = None,
+    config: Annotated[Path, typer.Option(help="The settings file.")] = DEFAULT_FILE,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Train a pipeline; the same command again continues a run that was stopped."""
+    settings = load_settings(config, overrides or [])
+    chosen = lookup(settings.pipelines, pipeline, "pipeline")
+    data = lookup(settings.datasets, dataset or chosen.dataset, "dataset")
+    folder = run or Path("runs") / (pipeline if data.name == chosen.dataset else f"{pipeline}-{data.name}")
+    if restart:
+        clear_run(folder)
+    store = FeatureStore(settings.store.path)
+    split = labelled_split(data)
+
+    from train.job import train_run
+
+    trained = train_run(settings.run(chosen, data), store, split, folder, quiet=json)
+    if json:
+        cli.print_json(asdict(trained))
+        return
+    outcome = trained.outcome
+    if outcome.resumed_from_step == outcome.steps:
+        print(f"already trained: {folder} ({outcome.steps} steps); --restart trains it anew")
+    elif outcome.resumed_from_step is not None:
+        print(f"continued from step {outcome.resumed_from_step}")
+    best = "" if outcome.best_srcc is None else f", best validation SRCC {outcome.best_srcc:.3f}"
+    print(f"{outcome.steps} steps{best}: {folder}")
+    print(f"next: python -m evaluate run {folder}")
+
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -19,6 +19,9 @@ from extract.pictures import HeldFrame, PictureMaker, quarter_turns
 from extract.sampling import chunk_count, chunk_of, frame_indices
 from extract.source import declared_seconds, open_video
 
+DECODE_VERSION = 1
+"""Part of every feature key: raised when the same request gives other pixels."""
+
 _HELD_BYTES = 256 * 2**20
 
 

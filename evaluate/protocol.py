@@ -1,0 +1,111 @@
+"""Repeated training and testing on seeded splits, beside a baseline on the very same splits."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config.schema import ProtocolSettings, RunSettings
+from evaluate.metrics import score_metrics
+from evaluate.score import load_trained, predict_stored
+from evaluate.svr import svr_scores, video_means
+from store.commit import write_file
+from store.features import FeatureStore
+from store.labels import Label
+from store.mos import MosScale
+from train.data import FeatureReader
+from train.job import Split, train_run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """The test figures of one split, by method."""
+
+    train: int
+    test: int
+    parse_failures: int
+    metrics: dict[str, dict[str, float | None]]
+    """`expected`, `generate` and the baseline → srcc, plcc, …"""
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """All splits, with the medians that papers report."""
+
+    protocol: str
+    splits: list[SplitResult]
+    median: dict[str, dict[str, float]]
+
+
+def run_protocol(
+    protocol: ProtocolSettings,
+    settings: RunSettings,
+    splits: Sequence[Split],
+    store: FeatureStore,
+    folder: Path,
+) -> ProtocolResult:
+    """Train and test on every split; a finished split is reused when the command is run again."""
+    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches)
+    results = []
+    for number, split in enumerate(splits):
+        here = folder / f"split-{number}"
+        train_run(settings, store, split, here, quiet=True, keys=reader.keys)
+        result = _test(protocol, here, reader, split)
+        results.append(result)
+        log.info("split %d: %s", number, _line(result))
+    outcome = ProtocolResult(protocol.name, results, _medians(results))
+    write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
+    return outcome
+
+
+def _test(protocol: ProtocolSettings, folder: Path, reader: FeatureReader, split: Split) -> SplitResult:
+    trained = load_trained(folder)
+    stored = reader.videos()
+    test = [label for label in split["test"] if label.video in stored]
+    scale = MosScale(*trained.settings.dataset.mos_range)
+    predictions = predict_stored(trained, reader, [label.video for label in test], quiet=True)
+    mos = np.array([scale.to_100(label.mos) for label in test])
+    stated = [(m, p.score_generate) for m, p in zip(mos, predictions, strict=True) if p.score_generate is not None]
+    metrics: dict[str, Any] = {
+        "expected": asdict(score_metrics(mos, np.array([p.score for p in predictions]))),
+        "generate": asdict(score_metrics(np.array([m for m, _ in stated]), np.array([s for _, s in stated]))),
+    }
+    if protocol.baseline == "svr":
+        metrics["svr"] = asdict(score_metrics(mos, _svr(reader, split["train"], test, scale)))
+    return SplitResult(len(split["train"]), len(test), len(test) - len(stated), metrics)
+
+
+def _svr(
+    reader: FeatureReader, train: Sequence[Label], test: Sequence[Label], scale: MosScale
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    stored = reader.videos()
+    known = [label for label in train if label.video in stored]
+    return svr_scores(
+        video_means(reader, [label.video for label in known]),
+        [scale.to_100(label.mos) for label in known],
+        video_means(reader, [label.video for label in test]),
+    )
+
+
+def _medians(results: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
+    methods = results[0].metrics
+    names = ("srcc", "plcc", "krcc", "rmse")
+    return {
+        method: {name: float(np.median([_number(r.metrics[method][name]) for r in results])) for name in names}
+        for method in methods
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _line(result: SplitResult) -> str:
+    parts = [f"{method} SRCC {_number(m['srcc']):.3f}" for method, m in result.metrics.items()]
+    return f"{', '.join(parts)}, {result.parse_failures} parse failures of {result.test}"

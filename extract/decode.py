@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from extract.clock import Clock
 from extract.damage import Damage, check_whole, warnings
 from extract.encoders.base import Chunk, FrameRequest
-from extract.errors import NoFrames
+from extract.errors import CorruptVideo, NoFrames
 from extract.pictures import HeldFrame, PictureMaker, quarter_turns
 from extract.sampling import chunk_count, chunk_of, frame_indices
 from extract.source import declared_seconds, open_video
@@ -59,7 +59,12 @@ class Decoding(Iterator[Chunk]):
         self._chunks = self._run(threads)
 
     def __next__(self) -> Chunk:
-        return next(self._chunks)
+        try:
+            return next(self._chunks)
+        except av.FFmpegError as error:
+            raise CorruptVideo(
+                f"{self._path}: a decoded frame cannot be converted: {error.strerror}"
+            ) from error
 
     def close(self) -> None:
         """Close the file, if the chunks are not to be read to the end."""

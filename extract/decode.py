@@ -106,7 +106,8 @@ def decode(path: Path, requests: Mapping[str, FrameRequest], threads: int = 1) -
     """Decode the video once and give, chunk by chunk, the frames that each request asks for.
 
     `requests`: name → what to take of each second; the same names stand in `Chunk.frames`. `threads`: of
-    the decoder; 0 is all cores. Memory is bounded by one chunk. Raises UnreadableVideo while iterating.
+    the decoder; 0 is all cores, but then a damaged video may give other pictures on another machine. Memory
+    is bounded by one chunk. Raises UnreadableVideo while iterating.
     """
     return Decoding(path, requests, threads)
 

@@ -91,7 +91,7 @@ class DecodeDataset(IterableDataset[Message]):
         inline = get_worker_info() is None
         with threadpool_limits(None if inline else 1):
             while (number := self._take()) is not None:
-                yield from self._messages(self.tasks[number], threads=0 if inline else 1)
+                yield from self._messages(self.tasks[number])
 
     def _take(self) -> int | None:
         with self._taken.get_lock():
@@ -101,14 +101,14 @@ class DecodeDataset(IterableDataset[Message]):
             self._taken.value += 1
             return int(task)
 
-    def _messages(self, task: VideoTask, threads: int) -> Iterator[Message]:
+    def _messages(self, task: VideoTask) -> Iterator[Message]:
         requests = {
             f"{encoder}/{name}": request
             for encoder in task.encoders
             for name, request in self._requests[encoder].items()
         }
         seconds = {"decode": 0.0, "encode in workers": 0.0}
-        decoding = decode(task.path, requests, threads)
+        decoding = decode(task.path, requests)
         try:
             while True:
                 started = time.perf_counter()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 def frame_picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     """uint8 [H, W, 3]: noise that is the same for every frame, whose brightness tells the frame's index."""
     noise = np.random.default_rng(7).integers(0, 60, (*size, 3), dtype=np.uint8)
-    picture: NDArray[np.uint8] = noise + np.uint8(2 * index % 180)
+    picture: NDArray[np.uint8] = noise + np.uint8(3 * index % 195)
     return picture
 
 

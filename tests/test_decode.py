@@ -55,11 +55,11 @@ def test_real_videos_give_a_chunk_a_second_in_one_pass(shared_data, name, chunks
 
 
 def test_chunks_hold_the_frames_of_their_own_second(tmp_path):
-    chunks, _ = read(encode(tmp_path / "v.mp4", frames=75, rate=25), LUMA)
-    levels = np.concatenate([brightness(chunk)[:25] for chunk in chunks])
+    chunks, _ = read(encode(tmp_path / "v.mp4", frames=60, rate=20), LUMA)
+    levels = np.concatenate([brightness(chunk)[:20] for chunk in chunks])
     assert len(chunks) == 3
     assert np.all(np.diff(levels) > 0)
-    assert np.array_equal(chunks[0].frames["luma"][24], chunks[0].frames["luma"][29])
+    assert np.array_equal(chunks[0].frames["luma"][19], chunks[0].frames["luma"][29])
 
 
 def test_variable_frame_rate_goes_by_timestamps(tmp_path):
@@ -282,4 +282,4 @@ def test_facts_are_refused_before_the_end(tmp_path):
 
 
 def test_frame_pictures_differ_by_their_index():
-    assert frame_picture(3, (8, 8)).mean() - frame_picture(2, (8, 8)).mean() == 2
+    assert frame_picture(3, (8, 8)).mean() - frame_picture(2, (8, 8)).mean() == 3

@@ -74,8 +74,8 @@ class ImplausibleTiming(UnreadableVideo):
     kind = "implausible_timing"
 
 
-class WeightsError(Problem):
-    """An encoder's weights are absent, do not fit the architecture, or have an unknown layout."""
+class EncoderError(Problem):
+    """An encoder cannot be built: its weights are absent or do not fit, or its settings cannot work."""
 
 
 class NoVideos(Problem):

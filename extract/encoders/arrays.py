@@ -33,7 +33,8 @@ def normalised(
 
 def storable(features: torch.Tensor, dtype: str, encoder: str) -> NDArray[Any]:
     """The features as an array of the stored dtype. Raises Overflow if they are not finite in it."""
-    array = features.float().cpu().numpy().astype(dtype)
+    with np.errstate(over="ignore"):
+        array = features.float().cpu().numpy().astype(dtype)
     if not np.isfinite(array).all():
         raise Overflow(
             f"encoders.{encoder}: features up to {float(features.float().abs().max()):.3g} do not fit into "

@@ -12,7 +12,7 @@ from config.schema import EncoderSettings
 from extract.decode import DECODE_VERSION
 from extract.encoders.arrays import PRECISIONS, normalised, stacked, storable
 from extract.encoders.base import Chunk, FrameRequest, StreamShape
-from extract.errors import WeightsError
+from extract.errors import EncoderError
 from extract.weights import absent, digest, local_path, random_seed, seeded
 
 _VERSION = 1
@@ -109,7 +109,7 @@ def _layers_to_run(settings: EncoderSettings, available: int) -> int:
     """Layers below hidden state `layer`, counted as transformers does: 0 is the embeddings, -1 the last."""
     layer = settings.layer if settings.layer >= 0 else available + 1 + settings.layer
     if not 1 <= layer <= available:
-        raise WeightsError(
+        raise EncoderError(
             f"encoders.{settings.name}.layer is {settings.layer}, but the model has hidden states "
             f"1 to {available} (or -1 to -{available})"
         )

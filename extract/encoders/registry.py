@@ -2,11 +2,11 @@
 
 from config.schema import EncoderSettings
 from extract.encoders.base import Encoder
-from extract.errors import WeightsError
+from extract.errors import EncoderError
 
 
 def build_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
-    """The encoder of these settings, with its weights loaded on the device. Raises WeightsError.
+    """The encoder of these settings, with its weights loaded on the device. Raises EncoderError.
 
     Each kind is imported only where it is used: CLIP and SlowFast bring large libraries along.
     """
@@ -22,7 +22,7 @@ def build_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
         from extract.encoders.nss import NssEncoder
 
         return NssEncoder(settings)
-    raise WeightsError(
+    raise EncoderError(
         f"encoders.{settings.name} is external: its features are imported with `python -m store import`, "
         "not extracted"
     )

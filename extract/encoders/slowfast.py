@@ -12,7 +12,7 @@ from config.schema import EncoderSettings
 from extract.decode import DECODE_VERSION
 from extract.encoders.arrays import PRECISIONS, normalised, stacked, storable
 from extract.encoders.base import Chunk, FrameRequest, StreamShape
-from extract.errors import WeightsError
+from extract.errors import EncoderError
 from extract.sampling import slow_indices
 from extract.torchvision_guard import import_slowfast
 from extract.weights import absent, digest, local_path, random_seed, read_checkpoint, seeded
@@ -36,7 +36,7 @@ class SlowFastEncoder:
 
     def __init__(self, settings: EncoderSettings, device: str = "cpu") -> None:
         if settings.frames_per_chunk % _ALPHA:
-            raise WeightsError(
+            raise EncoderError(
                 f"encoders.{settings.name}.frames_per_chunk is {settings.frames_per_chunk}: "
                 f"SlowFast needs a multiple of {_ALPHA}"
             )
@@ -98,7 +98,7 @@ def _build(settings: EncoderSettings) -> nn.Module:
     try:
         model: nn.Module = import_slowfast().create_slowfast(**options)
     except (TypeError, AssertionError) as error:
-        raise WeightsError(f"encoders.{settings.name}.architecture: {error}") from None
+        raise EncoderError(f"encoders.{settings.name}.architecture: {error}") from None
     return model
 
 
@@ -115,7 +115,7 @@ def _load(settings: EncoderSettings) -> nn.Module:
         try:
             model.load_state_dict(read_checkpoint(path, settings))
         except RuntimeError as error:
-            raise WeightsError(
+            raise EncoderError(
                 f"encoders.{settings.name}.weights: {path} does not fit slowfast_r50: {error}"
             ) from None
     blocks: nn.Module = model.blocks[:_BLOCKS]  # type: ignore[index, assignment]
@@ -131,7 +131,7 @@ def _streams(settings: EncoderSettings, slow: list[int]) -> dict[str, StreamShap
     kept = settings.streams if settings.streams is not None else tuple(maps)
     unknown = [name for name in kept if name not in maps]
     if unknown or not kept:
-        raise WeightsError(
+        raise EncoderError(
             f"encoders.{settings.name}.streams is {list(kept)}: expected one or both of {list(maps)}"
         )
     shapes = {}

@@ -1,0 +1,119 @@
+"""Ever worse copies of a real video: compressed, blurred, noisy or freezing, in graded steps."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from config.errors import Problem
+from evaluate.footage import Footage, filter_graph, filtered, read_footage, write_footage
+
+KINDS = ("crf", "blur", "noise", "freeze")
+STEPS = 4
+
+CRF = (26, 32, 38, 44)
+"""x264's constant rate factor."""
+BLUR_SIGMA = (1.0, 1.8, 3.0, 5.0)
+"""Of the Gaussian, in pixels."""
+NOISE_SIGMA = (4.0, 8.0, 14.0, 24.0)
+"""Of the luma noise, in grey levels."""
+FREEZE_SHARE = (0.15, 0.3, 0.5, 0.75)
+"""Share of the time in which the picture stands still."""
+
+TRANSPARENT_CRF = 12
+_CHROMA_NOISE = 0.5
+
+
+class UnknownDegradation(Problem):
+    """A kind or a step that is not on the ladder."""
+
+
+def degrade(
+    video: Path,
+    target: Path,
+    kind: str,
+    step: int,
+    *,
+    seconds: float = 5.0,
+    max_lines: int = 540,
+    seed: int = 0,
+) -> Path:
+    """Write a degraded copy of the video's first `seconds` as an x264 .mp4 file, and give its path.
+
+    kind: one of KINDS. step: 0 (only scaled to `max_lines` and encoded again at a near-transparent CRF)
+    to STEPS (worst). All but `crf` are encoded at that near-transparent CRF too. The same arguments give
+    the same file. Raises UnknownDegradation and UnreadableVideo.
+    """
+    if kind not in KINDS or not 0 <= step <= STEPS:
+        raise UnknownDegradation(
+            f"degradation {kind!r}, step {step}: expected one of {', '.join(KINDS)} and a step from 0 to {STEPS}"
+        )
+    footage = read_footage(video, seconds, max_lines)
+    frames: Sequence[VideoFrame] | Iterator[VideoFrame] = footage.frames
+    if step and kind != "crf":
+        frames = _DEGRADATIONS[kind](footage, step - 1, seed)
+    crf = CRF[step - 1] if step and kind == "crf" else TRANSPARENT_CRF
+    return write_footage(target, frames, footage.times, crf)
+
+
+def blurred(frames: Sequence[VideoFrame], sigma: float) -> Iterator[VideoFrame]:
+    """Gaussian blur of all planes; `sigma` in luma pixels (libavfilter's gblur)."""
+    # Four passes of the recursive filter: fewer leave it visibly unlike a Gaussian.
+    luma, chroma = f"sigma={sigma}:steps=4:planes=1", f"sigma={sigma / 2}:steps=4:planes=6"
+    graph = filter_graph(frames[0], ("gblur", luma), ("gblur", chroma))
+    for frame in frames:
+        yield filtered(graph, frame)
+
+
+def noisy(frames: Sequence[VideoFrame], sigma: float, seed: int) -> Iterator[VideoFrame]:
+    """Independent Gaussian noise in every pixel; `sigma` in grey levels of luma, half of it in chroma."""
+    random = np.random.default_rng(seed)
+    for frame in frames:
+        planes = frame.to_ndarray(format="yuv420p")  # uint8 [H * 3 / 2, W]: luma, then both chroma planes
+        noise = random.standard_normal(planes.shape, dtype=np.float32) * sigma
+        noise[frame.height :] *= _CHROMA_NOISE
+        sum_ = np.rint(planes + noise).clip(0, 255).astype(np.uint8)
+        yield VideoFrame.from_ndarray(sum_, format="yuv420p")
+
+
+def frozen(frames: Sequence[VideoFrame], share: float, fps: float, seed: int) -> list[VideoFrame]:
+    """The frames with freezes: the picture stands still, then goes on where it would have been."""
+    return [frames[index] for index in frozen_indices(len(frames), share, fps, seed)]
+
+
+def frozen_indices(count: int, share: float, fps: float, seed: int) -> NDArray[np.int64]:
+    """Which frame is shown at each of `count` times, [count]: one freeze in every second or so.
+
+    Stretches of 0.7 to 1.6 s hold one freeze each, at a random place, over the given share of them.
+    """
+    random = np.random.default_rng(seed)
+    shown = np.arange(count)
+    start = 0
+    while start < count:
+        length = min(max(2, round(random.uniform(0.7, 1.6) * fps)), count - start)
+        repeats = min(round(share * length), length - 1)
+        held = start + int(random.integers(0, length - repeats))
+        shown[held : held + repeats + 1] = held
+        start += length
+    return shown
+
+
+def _blur(footage: Footage, step: int, _seed: int) -> Iterator[VideoFrame]:
+    return blurred(footage.frames, BLUR_SIGMA[step])
+
+
+def _noise(footage: Footage, step: int, seed: int) -> Iterator[VideoFrame]:
+    return noisy(footage.frames, NOISE_SIGMA[step], seed)
+
+
+def _freeze(footage: Footage, step: int, seed: int) -> list[VideoFrame]:
+    return frozen(footage.frames, FREEZE_SHARE[step], footage.fps, seed)
+
+
+_DEGRADATIONS: dict[str, Callable[[Footage, int, int], Sequence[VideoFrame] | Iterator[VideoFrame]]] = {
+    "blur": _blur,
+    "noise": _noise,
+    "freeze": _freeze,
+}

@@ -48,7 +48,7 @@ def degrade(
     """
     if kind not in KINDS or not 0 <= step <= STEPS:
         raise UnknownDegradation(
-            f"degradation {kind!r}, step {step}: expected one of {', '.join(KINDS)} and a step from 0 to {STEPS}"
+            f"degradation {kind!r}, step {step}: expected one of {', '.join(KINDS)}; a step from 0 to {STEPS}"
         )
     footage = read_footage(video, seconds, max_lines)
     frames: Sequence[VideoFrame] | Iterator[VideoFrame] = footage.frames
@@ -72,7 +72,8 @@ def noisy(frames: Sequence[VideoFrame], sigma: float, seed: int) -> Iterator[Vid
     random = np.random.default_rng(seed)
     for frame in frames:
         planes = frame.to_ndarray(format="yuv420p")  # uint8 [H * 3 / 2, W]: luma, then both chroma planes
-        noise = random.standard_normal(planes.shape, dtype=np.float32) * sigma
+        noise = random.standard_normal(planes.shape, dtype=np.float32)
+        noise *= sigma
         noise[frame.height :] *= _CHROMA_NOISE
         sum_ = np.rint(planes + noise).clip(0, 255).astype(np.uint8)
         yield VideoFrame.from_ndarray(sum_, format="yuv420p")

@@ -1,4 +1,4 @@
-"""Natural scene statistics: hand-made quality features of each one-second chunk, without any weights."""
+"""Natural-scene statistics: a knowledge-driven descriptor of quality, without weights, for any CPU."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,199 +7,150 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.schema import EncoderSettings
-from extract.decode import DECODE_VERSION
 from extract.encoders.base import Chunk, FrameRequest, StreamShape
-from extract.encoders.nss_motion import (
-    FROZEN_LEVEL,
-    FROZEN_LIMIT,
-    FROZEN_SHARE,
-    motion_features,
-    pair_features,
+from extract.encoders.nss_motion import flicker_features, motion_features
+from extract.encoders.nss_spatial import (
+    OCTAVES,
+    TILE,
+    Features,
+    compression_features,
+    edge_features,
+    exposure_features,
+    noise_features,
+    octave_features,
+    pyramid,
+    reblur,
+    spectrum_features,
+    tile_energies,
 )
 from extract.encoders.nss_statistics import (
-    NEIGHBOURS,
-    PATCH,
     Plane,
-    aggd,
-    bands,
-    blockiness,
-    edge_width,
-    ggd,
-    halve,
+    half,
+    local_deviation,
+    log_of,
     mscn,
-    neighbour_product,
-    noise_response,
-    patch_means,
-    reblur,
+    natural_scene_features,
+    natural_scene_names,
 )
-from extract.errors import EncoderError
 
-VERSION = "1.0.0"
-"""Semantic version of the formulas: part of the feature key."""
+VERSION = "1"
+"""Semantic version of the features: raised whenever the same pictures give other numbers."""
 
-_REQUESTS = {
-    "key": FrameRequest(2, "first", max_lines=540, colour="luma"),
-    # No more frames than a second of film has: padding would look like a freeze.
-    "motion": FrameRequest(24, "uniform", max_lines=180, colour="luma"),
-}
+KEY_LINES = 540
+MOTION_LINES = 180
+MOTION_FRAMES = 15
+_MSCN_CONSTANT = 1.0
+_LEAST_SIDE = 2 * TILE
 
 
 class NssEncoder:
-    """Streams `spatial` [1, Ds] and `temporal` [1, Dt], float32, named by SPATIAL and TEMPORAL.
+    """Hand-made statistics of each second: `spatial` [1, Ds] and `temporal` [1, Dt], float32, always finite.
 
-    Of the settings only `streams` applies: there is one set of formulas, and it is stored in float32.
+    `spatial` describes the key frame; `temporal` its difference to the frame after it, and the motion
+    over the second at a lower resolution: its first frames in a row, where short freezes show, and frames
+    spread over all of it. Fewer frames are asked for than a second of common video has, so that repeated
+    ones are the video's own.
     """
 
     in_worker = True
 
-    def __init__(self, settings: EncoderSettings) -> None:
-        shapes = {
-            "spatial": StreamShape((1, len(SPATIAL)), "float32"),
-            "temporal": StreamShape((1, len(TEMPORAL)), "float32"),
+    def __init__(self, settings: EncoderSettings | None = None) -> None:
+        self._dtype = settings.dtype if settings else "float32"
+        self.requests: Mapping[str, FrameRequest] = {
+            "key": FrameRequest(count=2, rule="first", max_lines=KEY_LINES, colour="luma"),
+            "row": FrameRequest(count=MOTION_FRAMES, rule="first", max_lines=MOTION_LINES, colour="luma"),
+            "spread": FrameRequest(
+                count=MOTION_FRAMES, rule="uniform", max_lines=MOTION_LINES, colour="luma"
+            ),
         }
-        kept = settings.streams if settings.streams is not None else tuple(shapes)
-        if not kept or not set(kept) <= set(shapes):
-            raise EncoderError(
-                f"encoders.{settings.name}.streams is {list(kept)}: expected one or both of {list(shapes)}"
-            )
-        self.streams: Mapping[str, StreamShape] = {name: shapes[name] for name in kept}
-        self.requests: Mapping[str, FrameRequest] = dict(_REQUESTS)
+        blank = Chunk(
+            0, 0.0, {name: np.zeros((r.count, 64, 64), np.uint8) for name, r in self.requests.items()}
+        )
+        self.spatial_names = list(spatial_features(blank))
+        self.temporal_names = list(temporal_features(blank))
+        self.streams: Mapping[str, StreamShape] = {
+            "spatial": StreamShape((1, len(self.spatial_names)), self._dtype),
+            "temporal": StreamShape((1, len(self.temporal_names)), self._dtype),
+        }
 
     def specification(self) -> dict[str, Any]:
-        """See Encoder."""
+        """The version stands for the formulas, the rest for what they are given."""
         return {
             "kind": "nss",
             "version": VERSION,
-            "decode": DECODE_VERSION,
-            "frames": {
-                name: {
-                    "count": request.count,
-                    "rule": request.rule,
-                    "max_lines": request.max_lines,
-                    "colour": request.colour,
-                }
-                for name, request in self.requests.items()
-            },
-            "patch": PATCH,
-            "neighbours": [list(offset) for offset in NEIGHBOURS],
-            "frozen": {"level": FROZEN_LEVEL, "share": FROZEN_SHARE, "limit": FROZEN_LIMIT},
-            "streams": {name: list(stream.shape) for name, stream in self.streams.items()},
-            "features": {"spatial": list(SPATIAL), "temporal": list(TEMPORAL)},
+            "key_lines": KEY_LINES,
+            "motion_lines": MOTION_LINES,
+            "motion_frames": MOTION_FRAMES,
+            "mscn_constant": _MSCN_CONSTANT,
+            "features": {"spatial": len(self.spatial_names), "temporal": len(self.temporal_names)},
+            "dtype": self._dtype,
         }
 
     def encode(self, chunks: Sequence[Chunk]) -> dict[str, NDArray[Any]]:
-        """The kept features [N, 1, D] of the chunks."""
-        rows = {
-            "spatial": [_row(spatial_features(chunk.frames["key"])) for chunk in chunks],
-            "temporal": [
-                _row(temporal_features(chunk.frames["key"], chunk.frames["motion"])) for chunk in chunks
-            ],
-        }
+        """`spatial` [n, 1, Ds] and `temporal` [n, 1, Dt] of n chunks."""
         return {
-            name: np.array(rows[name], np.float32).reshape(len(chunks), *stream.shape)
-            for name, stream in self.streams.items()
+            "spatial": self._rows([spatial_features(chunk) for chunk in chunks], "spatial"),
+            "temporal": self._rows([temporal_features(chunk) for chunk in chunks], "temporal"),
         }
 
-
-def spatial_features(key: NDArray[np.uint8]) -> dict[str, float]:
-    """Name → value for the key frame, the first of uint8 [2, H, W]."""
-    plane = _plane(key[0])
-    half = halve(plane)
-    coefficients, deviation = mscn(plane)
-    return {
-        **_brisque(coefficients, "1"),
-        **_brisque(mscn(half)[0], "2"),
-        **_sharpness(plane),
-        **_noise(plane),
-        **_exposure(plane, deviation),
-        "blockiness": blockiness(plane),
-        "pixels": float(np.log(key.shape[1] * key.shape[2])),
-    }
+    def _rows(self, rows: list[Features], stream: str) -> NDArray[Any]:
+        values = np.array([list(row.values()) for row in rows], dtype=np.float64)
+        return values.reshape(len(rows), *self.streams[stream].shape).astype(self._dtype)
 
 
-def temporal_features(key: NDArray[np.uint8], motion: NDArray[np.uint8]) -> dict[str, float]:
-    """Name → value for the key frame and its successor, uint8 [2, H, W], and small frames uint8 [T, h, w]."""
-    return {**pair_features(_plane(key[0]), _plane(key[-1])), **motion_features(motion)}
-
-
-def _brisque(coefficients: Plane, scale: str) -> dict[str, float]:
-    """Fits of the coefficients and of their products; the products' axes and diagonals are averaged."""
-    shape, spread = ggd(coefficients)
-    fits = np.array([aggd(neighbour_product(coefficients, offset)) for offset in NEIGHBOURS])  # [4, 4]
-    features = {f"mscn{scale}_shape": np.log(shape), f"mscn{scale}_deviation": np.log(spread + 0.05)}
-    for name, fit in (("axes", fits[:2].mean(axis=0)), ("diagonals", fits[2:].mean(axis=0))):
-        features[f"product{scale}_{name}_shape"] = np.log(fit[0])
-        features[f"product{scale}_{name}_mean"] = fit[1]
-        features[f"product{scale}_{name}_left"] = np.log(fit[2] + 0.02)
-        features[f"product{scale}_{name}_right"] = np.log(fit[3] + 0.02)
+def spatial_features(chunk: Chunk) -> Features:
+    """Statistics of the key frame, by name."""
+    luma = chunk.frames["key"][0]
+    plane = _large_enough(luma.astype(np.float32))
+    levels = pyramid(plane)
+    features: Features = {}
+    for scale, level in enumerate(levels[:3]):
+        features |= _scene_statistics(level, f"nss{scale}", quantiles=True)
+        features[f"reblur{scale}"] = reblur(level)
+    features |= octave_features(levels)
+    features |= edge_features(plane)
+    features |= spectrum_features(plane)
+    features |= compression_features(plane)
+    features |= noise_features(plane)
+    features |= exposure_features(plane)
+    height, width = luma.shape
+    features["log_lines"] = float(np.log2(min(height, width)))
+    features["log_aspect"] = float(np.log2(width / height))
     return features
 
 
-def _sharpness(plane: Plane) -> dict[str, float]:
-    """Slope of the local spectrum, overall and in the sharpest patches, and three measures of blur."""
-    energies = bands(plane, 4)
-    means = np.array([band.mean() for band in energies]) + 0.02
-    fine = patch_means(energies[0])
-    middle = patch_means(energies[1], PATCH // 2)
-    coarse = patch_means(energies[2], PATCH // 4)
-    slopes = _log_ratio(fine, middle), _log_ratio(middle, coarse)
-    return {
-        "slope_1_2": float(np.log(means[0] / means[1])),
-        "slope_2_3": float(np.log(means[1] / means[2])),
-        "slope_3_4": float(np.log(means[2] / means[3])),
-        "slope_1_2_sharpest": float(np.quantile(slopes[0], 0.95)),
-        "slope_1_2_median": float(np.median(slopes[0])),
-        "slope_2_3_sharpest": float(np.quantile(slopes[1], 0.95)),
-        "fine_energy": float(np.log(means[0])),
-        "fine_energy_sharpest": float(np.log(np.quantile(fine, 0.95) + 0.02)),
-        "reblur": reblur(plane),
-        "edge_width": float(np.log(edge_width(plane))),
-    }
+def temporal_features(chunk: Chunk) -> Features:
+    """Statistics of the frame difference and of the motion, by name."""
+    first, second = (_large_enough(frame.astype(np.float32)) for frame in chunk.frames["key"][:2])
+    change = second - first
+    features: Features = {}
+    for scale, level in enumerate((change, half(change))):
+        features |= _scene_statistics(level, f"change{scale}", quantiles=False)
+    energies, still = tile_energies(pyramid(change)), tile_energies(pyramid(first))
+    for octave in range(OCTAVES):
+        least, middle = np.quantile(energies[:, octave], (0.1, 0.5))
+        features[f"change_octave{octave}_least"] = log_of(float(least), 0.01)
+        features[f"change_octave{octave}"] = log_of(float(middle), 0.01)
+        share = np.log((energies[:, octave] + 0.01) / (still[:, octave] + 0.01))
+        features[f"change_octave{octave}_share"] = float(np.median(share))
+    features |= motion_features(chunk.frames["row"], "row")
+    features |= motion_features(chunk.frames["spread"], "spread")
+    features |= flicker_features(chunk.frames["spread"], "spread")
+    return features
 
 
-def _noise(plane: Plane) -> dict[str, float]:
-    """Level of white noise over the picture, and where there is least else."""
-    response = noise_response(plane)
-    patches = patch_means(response, PATCH // 2)
-    return {
-        "noise": np.log(float(response.mean()) + 0.05),
-        "noise_flattest": np.log(float(np.quantile(patches, 0.1)) + 0.05),
-        "noise_median": np.log(float(np.median(patches)) + 0.05),
-    }
+def _scene_statistics(plane: Plane, prefix: str, *, quantiles: bool) -> Features:
+    deviation, spread = local_deviation(plane)
+    values = natural_scene_features(mscn(deviation, spread, _MSCN_CONSTANT))
+    names = natural_scene_names()
+    features = {f"{prefix}_{name}": value for name, value in zip(names, values, strict=True)}
+    if quantiles:
+        for share in (0.1, 0.5, 0.9, 0.99):
+            features[f"{prefix}_spread_q{share}"] = log_of(float(np.quantile(spread[::2, ::2], share)), 0.1)
+    return features
 
 
-def _exposure(plane: Plane, deviation: Plane) -> dict[str, float]:
-    """Brightness, contrast, and how much of the picture is flat, black or white."""
-    return {
-        "brightness": float(plane.mean()) / 255,
-        "contrast": np.log(float(plane.std()) + 1),
-        "local_contrast": np.log(float(deviation.mean()) + 0.1),
-        "flat": float(np.mean(deviation < 0.7)),
-        "unequal_neighbours": float(np.mean(plane[:, 1:] != plane[:, :-1])),
-        "black": float(np.mean(plane < 8)),
-        "white": float(np.mean(plane > 247)),
-    }
-
-
-def _log_ratio(fine: NDArray[np.float32], coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.log((fine + 0.05) / (coarse + 0.05))
-
-
-def _plane(frame: NDArray[np.uint8]) -> Plane:
-    """float32 [H, W], cropped to whole patches; smaller frames are extended by their last row and column."""
-    lacking = [(0, max(PATCH - side, 0)) for side in frame.shape]
-    height, width = (max(side // PATCH, 1) * PATCH for side in frame.shape)
-    return np.pad(frame, lacking, mode="edge")[:height, :width].astype(np.float32)
-
-
-def _row(features: Mapping[str, float]) -> list[float]:
-    return list(features.values())
-
-
-def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    blank = np.zeros((2, PATCH, PATCH), np.uint8)
-    return tuple(spatial_features(blank)), tuple(temporal_features(blank, blank))
-
-
-SPATIAL, TEMPORAL = _names()
-"""Names of the features, in the order of the streams' last axis."""
+def _large_enough(plane: Plane) -> Plane:
+    """Mirrored until both sides hold two tiles."""
+    missing = [max(0, _LEAST_SIDE - side) for side in plane.shape]
+    return np.pad(plane, [(0, missing[0]), (0, missing[1])], mode="symmetric") if any(missing) else plane

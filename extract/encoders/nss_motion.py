@@ -1,82 +1,88 @@
-"""Statistics of change: between two neighbouring frames, and along the frames of a chunk."""
+"""What a second of luma pictures shows of motion, standstill, flicker and sharpness that comes and goes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.encoders.nss_statistics import Plane, bands, ggd, mscn, noise_response, patch_means
+from extract.encoders.nss_statistics import log_of
 
-FROZEN_LEVEL = 0.03
-"""Mean absolute difference, in grey levels, below which two frames are the same picture."""
-FROZEN_SHARE = 0.15
-"""As a share of the chunk's large differences: re-encoding leaves this much change in a repeated frame."""
-FROZEN_LIMIT = 1.0
-"""Grey levels above which no frame counts as frozen, however much the others move."""
+Features = dict[str, float]
+
+_EXACT = 0.02
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+_LEVEL_FLOOR = 0.02
 
 
-def pair_features(first: Plane, second: Plane) -> dict[str, float]:
-    """Statistics of the difference of two neighbouring frames [H, W], as in V-BLIINDS and TLVQM."""
-    difference = second - first
-    absolute = np.abs(difference)
-    shape, deviation = ggd(difference)
-    normal_shape, normal_deviation = ggd(mscn(difference)[0])
-    fine, coarse = (float(band.mean()) for band in bands(difference, 2))
-    noise = patch_means(noise_response(difference))
+def motion_features(frames: NDArray[np.uint8], prefix: str) -> Features:
+    """Differences between successive pictures [n, H, W], n at least 2: size, rhythm and standstill."""
+    planes = frames.astype(np.int16)
+    changes = np.abs(np.diff(planes, axis=0))  # [n - 1, H, W]
+    sizes = changes.mean(axis=(1, 2), dtype=np.float64)
+    moved = (changes > 1).mean(axis=(1, 2))
+    gradient = _mean_gradient(planes)
+    usual = float(np.quantile(sizes, 0.75))
+    features = {
+        f"size_q{share}": log_of(float(np.quantile(sizes, share)), _LEVEL_FLOOR) for share in _QUANTILES
+    }
+    features |= {f"moved_q{share}": float(np.quantile(moved, share)) ** 0.5 for share in (0.1, 0.5, 0.9)}
+    features["size_to_gradient"] = log_of(usual, _LEVEL_FLOOR) - log_of(gradient, 0.1)
+    features["peak_to_usual"] = log_of(float(sizes.max()), 0.05) - log_of(usual, 0.05)
+    features["least_to_usual"] = log_of(float(sizes.min()), 0.05) - log_of(usual, 0.05)
+    features["middle_to_usual"] = log_of(float(np.median(sizes)), 0.05) - log_of(usual, 0.05)
+    features |= standstill_features(sizes)
+    features["second_difference"] = _second_difference(planes, usual)
+    return {f"{prefix}_{name}": value for name, value in features.items()}
+
+
+def standstill_features(sizes: NDArray[np.float64]) -> Features:
+    """Repeated pictures, from the mean absolute difference of each picture to the one before, [n].
+
+    An encoder makes a repeated picture exactly or nearly the same, which is far below the differences
+    that motion or the camera's noise makes elsewhere in the same second: hence a limit of either kind.
+    """
+    exact = sizes < _EXACT
+    near = sizes < max(0.12 * float(np.quantile(sizes, 0.9)), 0.05)
+    jumps = np.diff(near.astype(np.int8))
+    after = sizes[1:][jumps == -1]
     return {
-        "pair_shape": np.log(shape),
-        "pair_deviation": np.log(deviation + 0.1),
-        "pair_mscn_shape": np.log(normal_shape),
-        "pair_mscn_deviation": np.log(normal_deviation + 0.05),
-        "pair_slope": np.log((fine + 0.02) / (coarse + 0.02)),
-        "pair_noise": np.log(float(np.quantile(noise, 0.1)) + 0.05),
-        "pair_unchanged": float(np.mean(absolute < 0.5)),
-        "pair_blocks_unchanged": float(np.mean(patch_means(absolute, 8) < 0.1)),
+        "exact_share": float(exact.mean()),
+        "near_share": float(near.mean()),
+        "near_root": float(near.mean()) ** 0.5,
+        "longest_standstill": _longest_run(near) / len(sizes),
+        "standstills": float((jumps == 1).sum() + near[0]) ** 0.5,
+        "jump": log_of(float(after.mean()) if after.size else 0.0, 0.05),
     }
 
 
-def motion_features(frames: NDArray[np.uint8]) -> dict[str, float]:
-    """Motion energy, its evenness, and freezes, from uint8 [T, H, W].
-
-    A second with fewer frames than were asked for repeats its last one. One repeat at the end is therefore
-    not counted as a freeze (23.976 frames per second); more are, as so low a frame rate is seen as one.
-    """
-    levels = frames.astype(np.int16)
-    changes = np.abs(np.diff(levels, axis=0)).mean(axis=(1, 2), dtype=np.float64)  # [T - 1]
-    if changes.size > 1 and changes[-1] == 0:
-        changes = changes[:-1]
-    if changes.size == 0:
-        changes = np.zeros(1)
-    frozen = frozen_steps(changes)
-    moving = changes[~frozen] if not frozen.all() else changes
-    low, middle, high = np.quantile(changes, [0.1, 0.5, 0.9])
-    ordinary = float(np.median(moving))
-    return {
-        "motion_mean": np.log(changes.mean() + 0.1),
-        "motion_median": np.log(middle + 0.1),
-        "motion_moving": np.log(ordinary + 0.1),
-        "motion_spread": float(np.std(np.log(changes + 0.1))),
-        "motion_evenness": np.log((middle + 0.1) / (changes.max() + 0.1)),
-        "motion_low_share": np.log((low + 0.1) / (high + 0.1)),
-        "motion_jerk": np.log(
-            (np.abs(np.diff(changes)).mean() if changes.size > 1 else 0.0) / (ordinary + 0.1) + 0.05
-        ),
-        "motion_peak": np.log((changes.max() + 0.1) / (ordinary + 0.1)),
-        "frozen_share": float(frozen.mean()),
-        "frozen_longest": _longest_run(frozen) / frozen.size,
-        "frozen_at_end": float(np.argmin(frozen[::-1]) if not frozen.all() else frozen.size) / frozen.size,
-        "flicker": np.log(float(np.std(levels.mean(axis=(1, 2)))) + 0.1),
+def flicker_features(frames: NDArray[np.uint8], prefix: str) -> Features:
+    """Changes of brightness and of sharpness over [n, H, W]."""
+    planes = frames.astype(np.float32)
+    means = planes.mean(axis=(1, 2))
+    sharpness = np.log(np.abs(np.diff(planes, axis=2)).mean(axis=(1, 2)) + 0.1)
+    features = {
+        "brightness_steps": log_of(float(np.abs(np.diff(means)).mean()), _LEVEL_FLOOR),
+        "brightness_range": log_of(float(np.ptp(means)), 0.1),
+        "sharpness_steps": log_of(float(np.abs(np.diff(sharpness)).mean()), 1e-3),
+        "sharpness_range": log_of(float(np.ptp(sharpness)), 1e-2),
     }
+    return {f"{prefix}_{name}": value for name, value in features.items()}
 
 
-def frozen_steps(changes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which mean absolute differences [T - 1] repeat a picture rather than move on.
+def _mean_gradient(planes: NDArray[np.int16]) -> float:
+    some = planes[:: max(1, len(planes) // 3)]
+    return float(np.abs(np.diff(some, axis=2)).mean() + np.abs(np.diff(some, axis=1)).mean())
 
-    Identical pictures always do; nearly identical ones where the chunk's other differences are far larger.
-    """
-    ordinary = float(np.quantile(changes, 0.9))
-    result: NDArray[np.bool_] = changes < max(FROZEN_LEVEL, min(FROZEN_SHARE * ordinary, FROZEN_LIMIT))
-    return result
+
+def _second_difference(planes: NDArray[np.int16], usual: float) -> float:
+    """Noise makes it large against the first difference, even motion small."""
+    if len(planes) < 3:
+        return 0.0
+    bent = np.abs(planes[2:] - 2 * planes[1:-1] + planes[:-2]).mean()
+    return log_of(float(bent), 0.05) - log_of(usual, 0.05)
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> int:
-    ends = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return int((ends[1::2] - ends[::2]).max()) if ends.size else 0
+    longest = run = 0
+    for flag in flags:
+        run = run + 1 if flag else 0
+        longest = max(longest, run)
+    return longest

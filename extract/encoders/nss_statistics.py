@@ -1,165 +1,99 @@
-"""Statistics of natural scenes and their distortions: pure functions of luma planes.
+"""Natural-scene statistics of one picture: normalised coefficients and the distributions fitted to them.
 
-Planes are float32 [H, W] on the 0 to 255 scale, at least 32 x 32. Every result is finite, flat planes
-included: denominators carry a constant that is far below what a visible picture gives.
+Mittal, Moorthy and Bovik, "No-Reference Image Quality Assessment in the Spatial Domain" (BRISQUE), 2012,
+section III: the coefficients of a pristine picture are close to Gaussian, and distortions change that.
 """
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d, maximum_filter1d, minimum_filter1d, uniform_filter1d
-from scipy.special import gamma
+from scipy.ndimage import gaussian_filter
+from scipy.special import gammaln
 
 Plane = NDArray[np.float32]
 
-PATCH = 32
-"""Side in pixels of the patches over which percentiles are taken."""
-NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
-"""Offsets (rows, columns) of BRISQUE's neighbour products."""
-
-_TINY = 1e-6
-_SHAPES = np.arange(0.2, 10.0, 0.001)
-# E[x^2] / E[|x|]^2 of a generalised Gaussian, which falls as the shape grows (Sharifi & Leon-Garcia 1995).
-_RATIOS = gamma(1 / _SHAPES) * gamma(3 / _SHAPES) / gamma(2 / _SHAPES) ** 2
-_BINOMIAL: NDArray[np.float32] = np.array([1, 4, 6, 4, 1], np.float32) / np.float32(16)
-_GAUSSIAN = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
-_WINDOW: NDArray[np.float32] = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
+_SHAPES = np.arange(0.1, 10.0, 0.001)
+# E|x|^2 / E[x^2] of a generalised Gaussian of each shape: rises with the shape.
+_RATIOS = np.exp(2 * gammaln(2 / _SHAPES) - gammaln(1 / _SHAPES) - gammaln(3 / _SHAPES))
+_WINDOW_SIGMA = 7 / 6
+_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def smooth(plane: Plane, kernel: NDArray[np.float32]) -> Plane:
-    """The plane under a separable kernel."""
-    columns = correlate1d(plane, kernel, axis=0, mode="nearest")
-    result: Plane = correlate1d(columns, kernel, axis=1, mode="nearest")
-    return result
+def half(plane: Plane) -> Plane:
+    """[H, W] to [H // 2, W // 2]: means of 2x2 pixels."""
+    height, width = (side // 2 * 2 for side in plane.shape)
+    rows = plane[0:height:2, :width] + plane[1:height:2, :width]
+    return (rows[:, 0::2] + rows[:, 1::2]) * np.float32(0.25)
 
 
-def halve(plane: Plane) -> Plane:
-    """Every second sample of the plane under a 5-tap binomial low-pass."""
-    return smooth(plane, _BINOMIAL)[::2, ::2]
+def local_deviation(plane: Plane) -> tuple[Plane, Plane]:
+    """Difference from the local Gaussian mean, and local standard deviation; both [H, W], in grey levels."""
+    mean = gaussian_filter(plane, _WINDOW_SIGMA, truncate=3.0)
+    square = gaussian_filter(plane * plane, _WINDOW_SIGMA, truncate=3.0)
+    return plane - mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
 
 
-def mscn(plane: Plane) -> tuple[Plane, Plane]:
-    """Mean-subtracted, contrast-normalised coefficients and the local deviation, both [H, W].
+def mscn(deviation: Plane, spread: Plane, constant: float) -> Plane:
+    """Mean-subtracted contrast-normalised coefficients [H, W]."""
+    return deviation / (spread + np.float32(constant))
 
-    Mittal, Moorthy, Bovik 2012 (BRISQUE), equations 1 to 3: 7 x 7 Gaussian window, C = 1.
+
+def natural_scene_features(coefficients: Plane) -> list[float]:
+    """BRISQUE's 18 features of one scale, with shapes and variances on a log scale.
+
+    The shape and variance of the coefficients' generalised Gaussian; for the products of neighbours in
+    four directions, shape, mean, left and right variance of the asymmetric one.
     """
-    centred = plane - smooth(plane, _WINDOW)
-    # Deviation around the local mean; E[x^2] - E[x]^2 would cancel in float32.
-    deviation = np.sqrt(smooth(centred * centred, _WINDOW))
-    return centred / (deviation + 1), deviation
+    features = [*_symmetric_fit(coefficients)]
+    for down, right in _SHIFTS:
+        features += _asymmetric_fit(_neighbour_product(coefficients, down, right))
+    return features
 
 
-def ggd(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Shape and standard deviation of a zero-mean generalised Gaussian, by moment matching.
-
-    The shape is kept between 0.2 and 10; constant zeros count as the flattest shape, 10.
-    """
-    square = float(np.mean(values * values))
-    absolute = float(np.mean(np.abs(values)))
-    ratio = (square + _TINY) / (absolute**2 + _TINY)
-    return _shape(ratio), float(np.sqrt(square))
+def natural_scene_names() -> list[str]:
+    """Names of `natural_scene_features`, in order."""
+    names = ["shape", "variance"]
+    for direction in ("right", "down", "diagonal", "antidiagonal"):
+        names += [f"{direction}_{part}" for part in ("shape", "mean", "left", "right")]
+    return names
 
 
-def aggd(values: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    """Shape, mean, left and right deviation of an asymmetric generalised Gaussian, by moment matching.
-
-    BRISQUE, equations 10 to 15 (Lasmar, Stitou, Berthoumieu 2009).
-    """
-    squares = values * values
-    negative, positive = values < 0, values > 0
-    left = float(np.sqrt(np.sum(squares, where=negative) / max(np.count_nonzero(negative), 1)))
-    right = float(np.sqrt(np.sum(squares, where=positive) / max(np.count_nonzero(positive), 1)))
-    asymmetry = (left + _TINY) / (right + _TINY)
-    ratio = (float(np.mean(squares)) + _TINY) / (float(np.mean(np.abs(values))) ** 2 + _TINY)
-    # The inverse of equation 13's ratio, so that one table serves both fits.
-    inverse = ratio * (asymmetry**2 + 1) ** 2 / ((asymmetry**3 + 1) * (asymmetry + 1))
-    shape = _shape(inverse)
-    spread = float(np.sqrt(gamma(1 / shape) / gamma(3 / shape)))
-    mean = (right - left) * spread * float(gamma(2 / shape) / gamma(1 / shape))
-    return shape, mean, left, right
+def _symmetric_fit(values: Plane) -> tuple[float, float]:
+    flat = values.ravel()
+    variance = float(flat @ flat) / flat.size
+    magnitude = float(np.abs(flat).mean())
+    return _log_shape(magnitude**2, variance), log_of(variance)
 
 
-def neighbour_product(coefficients: Plane, offset: tuple[int, int]) -> Plane:
-    """Products of each coefficient with its neighbour at (rows, columns), where both exist."""
-    rows, columns = offset
-    height, width = coefficients.shape
-    if columns < 0:
-        return coefficients[: height - rows, -columns:] * coefficients[rows:, : width + columns]
-    return coefficients[: height - rows, : width - columns] * coefficients[rows:, columns:]
+def _asymmetric_fit(values: Plane) -> tuple[float, float, float, float]:
+    flat = values.ravel()
+    negative, positive = np.minimum(flat, 0), np.maximum(flat, 0)
+    left_square, right_square = float(negative @ negative), float(positive @ positive)
+    left = np.sqrt(left_square / max(1, int(np.count_nonzero(negative))))
+    right = np.sqrt(right_square / max(1, int(np.count_nonzero(positive))))
+    magnitude = float(positive.mean() - negative.mean())
+    square = (left_square + right_square) / flat.size
+    balance = (left + 1e-6) / (right + 1e-6)
+    # Lasmar, Stitou and Berthoumieu 2009: the moment ratio corrected for the asymmetry.
+    correction = (balance**3 + 1) * (balance + 1) / (balance**2 + 1) ** 2
+    shape = _log_shape(magnitude**2 * correction, square)
+    alpha = np.exp(shape)
+    mean = (right - left) * np.exp(gammaln(2 / alpha) - 0.5 * (gammaln(1 / alpha) + gammaln(3 / alpha)))
+    return shape, float(mean), log_of(left**2), log_of(right**2)
 
 
-def patch_means(plane: NDArray[Any], side: int = PATCH) -> NDArray[np.float32]:
-    """Mean of each whole side x side patch, flattened; what is left at the right and bottom is dropped."""
-    rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    patches = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    means: NDArray[np.float32] = patches.mean(axis=(1, 3), dtype=np.float32)
-    return means.ravel()
+def _log_shape(magnitude_square: float, square: float) -> float:
+    # No signal at all looks Gaussian, so that flat pictures stay in the middle of the range.
+    ratio = magnitude_square / square if square > 1e-12 else 2 / np.pi
+    return float(np.log(_SHAPES[min(int(np.searchsorted(_RATIOS, ratio)), _SHAPES.size - 1)]))
 
 
-def bands(plane: Plane, octaves: int) -> list[Plane]:
-    """Absolute band-pass responses, finest first, each half the size of the one before it."""
-    found = []
-    for _ in range(octaves):
-        low = smooth(plane, _BINOMIAL)
-        found.append(np.abs(plane - low))
-        plane = low[::2, ::2]
-    return found
+def _neighbour_product(values: Plane, down: int, right: int) -> Plane:
+    height, width = values.shape
+    if right < 0:
+        return values[: height - down, -right:] * values[down:, : width + right]
+    return values[: height - down, : width - right] * values[down:, right:]
 
 
-def reblur(plane: Plane, taps: int = 9) -> float:
-    """Share of neighbour differences that survives a further blur: 0 sharp, 1 blurred.
-
-    Crete, Dolmiere, Ladret, Nicolas 2007; the larger of the two directions.
-    """
-    shares = []
-    for axis in (0, 1):
-        sharp = np.abs(np.diff(plane, axis=axis))
-        blurred = np.abs(np.diff(uniform_filter1d(plane, taps, axis=axis, mode="nearest"), axis=axis))
-        lost = np.maximum(sharp - blurred, 0)
-        shares.append(1 - (float(lost.mean()) + _TINY) / (float(sharp.mean()) + _TINY))
-    return max(shares)
-
-
-def edge_width(plane: Plane, reach: int = 9, share: float = 0.02) -> float:
-    """Median width in pixels of the strongest horizontal transitions: contrast over steepest slope.
-
-    Of the `share` of pixels with the steepest slope. Between 1 (a step) and `reach`; `reach` where
-    there is no slope at all.
-    """
-    slope = np.abs(np.diff(plane, axis=1))  # [H, W - 1]
-    strong = slope >= max(float(np.quantile(slope[::4], 1 - share)), 1.0)
-    strong &= slope == maximum_filter1d(slope, reach, axis=1)
-    if not strong.any():
-        return float(reach)
-    contrast = maximum_filter1d(plane, reach, axis=1) - minimum_filter1d(plane, reach, axis=1)
-    return float(np.median(contrast[:, 1:][strong] / slope[strong]))
-
-
-def noise_response(plane: Plane) -> Plane:
-    """|Immerkaer's Laplacian difference| [H, W], scaled so that its mean is the deviation of white noise.
-
-    Immerkaer 1996, "Fast noise variance estimation": blind to planes and straight edges along the axes.
-    """
-    second = np.array([1, -2, 1], np.float32)
-    response: Plane = np.abs(smooth(plane, second)) * np.float32(np.sqrt(np.pi / 2) / 6)
-    return response
-
-
-def blockiness(plane: Plane, period: int = 8) -> float:
-    """log of mean |difference| across the coding grid over that between grid lines; 0 is no grid.
-
-    The grid starts at the first row and column, as in H.26x and MPEG.
-    """
-    logs = []
-    for axis in (0, 1):
-        slope = np.abs(np.diff(plane, axis=axis))
-        profile = slope.mean(axis=1 - axis, dtype=np.float64)  # [H - 1] or [W - 1]
-        whole = profile[: profile.size // period * period].reshape(-1, period)
-        on, off = whole[:, period - 1].mean(), whole[:, [1, 2, 3, 4, 5]].mean()
-        logs.append(np.log((on + 0.02) / (off + 0.02)))
-    return float(np.mean(logs))
-
-
-def _shape(ratio: float) -> float:
-    return float(np.interp(ratio, _RATIOS[::-1], _SHAPES[::-1]))
+def log_of(value: float, floor: float = 1e-4) -> float:
+    """Natural logarithm with a floor added, so that nothing at all has one too."""
+    return float(np.log(value + floor))

@@ -1,0 +1,215 @@
+"""A feature set: what one encoder gave for the videos of one dataset, read by position."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.commit import make_folders, write_file
+from store.errors import DamagedFeatureSet, InvalidRange, NewerFormat, UnknownStream
+from store.fingerprint import canonical_json, fingerprint, subset_hash
+from store.index import Index, describe
+from store.litter import remove_litter
+from store.marker import FORMAT, Marker, StreamRows, StreamShape
+from store.parts import Backend, backend
+from store.quarantine import Quarantine
+from store.verify import Damage, verify
+from store.writer import PART_BYTES, PartWriter
+
+DESCRIPTION = "feature.json"
+
+
+class FeatureSet:
+    """The features that one encoder, specified in full, gave for the videos of one dataset.
+
+    Holds the index as it was when first used (see `refresh`) and no open files: it may be pickled,
+    forked and read by several threads.
+    """
+
+    def __init__(
+        self, path: Path, dataset: str, encoder: str, specification: Mapping[str, Any], backend: str = "zarr"
+    ) -> None:
+        self.path = path
+        self.dataset = dataset
+        self.encoder = encoder
+        self.specification: dict[str, Any] = json.loads(canonical_json(dict(specification)))
+        self.key = fingerprint(specification)
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"FeatureSet({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """dataset/encoder@key."""
+        return f"{self.dataset}/{self.encoder}@{self.key}"
+
+    @property
+    def streams(self) -> dict[str, StreamShape]:
+        """Stream → shape and dtype of one item; empty before the first commit."""
+        return dict(self.index.streams)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all videos' features that can be read."""
+        shapes = self.index.streams
+        return sum(
+            marker.streams[stream].lengths[row] * shape.item_bytes
+            for marker, row in self.index.rows.values()
+            for stream, shape in shapes.items()
+        )
+
+    @property
+    def committed(self) -> datetime | None:
+        """When the last part was committed."""
+        return max((marker.committed for marker in self.index.markers.values()), default=None)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Videos that gave no features, and why."""
+        return Quarantine(self.path / "quarantine.jsonl", self.create)
+
+    def videos(self) -> list[str]:
+        """Ids of all committed videos, sorted."""
+        return sorted(self.index.rows)
+
+    def __contains__(self, video: object) -> bool:
+        return video in self.index.rows
+
+    def __len__(self) -> int:
+        return len(self.index.rows)
+
+    def length(self, video: str, stream: str | None = None) -> int:
+        """Items (chunks, frames) of a video. Raises UnknownStream where streams differ and none is named."""
+        marker, row = self.index.row(video, self.path)
+        if stream is not None:
+            return self._rows(marker, stream).lengths[row]
+        lengths = {name: rows.lengths[row] for name, rows in marker.streams.items()}
+        if len(set(lengths.values())) > 1:
+            raise UnknownStream(f"the streams of {video!r} differ in length: name one of {lengths}")
+        return next(iter(lengths.values()))
+
+    def meta(self, video: str) -> dict[str, Any]:
+        """What was noted about the video when its features were made."""
+        marker, row = self.index.row(video, self.path)
+        return dict(marker.meta[row])
+
+    def read(
+        self,
+        video: str,
+        stream: str,
+        start: int = 0,
+        stop: int | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Items `start` to `stop` (not included) of a video: [stop - start, *stream shape].
+
+        `out`: a C-contiguous array of that shape and the stream's dtype to read into, such as a view of a
+        shared-memory tensor. Raises VideoNotStored, UnknownStream, InvalidRange, DamagedPart.
+        """
+        marker, row = self.index.row(video, self.path)
+        rows = self._rows(marker, stream)
+        length = rows.lengths[row]
+        stop = length if stop is None else stop
+        if not 0 <= start <= stop <= length:
+            raise InvalidRange(f"{video!r} has {length} items of {stream!r}: cannot read {start} to {stop}")
+        shape = (stop - start, *rows.shape)
+        if out is None:
+            out = np.empty(shape, rows.dtype)
+        elif out.shape != shape or out.dtype != rows.dtype or not out.flags.c_contiguous:
+            raise InvalidRange(
+                f"cannot read {video!r} into {list(out.shape)} {out.dtype.name}:"
+                f" expected a C-contiguous array {list(shape)} {rows.dtype}"
+            )
+        reader = backend(marker.backend).read_items
+        reader(self.path / marker.part, stream, rows, rows.offsets[row] + start, out)
+        return out
+
+    def checksum(self, video: str, stream: str) -> int:
+        """crc32c of the video's bytes, as written."""
+        marker, row = self.index.row(video, self.path)
+        return self._rows(marker, stream).crc32c[row]
+
+    def part_of(self, video: str) -> str:
+        """Name of the part that holds a video."""
+        return self.index.row(video, self.path)[0].part
+
+    def writer(self, part_bytes: int = PART_BYTES) -> PartWriter:
+        """A context manager that adds videos; see PartWriter."""
+        return PartWriter(self, self._backend_to_write(), part_bytes)
+
+    def subset_hash(self, videos: Iterable[str] | None = None) -> str:
+        """12 hexadecimal digits of the ids of these videos (all, where not given). Raises VideoNotStored."""
+        if videos is None:
+            return subset_hash(self.index.rows)
+        return subset_hash([video for video in videos if self.index.row(video, self.path)])
+
+    def verify(self, sample: int | None = None, seed: int = 0) -> list[Damage]:
+        """What is not as it was written; empty if all is well. See store.verify."""
+        return verify(self, sample, seed)
+
+    def clean(self) -> list[str]:
+        """Remove what stopped writers left behind; other writers may be at work. Returns the names."""
+        return remove_litter(self.path)
+
+    def refresh(self) -> None:
+        """Take up what other writers committed since the index was read."""
+        self.index.refresh(self.path)
+
+    @cached_property
+    def index(self) -> Index:
+        """Which part holds each video. Raises NewerFormat."""
+        index = Index()
+        index.refresh(self.path)
+        return index
+
+    def create(self) -> None:
+        """Make the folder and write the specification durably, unless that has been done."""
+        file = self.path / DESCRIPTION
+        if file.is_file():
+            return
+        make_folders(self.path)
+        description = {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "specification": self.specification,
+        }
+        write_file(file, json.dumps(description, indent=2).encode())
+
+    def next_sequence(self, now: int) -> int:
+        """For writers: the sequence of a part that is committed now."""
+        return self.index.next_sequence(now)
+
+    def take_up(self, marker: Marker) -> None:
+        """For writers: index a part that has just been committed."""
+        self.index.add(marker)
+
+    def _backend_to_write(self) -> Backend:
+        return backend(self._backend)
+
+    def _rows(self, marker: Marker, stream: str) -> StreamRows:
+        try:
+            return marker.streams[stream]
+        except KeyError:
+            raise UnknownStream(
+                f"{self.path} has no stream {stream!r}; it has {describe(marker.streams)}"
+            ) from None
+
+
+def read_specification(file: Path) -> dict[str, Any]:
+    """The specification in a feature.json. Raises DamagedFeatureSet, NewerFormat."""
+    try:
+        description = json.loads(file.read_bytes())
+        version, specification = description["format"], dict(description["specification"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedFeatureSet(f"{file} cannot be read as a specification: {error!r}") from None
+    if not isinstance(version, int) or version > FORMAT:
+        raise NewerFormat(
+            f"{file} has format {version!r}; this version reads up to {FORMAT}: update this program"
+        )
+    return specification

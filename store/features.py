@@ -1,0 +1,100 @@
+"""Feature sets: the frozen encoders' output, computed once, read by every training run.
+
+features/<dataset>/<encoder>@<key>/
+    feature.json            the specification behind the key, written before anything else
+    part-<uuid>/            a Zarr v3 group, written once, then immutable
+    part-<uuid>.json        its commit marker: readers trust markers only
+    quarantine.jsonl        videos that gave no features, and why
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
+from store.feature_set import DESCRIPTION, FeatureSet, read_specification
+from store.fingerprint import fingerprint
+from store.marker import StreamShape
+from store.names import check_folder_name
+from store.parts import backend
+from store.quarantine import Quarantine, QuarantineEntry
+from store.verify import Damage
+from store.writer import PartWriter
+
+__all__ = [
+    "Damage",
+    "FeatureSet",
+    "FeatureStore",
+    "PartWriter",
+    "Quarantine",
+    "QuarantineEntry",
+    "StreamShape",
+]
+
+
+class FeatureStore:
+    """All feature sets below one folder. Raises UnknownBackend."""
+
+    def __init__(self, root: Path, backend: str = "zarr") -> None:
+        self.root = Path(root)
+        self._backend = _known_backend(backend)
+
+    def feature_set(self, dataset: str, encoder: str, specification: Mapping[str, Any]) -> FeatureSet:
+        """The feature set of that specification; its folder is made at the first write.
+
+        Raises InvalidName, InvalidSpecification, DamagedFeatureSet.
+        """
+        check_folder_name(dataset, "dataset")
+        check_folder_name(encoder, "encoder")
+        path = self.root / dataset / f"{encoder}@{fingerprint(specification)}"
+        if (path / DESCRIPTION).is_file():
+            return self._open(path)
+        return FeatureSet(path, dataset, encoder, specification, self._backend)
+
+    def find(self, dataset: str, encoder: str, key: str | None = None) -> FeatureSet:
+        """The only feature set of an encoder on a dataset, or the one whose key begins with `key`.
+
+        Of several, those without any videos do not count. Raises FeaturesNotFound, AmbiguousFeatures,
+        DamagedFeatureSet.
+        """
+        check_folder_name(dataset, "dataset")
+        check_folder_name(encoder, "encoder")
+        found = [path for path in self._paths(dataset) if path.name.startswith(f"{encoder}@{key or ''}")]
+        if len(found) > 1:
+            found = [path for path in found if any(path.glob("part-*.json"))] or found
+        if len(found) == 1:
+            return self._open(found[0])
+        wanted = f"{dataset}/{encoder}" + (f"@{key}" if key else "")
+        if found:
+            raise AmbiguousFeatures(
+                f"several feature sets are named {wanted}: choose one by its key:{self._listing(found)}"
+            )
+        there = self._listing(list(self._paths()))
+        raise FeaturesNotFound(
+            f"{self.root} has no features {wanted}; " + (f"it has:{there}" if there else "it is empty")
+        )
+
+    def feature_sets(self) -> list[FeatureSet]:
+        """All feature sets, sorted by name. Raises DamagedFeatureSet, NewerFormat."""
+        return [self._open(path) for path in self._paths()]
+
+    def _paths(self, dataset: str = "*") -> list[Path]:
+        return sorted(file.parent for file in self.root.glob(f"{dataset}/*@*/{DESCRIPTION}"))
+
+    def _open(self, path: Path) -> FeatureSet:
+        encoder, _, key = path.name.rpartition("@")
+        specification = read_specification(path / DESCRIPTION)
+        found = fingerprint(specification)
+        if found != key:
+            raise DamagedFeatureSet(
+                f"{path / DESCRIPTION} describes features with the key {found}, not {key} as the name of its"
+                " folder says: one of the two was changed by hand"
+            )
+        return FeatureSet(path, path.parent.name, encoder, specification, self._backend)
+
+    def _listing(self, paths: list[Path]) -> str:
+        return "".join(f"\n  {path.relative_to(self.root).as_posix()}" for path in paths)
+
+
+def _known_backend(name: str) -> str:
+    return backend(name).name

@@ -1,0 +1,50 @@
+"""Short, stable names for specifications and for sets of videos."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from store.errors import InvalidSpecification
+
+KEY_LENGTH = 12
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that equal values share, whatever the order of their keys. Tuples equal lists.
+
+    Raises InvalidSpecification where a value is not plain, finite JSON.
+    """
+    _require_text_keys(value)
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidSpecification(f"expected plain JSON values: {error}") from None
+
+
+def fingerprint(specification: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits of the SHA-256 of the specification's canonical JSON."""
+    return _digest(canonical_json(specification))
+
+
+def subset_hash(videos: Iterable[str]) -> str:
+    """12 hexadecimal digits that two people can compare to see whether they hold the same videos.
+
+    SHA-256 over the sorted ids, each followed by a newline (which no id holds).
+    """
+    return _digest("".join(f"{video}\n" for video in sorted(set(videos))))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:KEY_LENGTH]
+
+
+def _require_text_keys(value: Any) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidSpecification(f"expected text as the keys of JSON objects, found {key!r}")
+            _require_text_keys(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_text_keys(item)

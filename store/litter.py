@@ -1,0 +1,59 @@
+"""Removes what stopped writers left behind, and never what another writer is still at."""
+
+import shutil
+import time
+from pathlib import Path
+
+from store.owner import is_temporary, owner_alive, unique_of
+
+FOREIGN_HOURS = 24.0
+"""Litter whose writer cannot be asked (another machine) is removed after this long without a change."""
+
+
+def remove_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
+    """Remove temporary files and uncommitted parts of dead writers. Returns the names that were removed."""
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir())
+    # A part gets its name while its marker still has a temporary one, which names the owner.
+    owners = {unique_of(name.removesuffix(".json")): name for name in names if is_temporary(name)}
+    removed = []
+    for name in names:
+        path = folder / name
+        if is_temporary(name):
+            abandoned = _abandoned(path, name, foreign_hours)
+        elif name.startswith("part-") and not name.endswith(".json"):
+            unique = Path(name).stem.removeprefix("part-")
+            # Asked last, as the marker may have come after the folder was listed.
+            abandoned = (
+                _abandoned(path, owners.get(unique), foreign_hours)
+                and not (folder / f"part-{unique}.json").exists()
+            )
+        else:
+            continue
+        if abandoned and _remove(path):
+            removed.append(name)
+    return removed
+
+
+def _abandoned(path: Path, temporary: str | None, foreign_hours: float) -> bool:
+    alive = None if temporary is None else owner_alive(temporary.removesuffix(".json"))
+    if alive is None:
+        return time.time() - _last_change(path) > foreign_hours * 3600
+    return not alive
+
+
+def _last_change(path: Path) -> float:
+    """Seconds since 1970 of the newest change in a file or folder; now, if it is being renamed or removed."""
+    try:
+        return max(entry.lstat().st_mtime for entry in [path, *path.rglob("*")])
+    except FileNotFoundError:
+        return time.time()
+
+
+def _remove(path: Path) -> bool:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return not path.exists()

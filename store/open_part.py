@@ -1,0 +1,64 @@
+"""A part while it is being written, and the order of steps that commits it."""
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from store.checks import checksum
+from store.commit import publish_file, publish_folder, write_synced
+from store.marker import Marker, StreamRows, StreamShape, marker_bytes
+from store.owner import temporary_name
+from store.parts import Backend
+
+
+class OpenPart:
+    """A part under a temporary name, with its marker in memory."""
+
+    def __init__(self, folder: Path, backend: Backend, streams: Mapping[str, StreamShape]) -> None:
+        unique = uuid.uuid4().hex
+        self._temporary = folder / temporary_name("part", unique)
+        self._temporary_marker = self._temporary.with_name(self._temporary.name + ".json")
+        self._final = folder / f"part-{unique}{backend.suffix}"
+        self._final_marker = folder / f"part-{unique}.json"
+        rows = {name: StreamRows(stream.shape, stream.dtype) for name, stream in streams.items()}
+        self.marker = Marker(self._final.name, backend.name, 0, [], rows, [])
+        self._body = backend.create(self._temporary, streams)
+        self.size_bytes = 0
+
+    def add(self, video: str, arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> None:
+        """Append a video's arrays, checked already, to their streams."""
+        for name, array in arrays.items():
+            self._body.append(name, array)
+            rows = self.marker.streams[name]
+            rows.offsets.append(rows.total)
+            rows.lengths.append(len(array))
+            rows.crc32c.append(checksum(array))
+            self.size_bytes += array.nbytes
+        self.marker.videos.append(video)
+        self.marker.meta.append(meta)
+
+    def commit(self, sequence: int) -> Marker:
+        """Part first, marker last, each synced before it gets its name.
+
+        The marker's temporary file stands before the part has its final name: it tells `store.litter`
+        that the part has an owner.
+        """
+        for name, items in self._body.finish().items():
+            self.marker.streams[name].chunk_items = items
+        self.marker.sequence = sequence
+        write_synced(self._temporary_marker, marker_bytes(self.marker))
+        publish_folder(self._temporary, self._final)
+        publish_file(self._temporary_marker, self._final_marker)
+        return self.marker
+
+    def discard(self) -> None:
+        """Remove what has been written, unless it is committed."""
+        if self._final_marker.exists():
+            return
+        for path in (self._temporary, self._final):
+            shutil.rmtree(path, ignore_errors=True)
+        self._temporary_marker.unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""Who is writing a temporary file: recorded in its name, so that a later run can tell litter from work."""
+
+import hashlib
+import os
+import socket
+import uuid
+from pathlib import Path
+
+_MARK = ".tmp-"
+
+
+def temporary_name(name: str, unique: str | None = None) -> str:
+    """A name, beside `name`, that says which process writes it: NAME.tmp-HOST-PID-START-UNIQUE."""
+    pid = os.getpid()
+    return f"{name}{_MARK}{_host()}-{pid}-{_start_ticks(pid)}-{unique or uuid.uuid4().hex}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder name was made by `temporary_name`."""
+    return _MARK in name
+
+
+def unique_of(name: str) -> str:
+    """The last part of a temporary name."""
+    return name.rpartition("-")[2]
+
+
+def owner_alive(name: str) -> bool | None:
+    """Whether the process that made this temporary name still runs; None where this host cannot know."""
+    try:
+        host, pid, start, _ = name.rpartition(_MARK)[2].split("-")
+        number, ticks = int(pid), int(start)
+    except ValueError:
+        return None
+    if host != _host():
+        return None
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    # A process number is used again; the time at which its process started is not.
+    return _start_ticks(number) == ticks
+
+
+def _host() -> str:
+    """Eight digits for this host and its space of process numbers (containers of one host have their own)."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{socket.gethostname()}\n{space}".encode()).hexdigest()[:8]
+
+
+def _start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot (field 22 of Linux's /proc/PID/stat); 0 elsewhere."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    return int(status.rpartition(b")")[2].split()[19])

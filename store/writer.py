@@ -1,0 +1,111 @@
+"""Writes features into a feature set, part by part; what is committed stays, whatever happens next."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from numpy.typing import NDArray
+
+from store.checks import checked_arrays, checked_meta
+from store.errors import DuplicateVideo, StoreError, WriteFailed
+from store.marker import StreamShape
+from store.names import check_video_id
+from store.open_part import OpenPart
+from store.parts import Backend
+
+if TYPE_CHECKING:
+    from store.feature_set import FeatureSet
+
+PART_BYTES = 1 << 30
+"""A part is committed, and the next begun, when it holds this many bytes."""
+
+
+class PartWriter:
+    """Adds videos to a feature set; used as a context manager, by one thread.
+
+    Parts roll when they hold `part_bytes`, and the last one is committed at the end. An exception in the
+    `with` block drops what was not committed. A video that is refused leaves the writer usable. Any
+    number of writers, in any processes, may write to one feature set.
+    """
+
+    def __init__(self, features: "FeatureSet", backend: Backend, part_bytes: int = PART_BYTES) -> None:
+        self._features = features
+        self._backend = backend
+        self._part_bytes = part_bytes
+        self._part: OpenPart | None = None
+        self._streams: dict[str, StreamShape] = dict(features.streams)
+        self._added: set[str] = set()
+
+    def add(
+        self, video: str, streams: Mapping[str, NDArray[Any]], meta: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store a video's features: stream → array [n, *stream shape], float16 or float32, n ≥ 1.
+
+        The first video decides on the streams, unless the feature set has some already. `meta` is a small
+        JSON object. A video that the feature set already has is superseded. Raises InvalidName,
+        DuplicateVideo, InvalidFeatures, InvalidSpecification, WriteFailed.
+        """
+        check_video_id(video)
+        if video in self._added:
+            raise DuplicateVideo(f"{video!r} was added twice to {self._features.path}")
+        arrays = checked_arrays(video, streams, self._streams)
+        note = checked_meta(video, meta)
+        self._streams = self._streams or {
+            name: StreamShape(array.shape[1:], array.dtype.name) for name, array in arrays.items()
+        }
+        try:
+            if self._part is None:
+                self._features.create()
+                self._part = OpenPart(self._features.path, self._backend, self._streams)
+            self._part.add(video, arrays, note)
+        except OSError as error:
+            self.discard()
+            raise _write_failed(self._features.path, video, error) from error
+        self._added.add(video)
+        if self._part.size_bytes >= self._part_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what has been added so far. Raises WriteFailed."""
+        if self._part is None:
+            return
+        try:
+            marker = self._part.commit(self._features.next_sequence(time.time_ns()))
+        except OSError as error:
+            last = self._part.marker.videos[-1]
+            self.discard()
+            raise _write_failed(self._features.path, last, error) from error
+        except BaseException:
+            self.discard()
+            raise
+        self._part = None
+        self._features.take_up(marker)
+
+    def discard(self) -> None:
+        """Drop what has been added since the last commit; those videos may be added again."""
+        part, self._part = self._part, None
+        if part is not None:
+            self._added.difference_update(part.marker.videos)
+            part.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+        else:
+            self.discard()
+
+
+def _write_failed(folder: Path, video: str, error: OSError) -> StoreError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return WriteFailed(
+        f"{folder}: writing stopped at {video!r}: {reason}. Committed videos are safe;"
+        " the others are extracted when the command is run again."
+    )

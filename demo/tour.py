@@ -50,8 +50,9 @@ def prepare_decoder(settings: Settings) -> Path:
     made_before = folder.is_dir() and (folder / "decoder.json").stat().st_mtime_ns
     build_decoder(folder, texts=prompt_texts(settings.prompts[pipeline.prompts]))
     reused = made_before == (folder / "decoder.json").stat().st_mtime_ns
-    summary = decoder_summary(folder)
-    print(f"     {'reused' if reused else 'trained in %.0f s' % summary['seconds']}: {folder}")
+    seconds = decoder_summary(folder)["seconds"]
+    how = "reused" if reused else f"trained in {seconds:.0f} s"
+    print(f"     {how}: {folder}")
     return folder
 
 
@@ -86,7 +87,7 @@ def _summary(folder: Path, seconds: float) -> dict[str, Any]:
 
 
 def _farewell(folder: Path, summary: dict[str, Any]) -> None:
-    print(f"\nDone in {summary['seconds']:.0f} s, on generated videos that the model had not seen the contents of.")
+    print(f"\nDone in {summary['seconds']:.0f} s; the test videos' contents were not seen in training.")
     print(f"  report   {folder / 'evaluation' / 'report.html'}")
     print(f"  summary  {folder / 'summary.json'}")
     print("\nNext:")

@@ -21,9 +21,7 @@ def train(
     dataset: Annotated[
         str | None, typer.Option(help="The dataset to train on, where not the pipeline's own.")
     ] = None,
-    run: Annotated[
-        Path | None, typer.Option(help="The run's folder; runs/PIPELINE where not given.")
-    ] = None,
+    run: Annotated[Path | None, typer.Option(help="The run's folder; runs/PIPELINE where not given.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")

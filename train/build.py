@@ -8,7 +8,7 @@ import torch
 from config.schema import PipelineSettings, PromptSettings
 from train.checkpoint import load_weights, selected
 from train.decoder import add_lora, load_decoder, load_tokenizer
-from train.model import QualityModel
+from train.model import QualityModel, embedding_table
 from train.projectors import Projector
 from train.prompts import PromptBuilder
 from train.run import load_run
@@ -23,12 +23,12 @@ def build_model(
     """
     decoder = load_decoder(pipeline.decoder)
     builder = PromptBuilder(load_tokenizer(pipeline.decoder), prompts, pipeline.decoder.chat_template)
-    embeddings = decoder.get_input_embeddings().weight
+    embeddings = embedding_table(decoder).weight
     embedding_std = 1.0 if embeddings.is_meta else float(embeddings.float().std())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(pipeline.training.seed)
         if pipeline.decoder.lora is not None:
-            decoder = add_lora(decoder, pipeline.decoder.lora)
+            add_lora(decoder, pipeline.decoder.lora)
         projectors = {
             name: Projector(branch.projector, *shapes[name], embeddings.shape[1], embedding_std)
             for name, branch in pipeline.branches.items()

@@ -112,7 +112,9 @@ def selected(folder: Path) -> Path:
     """The checkpoint that an evaluation takes. Raises RunError where there is none."""
     file = folder / "selected.json"
     if not file.is_file():
-        raise RunError(f"{folder} has no finished training: run `python -m train`, which continues what was begun")
+        raise RunError(
+            f"{folder} has no finished training: run `python -m train`, which continues what was begun"
+        )
     checkpoint = folder / str(json.loads(file.read_text())["checkpoint"])
     if not (checkpoint / _PROGRESS).is_file():
         raise RunError(f"{checkpoint}, named by {file.name}, is absent or incomplete: train the run again")

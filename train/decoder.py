@@ -36,7 +36,8 @@ def load_decoder(settings: DecoderSettings) -> PreTrainedModel:
         except (OSError, ValueError) as error:
             raise _missing("the language model", settings.weights, settings, error) from error
     model.requires_grad_(False)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def load_tokenizer(settings: DecoderSettings) -> PreTrainedTokenizerBase:
@@ -54,11 +55,11 @@ def load_tokenizer(settings: DecoderSettings) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(_local_or_hub(place), revision=settings.revision)
     except (OSError, ValueError) as error:
         raise _missing("the tokenizer", place, settings, error) from error
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
-def add_lora(model: PreTrainedModel, settings: LoraSettings) -> PreTrainedModel:
-    """Inject trainable low-rank adapters (peft) into the frozen decoder, in float32."""
+def add_lora(model: PreTrainedModel, settings: LoraSettings) -> None:
+    """Inject trainable low-rank adapters (peft) into the frozen decoder, in place and in float32."""
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
@@ -68,11 +69,10 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings) -> PreTrainedModel:
         target_modules=list(settings.targets),
         task_type="CAUSAL_LM",
     )
-    adapted = inject_adapter_in_model(config, model)
-    for name, parameter in adapted.named_parameters():
+    inject_adapter_in_model(config, model)
+    for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
-    return adapted  # type: ignore[no-any-return]
 
 
 def _random_model(settings: DecoderSettings, dtype: torch.dtype) -> PreTrainedModel:
@@ -85,7 +85,8 @@ def _random_model(settings: DecoderSettings, dtype: torch.dtype) -> PreTrainedMo
     config = AutoConfig.for_model(model_type, **architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(settings.weights.removeprefix("random:")))
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-any-return]
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        return model
 
 
 def _local_or_hub(place: str) -> str:

@@ -49,8 +49,8 @@ def train_run(
 ) -> TrainedRun:
     """Train the pipeline on the split's `train` videos, choosing the checkpoint on its `val` videos.
 
-    A folder that holds an unfinished run of the same settings, features and split is continued. Raises FeaturesMissingError where the store has no features of them, RunError where the folder holds
-    another run.
+    A folder that holds an unfinished run of the same settings, features and split is continued. Raises
+    FeaturesMissingError where the store has no features of them, RunError where the folder holds another run.
     """
     reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys)
     present, missing = _with_features(split, reader)

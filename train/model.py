@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -112,7 +113,8 @@ class QualityModel(nn.Module):
         """The answer's text by greedy decoding."""
         prompt = self.prompts.prompt(task)
         embeddings, mask = _pad_left([self._embed(prompt, tokens, ()) for tokens in visual])
-        out = self.decoder.generate(
+        greedy: Any = self.decoder.generate
+        out = greedy(
             inputs_embeds=embeddings,
             attention_mask=mask,
             max_new_tokens=max_new_tokens,
@@ -125,7 +127,7 @@ class QualityModel(nn.Module):
         return [self.prompts.text(ids) for ids in out.tolist()]
 
     def _embed(self, prompt: Prompt, visual: torch.Tensor, answer: Sequence[int]) -> torch.Tensor:
-        table = self.decoder.get_input_embeddings()
+        table = embedding_table(self.decoder)
         ids = torch.tensor([*prompt.before, *prompt.after, *answer], device=visual.device)
         text = table(ids)  # [L, H]
         cut = len(prompt.before)
@@ -163,6 +165,15 @@ class QualityModel(nn.Module):
             losses = losses.clone()
             losses[at] = -(soft * logits[at].log_softmax(dim=-1)[tokens]).sum()
         return losses.mean()
+
+
+def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:
+    """The decoder's token embeddings [vocabulary, width]."""
+    table = decoder.get_input_embeddings()
+    assert isinstance(table, nn.Embedding), (
+        f"{type(decoder).__name__} embeds tokens by {type(table).__name__}"
+    )
+    return table
 
 
 def soft_scores(score: int, sigma: float) -> torch.Tensor:

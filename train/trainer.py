@@ -117,15 +117,19 @@ class Trainer:
         return Outcome(self.progress.step, resumed, self.progress.best_srcc, loss)
 
     def _steps_per_epoch(self) -> int:
-        processes = self.accelerator.num_processes
+        processes: int = self.accelerator.num_processes
         videos = self.settings.batch_size * self.settings.accumulate * processes
         return math.ceil(len(self.train_data) / videos)
 
     def _groups(self, epoch: int) -> Any:
         """The epoch's remaining optimiser steps, each a list of batches to accumulate."""
         batches = epoch_batches(len(self.train_data), self.settings, epoch)[self.progress.batch :]
+        own_generator = torch.Generator()  # iterating must not draw from the state that a resume restores
         loader = self.accelerator.prepare_data_loader(
-            DataLoader(self.train_data, batch_sampler=batches, collate_fn=keep_lists), device_placement=True
+            DataLoader(
+                self.train_data, batch_sampler=batches, collate_fn=keep_lists, generator=own_generator
+            ),
+            device_placement=True,
         )
         group: list[Any] = []
         for batch in loader:
@@ -177,7 +181,12 @@ class Trainer:
         model = self.bare_model.eval()
         scores: list[float] = []
         with torch.inference_mode():
-            loader = DataLoader(self.validation, batch_size=self.settings.batch_size, collate_fn=keep_lists)
+            loader = DataLoader(
+                self.validation,
+                batch_size=self.settings.batch_size,
+                collate_fn=keep_lists,
+                generator=torch.Generator(),
+            )
             for _, features in loader:
                 on_device = [
                     {k: v.to(self.accelerator.device) for k, v in video.items()} for video in features
@@ -214,4 +223,4 @@ class Trainer:
         if state["cuda_rng"]:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
         self.progress = read_progress(found[-1])
-        return self.progress.step
+        return int(self.progress.step)

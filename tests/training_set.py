@@ -1,0 +1,64 @@
+"""A small stored feature set whose opinion scores follow from its features, and settings to train on it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from config.load import load_settings
+from config.schema import RunSettings
+from demo.decoder_tokenizer import build_tokenizer
+from store.features import FeatureStore
+from store.labels import Label
+from tiny_language import WIDTH, prompt_settings, prompt_texts
+from train.job import Split, TrainedRun, train_run
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
+    """Features of random videos with 1–4 chunks; the MOS (1–5) is a linear function of their means."""
+    store = FeatureStore(folder / "features")
+    random = np.random.default_rng(0)
+    labels = []
+    with store.feature_set("demo", "nss", {"made": "for tests"}).writer() as writer:
+        for i in range(videos):
+            spatial = random.standard_normal((random.integers(1, 5), 1, 6)).astype(np.float32)
+            spatial += random.standard_normal(6).astype(np.float32)
+            temporal = random.standard_normal((len(spatial), 1, 3)).astype(np.float32)
+            writer.add(f"v{i}", {"spatial": spatial, "temporal": temporal})
+            labels.append(Label(f"v{i}", float(np.clip(50 + 20 * spatial.mean(axis=0)[0, 0], 0, 100))))
+    return store, {"train": labels[: videos // 2], "val": labels[videos // 2 : -8], "test": labels[-8:]}
+
+
+def run_settings(folder: Path, *overrides: str) -> RunSettings:
+    """The pipeline `tiny` with a random decoder of the tests' size."""
+    tokenizer = folder / "tokenizer"
+    if not tokenizer.is_dir():
+        build_tokenizer(prompt_texts(prompt_settings())).save_pretrained(tokenizer)
+    architecture = (
+        f'{{ model_type = "llama", vocab_size = 512, hidden_size = {WIDTH}, intermediate_size = 64,'
+        " num_hidden_layers = 1, num_attention_heads = 2, num_key_value_heads = 2, initializer_range = 0.2 }"
+    )
+    settings = load_settings(
+        ROOT / "pipelines.toml",
+        [
+            "pipelines.tiny.decoder.weights=random:0",
+            f"pipelines.tiny.decoder.tokenizer={tokenizer}",
+            f"pipelines.tiny.decoder.architecture={architecture}",
+            "pipelines.tiny.training.epochs=3",
+            "pipelines.tiny.training.batch_size=8",
+            "pipelines.tiny.training.save_every_steps=1",
+            *overrides,
+        ],
+    )
+    return settings.run(settings.pipelines["tiny"], settings.datasets["demo"])
+
+
+def train(folder: Path, run: str, *overrides: str) -> TrainedRun:
+    store, split = make_features(folder)
+    return train_run(run_settings(folder, *overrides), store, split, folder / run, quiet=True)
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), sys.argv[2])

@@ -31,7 +31,10 @@ def climb(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Ladder]:
     for video in videos:
         with tempfile.TemporaryDirectory(prefix="ladder-") as folder:
             for kind in KINDS:
-                copies = [degrade(video, Path(folder) / f"{kind}-{step}.mp4", kind, step) for step in range(STEPS + 1)]
+                copies = [
+                    degrade(video, Path(folder) / f"{kind}-{step}.mp4", kind, step)
+                    for step in range(STEPS + 1)
+                ]
                 outcomes = list(predict_files(trained, copies))
                 scores = [o.prediction.score if o.prediction else math.nan for o in outcomes]
                 yield Ladder(video.name, kind, scores, rank_correlation(scores))

@@ -14,6 +14,7 @@ from evaluate.metrics import score_metrics
 from evaluate.score import load_trained, predict_stored
 from evaluate.svr import svr_scores, video_means
 from store.commit import write_file
+from store.dataset import join_split
 from store.features import FeatureStore
 from store.labels import Label
 from store.mos import MosScale
@@ -66,29 +67,29 @@ def run_protocol(
 
 def _test(protocol: ProtocolSettings, folder: Path, reader: FeatureReader, split: Split) -> SplitResult:
     trained = load_trained(folder)
-    stored = reader.videos()
-    test = [label for label in split["test"] if label.video in stored]
+    split, _ = join_split(split, reader.videos())
+    train, test = split["train"], split["test"]
     scale = MosScale(*trained.settings.dataset.mos_range)
     predictions = predict_stored(trained, reader, [label.video for label in test], quiet=True)
     mos = np.array([scale.to_100(label.mos) for label in test])
-    stated = [(m, p.score_generate) for m, p in zip(mos, predictions, strict=True) if p.score_generate is not None]
+    stated = [
+        (m, p.score_generate) for m, p in zip(mos, predictions, strict=True) if p.score_generate is not None
+    ]
     metrics: dict[str, Any] = {
         "expected": asdict(score_metrics(mos, np.array([p.score for p in predictions]))),
         "generate": asdict(score_metrics(np.array([m for m, _ in stated]), np.array([s for _, s in stated]))),
     }
     if protocol.baseline == "svr":
-        metrics["svr"] = asdict(score_metrics(mos, _svr(reader, split["train"], test, scale)))
-    return SplitResult(len(split["train"]), len(test), len(test) - len(stated), metrics)
+        metrics["svr"] = asdict(score_metrics(mos, _svr(reader, train, test, scale)))
+    return SplitResult(len(train), len(test), len(test) - len(stated), metrics)
 
 
 def _svr(
     reader: FeatureReader, train: Sequence[Label], test: Sequence[Label], scale: MosScale
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    stored = reader.videos()
-    known = [label for label in train if label.video in stored]
     return svr_scores(
-        video_means(reader, [label.video for label in known]),
-        [scale.to_100(label.mos) for label in known],
+        video_means(reader, [label.video for label in train]),
+        [scale.to_100(label.mos) for label in train],
         video_means(reader, [label.video for label in test]),
     )
 
@@ -97,7 +98,9 @@ def _medians(results: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
     methods = results[0].metrics
     names = ("srcc", "plcc", "krcc", "rmse")
     return {
-        method: {name: float(np.median([_number(r.metrics[method][name]) for r in results])) for name in names}
+        method: {
+            name: float(np.median([_number(r.metrics[method][name]) for r in results])) for name in names
+        }
         for method in methods
     }
 

@@ -1,7 +1,7 @@
 """A dataset's labels as its settings describe them: read, checked, grouped and split."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from store.label_errors import (
 )
 from store.labels import SPLIT_ALIASES, Label, read_labels
 from store.mos import MosScale
+from store.resolve import resolve
 from store.splits import Split, train_test
 
 
@@ -96,6 +97,23 @@ def labelled_split(dataset: DatasetSettings) -> Split:
         taken = train_test(given["train"], groups, 0.0, dataset.validation_share, dataset.split_seed)
         given |= {"train": taken["train"], "val": taken["val"]}
     return _named(given)
+
+
+def join_split(split: Mapping[str, Sequence[Label]], stored: Iterable[str]) -> tuple[Split, list[str]]:
+    """The split's labels whose videos are stored, under the ids that they are stored by; and the other ids.
+
+    Raises AmbiguousVideoError.
+    """
+    coverage = resolve([label.video for labels in split.values() for label in labels], stored)
+    present = {
+        name: [
+            replace(label, video=coverage.found[label.video])
+            for label in labels
+            if label.video in coverage.found
+        ]
+        for name, labels in split.items()
+    }
+    return present, coverage.missing
 
 
 def _named(split: Split) -> Split:

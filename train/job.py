@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from config.schema import RunSettings
+from store.dataset import join_split
 from store.features import FeatureStore
 from store.labels import Label
 from store.mos import MosScale
@@ -53,7 +54,7 @@ def train_run(
     FeaturesMissingError where the store has no features of them, RunError where the folder holds another run.
     """
     reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys)
-    present, missing = _with_features(split, reader)
+    present, missing = join_split(split, reader.videos())
     if not present.get("train"):
         raise FeaturesMissingError(
             f"none of the {len(missing)} labelled videos of {settings.dataset.name} has features in"
@@ -85,13 +86,6 @@ def fit_standardisation(model: QualityModel, training: QualityDataset) -> None:
         if projector.standardise is not None:
             rows = [training[i][1][branch].flatten(0, 1) for i in range(len(training))]  # [K * T, D] each
             projector.standardise.fit(torch.cat(rows))  # type: ignore[operator,union-attr]
-
-
-def _with_features(split: Split, reader: FeatureReader) -> tuple[dict[str, list[Label]], list[str]]:
-    stored = reader.videos()
-    present = {name: [label for label in labels if label.video in stored] for name, labels in split.items()}
-    missing = [label.video for labels in split.values() for label in labels if label.video not in stored]
-    return present, missing
 
 
 def _sample(label: Label, scale: MosScale, cuts: LevelCuts) -> Sample:

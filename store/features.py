@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from store import parts
 from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
 from store.feature_set import DESCRIPTION, FeatureSet, read_specification
 from store.fingerprint import fingerprint
 from store.marker import StreamShape
 from store.names import check_folder_name
-from store.parts import backend
 from store.quarantine import Quarantine, QuarantineEntry
 from store.verify import Damage
 from store.writer import PartWriter
@@ -37,7 +37,7 @@ class FeatureStore:
 
     def __init__(self, root: Path, backend: str = "zarr") -> None:
         self.root = Path(root)
-        self._backend = _known_backend(backend)
+        self._backend = parts.backend(backend).name
 
     def feature_set(self, dataset: str, encoder: str, specification: Mapping[str, Any]) -> FeatureSet:
         """The feature set of that specification; its folder is made at the first write.
@@ -48,7 +48,7 @@ class FeatureStore:
         check_folder_name(encoder, "encoder")
         path = self.root / dataset / f"{encoder}@{fingerprint(specification)}"
         if (path / DESCRIPTION).is_file():
-            return self._open(path)
+            return self.open(path)
         return FeatureSet(path, dataset, encoder, specification, self._backend)
 
     def find(self, dataset: str, encoder: str, key: str | None = None) -> FeatureSet:
@@ -59,29 +59,31 @@ class FeatureStore:
         """
         check_folder_name(dataset, "dataset")
         check_folder_name(encoder, "encoder")
-        found = [path for path in self._paths(dataset) if path.name.startswith(f"{encoder}@{key or ''}")]
+        found = [path for path in self.paths(dataset) if path.name.startswith(f"{encoder}@{key or ''}")]
         if len(found) > 1:
             found = [path for path in found if any(path.glob("part-*.json"))] or found
         if len(found) == 1:
-            return self._open(found[0])
+            return self.open(found[0])
         wanted = f"{dataset}/{encoder}" + (f"@{key}" if key else "")
         if found:
             raise AmbiguousFeatures(
                 f"several feature sets are named {wanted}: choose one by its key:{self._listing(found)}"
             )
-        there = self._listing(list(self._paths()))
+        there = self._listing(self.paths())
         raise FeaturesNotFound(
             f"{self.root} has no features {wanted}; " + (f"it has:{there}" if there else "it is empty")
         )
 
     def feature_sets(self) -> list[FeatureSet]:
         """All feature sets, sorted by name. Raises DamagedFeatureSet, NewerFormat."""
-        return [self._open(path) for path in self._paths()]
+        return [self.open(path) for path in self.paths()]
 
-    def _paths(self, dataset: str = "*") -> list[Path]:
+    def paths(self, dataset: str = "*") -> list[Path]:
+        """Folders of all feature sets (of one dataset), sorted."""
         return sorted(file.parent for file in self.root.glob(f"{dataset}/*@*/{DESCRIPTION}"))
 
-    def _open(self, path: Path) -> FeatureSet:
+    def open(self, path: Path) -> FeatureSet:
+        """The feature set in a folder. Raises DamagedFeatureSet, NewerFormat."""
         encoder, _, key = path.name.rpartition("@")
         specification = read_specification(path / DESCRIPTION)
         found = fingerprint(specification)
@@ -94,7 +96,3 @@ class FeatureStore:
 
     def _listing(self, paths: list[Path]) -> str:
         return "".join(f"\n  {path.relative_to(self.root).as_posix()}" for path in paths)
-
-
-def _known_backend(name: str) -> str:
-    return backend(name).name

@@ -39,10 +39,10 @@ def list_sets(store: StoreFolder = None, json: Json = False) -> None:
         cli.print_json({"store": str(opened.root), "feature_sets": sets, "faults": faults})
     elif sets:
         rows = [
-            [s["name"], s["videos"], s["bytes"] / 1e9, s["quarantined"], s["committed"] or "–"] for s in sets
+            [s["name"], s["videos"], _size(s["bytes"]), s["quarantined"], s["committed"] or "–"] for s in sets
         ]
-        headers = ["feature set", "videos", "GB", "quarantined", "last written"]
-        print(tabulate(rows, headers, floatfmt=("", "", ".3f"), intfmt=","))
+        headers = ["feature set", "videos", "size", "quarantined", "last written"]
+        print(tabulate(rows, headers, intfmt=",", colalign=("left", "right", "right", "right", "left")))
     elif not faults:
         print(f"{opened.root} holds no features yet: `python -m extract` makes them")
     _fail_with(faults)
@@ -71,7 +71,7 @@ def show(
         ["folder", shown["path"]],
         ["videos", f"{shown['videos']:,}"],
         ["subset hash", shown["subset_hash"]],
-        ["size", f"{shown['bytes'] / 1e9:.3f} GB in {shown['parts']:,} parts"],
+        ["size", f"{_size(shown['bytes'])} in {_count(shown['parts'], 'part')}"],
         ["last written", shown["committed"] or "–"],
         ["with warnings", f"{shown['with_warnings']:,}"],
     ]
@@ -81,7 +81,7 @@ def show(
     refused = features.quarantine.entries()
     if refused:
         rows = [[entry.video, entry.error_type, entry.reason] for entry in refused]
-        print(f"\n{len(refused):,} videos in quarantine")
+        print(f"\n{_count(len(refused), 'video')} in quarantine")
         print(
             tabulate(rows, ["video", "error", "reason"], maxcolwidths=[40, None, 80], disable_numparse=True)
         )
@@ -121,9 +121,8 @@ def verify(
         for damage in found:
             where = [damage["feature_set"], damage["part"], damage["video"], damage["stream"]]
             print(f"damaged: {' · '.join(part for part in where if part)}: {damage['reason']}")
-        print(
-            f"{sum(checked.values()):,} videos of {len(checked)} feature sets checked, {len(found)} damages"
-        )
+        scope = f"{_count(sum(checked.values()), 'video')} of {_count(len(checked), 'feature set')} checked"
+        print(f"{scope}, {_count(len(found), 'damage') if found else 'all whole'}")
         if found:
             print("Delete a damaged part with its .json beside it, and extract its videos again.")
     _fail_with(faults, failed=bool(found))
@@ -173,7 +172,7 @@ def export(
     if json:
         cli.print_json({"name": features.name, "folder": str(folder), "videos": videos})
     else:
-        print(f"exported {videos:,} videos, {len(features.streams)} streams: {folder}")
+        print(f"exported {_count(videos, 'video')}, {_count(len(features.streams), 'stream')}: {folder}")
 
 
 def _open(folder: Path | None) -> FeatureStore:
@@ -194,6 +193,14 @@ def _stream_rows(features: FeatureSet) -> list[list[object]]:
         [name, str(list(s.shape)), s.dtype, sum(features.length(video, name) for video in videos)]
         for name, s in features.streams.items()
     ]
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _fail_with(faults: list[str], failed: bool = False) -> None:

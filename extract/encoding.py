@@ -94,7 +94,7 @@ def _joined(blocks: list[Features]) -> Features:
 def _messages(
     tasks: list[VideoTask], encoders: Mapping[str, Encoder], workers: int, block_chunks: int
 ) -> Iterator[Message]:
-    """Messages of all tasks. A worker that dies takes nobody along: its video is tried once more, alone."""
+    """Messages of all tasks. A worker that dies takes only its own video along: suspects are tried alone."""
     in_worker = {name: encoder for name, encoder in encoders.items() if encoder.in_worker}
     requests = {name: encoder.requests for name, encoder in encoders.items()}
     dataset = DecodeDataset(tasks, requests, in_worker, block_chunks)
@@ -108,13 +108,13 @@ def _messages(
     except RuntimeError as error:
         if "DataLoader worker" not in str(error) or "exited unexpectedly" not in str(error):
             raise
-    if len(tasks) == 1:
-        reason = "the decoder crashed on it twice; encode it again, or leave it out"
-        yield Failed(tasks[0].video, "crash", f"{tasks[0].path}: {reason}")
-        return
     begun = dataset.taken
-    for task in tasks[:begun]:
-        if task.video not in over:
+    suspects = [task for task in tasks[:begun] if task.video not in over]
+    if len(suspects) == 1:
+        reason = "the decode process crashed on it; encode it again, or leave it out"
+        yield Failed(suspects[0].video, "crash", f"{suspects[0].path}: {reason}")
+    else:
+        for task in suspects:
             yield from _messages([task], encoders, 1, block_chunks)
     if tasks[begun:]:
         yield from _messages(tasks[begun:], encoders, workers, block_chunks)

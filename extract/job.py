@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,10 +50,10 @@ class ExtractionSummary:
 def default_workers(videos: int, models_on_cpu: bool) -> int:
     """Decode processes: one a core, or a single one where models run on those cores.
 
-    0 (decode in this process) for fewer than four videos: starting a process takes seconds.
+    0 (decode in this process) for fewer than three videos: starting a process takes seconds.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(1 if models_on_cpu else cores, videos // 4)
+    return min(1 if models_on_cpu else cores, videos // 3)
 
 
 class ExtractionJob:
@@ -70,11 +70,11 @@ class ExtractionJob:
             for name, encoder in encoders.items()
         }
 
-    def release_quarantined(self) -> None:
-        """Give the videos in quarantine another chance."""
+    def release_quarantined(self, videos: Iterable[str]) -> None:
+        """Give those of the videos that are in quarantine another chance."""
+        wanted = list(videos)
         for features in self.sets.values():
-            for entry in features.quarantine.entries():
-                features.quarantine.remove(entry.video)
+            features.quarantine.remove(wanted)
 
     def pending(self, videos: Mapping[str, Path]) -> list[VideoTask]:
         """What there is to do, in the order of the videos."""
@@ -134,7 +134,9 @@ class ExtractionJob:
 
     def _refuse(self, result: FailedVideo) -> None:
         for encoder in result.task.encoders:
-            self.sets[encoder].quarantine.add(result.task.video, result.message, result.kind)
+            self.sets[encoder].quarantine.add(
+                result.task.video, result.message, result.kind, result.task.path
+            )
 
     @staticmethod
     def _refused(features: FeatureSet) -> dict[str, Refusal]:

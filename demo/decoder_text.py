@@ -124,7 +124,6 @@ _ASPECTS: Final = (
 _STRENGTHS: Final = {"no": 95, "slight": 75, "some": 50, "strong": 25, "extreme": 5}
 _VERDICTS: Final = {"excellent": 90, "pleasant": 75, "medium": 50, "weak": 25, "bad": 10}
 _FORM_ONLY_SHARE: Final = 0.03
-_UNKNOWN_WORD_SHARE: Final = 0.02
 
 
 @dataclass(frozen=True)

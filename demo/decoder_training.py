@@ -32,6 +32,11 @@ class DecoderRecipe:
     """Least width, in points of 0–100, of the Gaussian that a score's target is softened by."""
     spread_weight: float = 1.0
     """How much the disagreement in the evidence widens the target."""
+    embedding_noise: float = 1.0
+    """Noise on every embedding, in units of the embeddings' standard deviation. Visual tokens are no words:
+    a decoder that has only ever read exact words fits human scores less well."""
+    word_noise: float = 0.03
+    """Share of the prompt's words that are replaced by any word, so that strange wordings do no harm."""
     hidden_size: int = 64
     intermediate_size: int = 256
     layers: int = 2
@@ -62,12 +67,12 @@ def _train(tokenizer: PreTrainedTokenizerFast, recipe: DecoderRecipe, progress: 
     model = LlamaForCausalLM(_config(tokenizer, recipe))
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-    values = _Values(tokenizer)
+    words = _Vocabulary(tokenizer)
     stream = conversations(recipe.seed)
     with tqdm(range(recipe.steps), desc="decoder", unit="step", disable=not progress) as bar:
         for step in bar:
             batch = list(islice(stream, recipe.batch_size))
-            loss = _answer_loss(model, tokenizer, values, batch, recipe)
+            loss = _answer_loss(model, tokenizer, words, batch, recipe)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -99,17 +104,19 @@ def _rate(step: int, recipe: DecoderRecipe) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
 
 
-class _Values:
-    """The tokens that can stand as an answer's value, and target distributions over them."""
+class _Vocabulary:
+    """The tokens that matter by themselves, and target distributions over the values of an answer."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.vocabulary = len(tokenizer)
-        self.scores = tokenizer.convert_tokens_to_ids([str(score) for score in range(101)])
-        self.levels = tokenizer.convert_tokens_to_ids(list(LEVELS))
+        vocabulary = tokenizer.get_vocab()
+        self.size = len(vocabulary)
+        self.scores = [vocabulary[str(score)] for score in range(101)]
+        self.first = self.scores[-1] + 1
+        self.levels = [vocabulary[level] for level in LEVELS]
 
     def targets(self, batch: Sequence[Conversation], recipe: DecoderRecipe) -> torch.Tensor:
         """Float32 [batch, vocabulary], each row a distribution; uniform where there is no evidence."""
-        rows = torch.zeros(len(batch), self.vocabulary)  # [B, V]
+        rows = torch.zeros(len(batch), self.size)  # [B, V]
         for row, item in zip(rows, batch, strict=True):
             sigma = math.hypot(recipe.score_sigma, recipe.spread_weight * item.spread)
             if item.task == "score":
@@ -139,19 +146,24 @@ def level_target(quality: float | None, sigma: float) -> torch.Tensor:
 def _answer_loss(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    values: _Values,
+    words: _Vocabulary,
     batch: Sequence[Conversation],
     recipe: DecoderRecipe,
 ) -> torch.Tensor:
     texts = [conversation(item.system, item.user, _answer(item)) for item in batch]
     encoded = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
     ids, mask = encoded["input_ids"], encoded["attention_mask"]  # [B, L]
-    hidden = model.model(input_ids=ids, attention_mask=mask).last_hidden_state  # [B, L, H]
-    rows = torch.arange(len(batch))[:, None]
     answer = mask.sum(1, keepdim=True) - ANSWER_TOKENS + torch.arange(ANSWER_TOKENS)  # [B, 6]
+    wording = (ids >= words.first) & (torch.arange(ids.shape[1]) < answer[:, :1])  # [B, L]
+    replaced = wording & (torch.rand(ids.shape) < recipe.word_noise)
+    ids = torch.where(replaced, torch.randint(words.first, words.size, ids.shape), ids)
+    embedded = model.get_input_embeddings()(ids)  # [B, L, H]
+    noise = recipe.embedding_noise * embedded.detach().std() * torch.randn_like(embedded)
+    hidden = model.model(inputs_embeds=embedded + noise, attention_mask=mask).last_hidden_state  # [B, L, H]
+    rows = torch.arange(len(batch))[:, None]
     logits = model.lm_head(hidden[rows, answer - 1]).log_softmax(-1)  # [B, 6, V]
-    targets = nn.functional.one_hot(ids[rows, answer], values.vocabulary).float()  # [B, 6, V]
-    targets[:, -_AFTER_VALUE] = values.targets(batch, recipe)
+    targets = nn.functional.one_hot(ids[rows, answer], words.size).float()  # [B, 6, V]
+    targets[:, -_AFTER_VALUE] = words.targets(batch, recipe)
     loss: torch.Tensor = -(targets * logits).sum((1, 2)).mean()
     return loss
 

@@ -71,8 +71,9 @@ def noisy(frames: Sequence[VideoFrame], sigma: float, seed: int) -> Iterator[Vid
     """Independent Gaussian noise in every pixel; `sigma` in grey levels of luma, half of it in chroma."""
     random = np.random.default_rng(seed)
     for frame in frames:
-        planes = frame.to_ndarray(format="yuv420p")  # uint8 [H * 3 / 2, W]: luma, then both chroma planes
-        noise = random.standard_normal(planes.shape, dtype=np.float32)
+        # uint8 [H * 3 / 2, W]: luma, then both chroma planes
+        planes = frame.to_ndarray(format="yuv420p")
+        noise = random.standard_normal(size=tuple(planes.shape), dtype=np.float32)
         noise *= sigma
         noise[frame.height :] *= _CHROMA_NOISE
         sum_ = np.rint(planes + noise).clip(0, 255).astype(np.uint8)

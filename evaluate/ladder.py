@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scipy.stats import spearmanr
+from tabulate import tabulate
+from tqdm import tqdm
 
 from evaluate.degrade import KINDS, STEPS, degrade
 from evaluate.score import TrainedModel, predict_files
@@ -23,12 +25,12 @@ class Ladder:
     """Spearman correlation of the score with minus the step: 1 where every step looks worse."""
 
 
-def climb(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Ladder]:
+def climb(trained: TrainedModel, videos: Sequence[Path], *, quiet: bool = False) -> Iterator[Ladder]:
     """Degrade each video in graded steps of each kind and score all copies.
 
     Raises the decoder's error for a video that cannot be read.
     """
-    for video in videos:
+    for video in tqdm(videos, desc="ladders", unit="video", disable=quiet):
         with tempfile.TemporaryDirectory(prefix="ladder-") as folder:
             for kind in KINDS:
                 copies = [
@@ -55,3 +57,14 @@ def summary(ladders: Sequence[Ladder]) -> dict[str, object]:
         if (values := [ladder.srcc for ladder in ladders if ladder.kind == kind])
     }
     return {"kinds": kinds, "mean": sum(kinds.values()) / len(kinds)}
+
+
+def ladder_table(ladders: Sequence[Ladder]) -> str:
+    """Rank correlations, a row for each video and a column for each kind, with the means."""
+    videos = list(dict.fromkeys(ladder.video for ladder in ladders))
+    found = {(ladder.video, ladder.kind): ladder.srcc for ladder in ladders}
+    rows: list[list[object]] = [[video, *(found[video, kind] for kind in KINDS)] for video in videos]
+    means = [sum(found[video, kind] for video in videos) / len(videos) for kind in KINDS]
+    rows.append(["mean", *means])
+    table = tabulate(rows, ["rank correlation with falling quality", *KINDS], floatfmt=".2f")
+    return f"{table}\n\nmean over kinds {sum(means) / len(means):.3f} (1: every step is seen to be worse)"

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
-from config.schema import ProtocolSettings, RunSettings
+from config.schema import DatasetSettings, ProtocolSettings, RunSettings
 from evaluate.metrics import score_metrics
 from evaluate.score import load_trained, predict_stored
 from evaluate.svr import svr_scores, video_means
 from store.commit import write_file
-from store.dataset import join_split
+from store.dataset import groups_of, join_split, labels_of
 from store.features import FeatureStore
 from store.labels import Label
 from store.mos import MosScale
+from store.splits import k_fold, random_splits
 from train.data import FeatureReader
 from train.job import Split, train_run
 
@@ -112,3 +114,30 @@ def _number(value: float | None) -> float:
 def _line(result: SplitResult) -> str:
     parts = [f"{method} SRCC {_number(m['srcc']):.3f}" for method, m in result.metrics.items()]
     return f"{', '.join(parts)}, {result.parse_failures} parse failures of {result.test}"
+
+
+def protocol_splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> list[Split]:
+    """The protocol's seeded splits of the dataset's labels; content groups stay together."""
+    labels = labels_of(dataset)
+    groups = groups_of(labels, dataset)
+    if protocol.kind == "k-fold":
+        return list(k_fold(labels, groups, protocol.repeats, protocol.seed, protocol.validation_share))
+    return list(
+        random_splits(
+            labels, groups, protocol.repeats, protocol.test_share, protocol.validation_share, protocol.seed
+        )
+    )
+
+
+def protocol_table(result: ProtocolResult) -> str:
+    """Medians over the splits by method, and each split's SRCC."""
+    rows = []
+    for method, median in result.median.items():
+        each = " ".join(f"{_number(split.metrics[method]['srcc']):.3f}" for split in result.splits)
+        rows.append([method, *(median[name] for name in ("srcc", "plcc", "krcc", "rmse")), each])
+    table = tabulate(
+        rows, ["median of splits", "SRCC", "PLCC", "KRCC", "RMSE", "SRCC of each split"], floatfmt=".3f"
+    )
+    failures = sum(split.parse_failures for split in result.splits)
+    tested = sum(split.test for split in result.splits)
+    return f"{table}\n\n{failures} parse failures of {tested} written answers; RMSE on 0–100"

@@ -1,0 +1,150 @@
+"""`python -m evaluate`: judge predictions and runs."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config import cli
+from config.load import DEFAULT_FILE, load_settings, lookup
+from store.features import FeatureStore
+
+app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Config = Annotated[Path, typer.Option(help="The settings file.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
+RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of a trained run.")]
+
+
+@app.command()
+def metrics(
+    predictions: Annotated[Path, typer.Option(help="A CSV with the columns video and score.")],
+    labels: Annotated[Path, typer.Option(help="A label file of any known layout.")],
+    score_column: Annotated[str, typer.Option(help="The predictions' column of scores.")] = "score",
+    video_column: Annotated[str | None, typer.Option(help="The label file's column of videos.")] = None,
+    mos_column: Annotated[str | None, typer.Option(help="The label file's column of MOS.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
+    from evaluate.judge import judge
+
+    judgement = judge(
+        predictions, labels, score_column=score_column, video_column=video_column, mos_column=mos_column
+    )
+    if json:
+        cli.print_json(judgement.as_json())
+        return
+    print("\n".join(judgement.lines()))
+
+
+@app.command()
+def run(
+    run: RunFolder,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another dataset, tested as a whole: out of distribution.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of the run's own dataset.")] = "test",
+    config: Config = DEFAULT_FILE,
+    overrides: Overrides = None,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Test a run on stored features: predictions, metrics, the table beside published numbers, the report."""
+    from evaluate.material import publish
+    from evaluate.run import evaluate_run
+    from evaluate.score import load_trained
+
+    settings = load_settings(config, overrides or [])
+    other = None if dataset is None else lookup(settings.datasets, dataset, "dataset")
+    trained = load_trained(run, device)
+    evaluation = evaluate_run(trained, FeatureStore(settings.store.path), other, split, quiet=json)
+    published = publish(trained, evaluation)
+    if json:
+        cli.print_json({**evaluation.as_json(), "folder": str(published.folder)})
+        return
+    print("\n".join(published.lines))
+
+
+@app.command()
+def predict(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
+    run: RunOption,
+    device: Device = "cpu",
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Score video files on 0–100 (100 is best); exit with status 1 where one could not be read."""
+    from evaluate.files import expand, render
+    from evaluate.score import load_trained, predict_files
+
+    trained = load_trained(run, device)
+    outcomes = []
+    for outcome in predict_files(trained, expand(videos)):
+        outcomes.append(outcome)
+        if outcome.error is not None:
+            print(f"{outcome.video}: {outcome.error}", file=sys.stderr)
+    print(render(outcomes, "json" if json else "csv" if csv else "plain"))
+    if any(outcome.error is not None for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def protocol(
+    name: Annotated[str, typer.Argument(help="A protocol of pipelines.toml.")],
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the runs; runs/PROTOCOL where not given.")
+    ] = None,
+    config: Config = DEFAULT_FILE,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Train and test on repeated splits, beside the baseline; run again, it continues."""
+    from evaluate.protocol import protocol_splits, protocol_table, run_protocol
+
+    settings = load_settings(config, overrides or [])
+    chosen = lookup(settings.protocols, name, "protocol")
+    pipeline, dataset = settings.pipelines[chosen.pipeline], settings.datasets[chosen.dataset]
+    result = run_protocol(
+        chosen,
+        settings.run(pipeline, dataset),
+        protocol_splits(chosen, dataset),
+        FeatureStore(settings.store.path),
+        run or Path("runs") / name,
+    )
+    if json:
+        cli.print_json(asdict(result))
+        return
+    print(protocol_table(result))
+
+
+@app.command()
+def ladder(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
+    run: RunOption,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Degrade real videos step by step and see whether the scores fall: rank correlation by kind."""
+    from evaluate.files import expand
+    from evaluate.ladder import climb, ladder_table, summary
+    from evaluate.score import load_trained
+
+    files = expand(videos)
+    ladders = list(climb(load_trained(run, device), files, quiet=json))
+    result = summary(ladders)
+    if json:
+        cli.print_json({**result, "videos": len(files), "ladders": [asdict(ladder) for ladder in ladders]})
+        return
+    print(ladder_table(ladders))
+
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -1,0 +1,56 @@
+"""Files that a person wants scored, and how their scores are shown."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tabulate import tabulate
+
+from evaluate.score import FilePrediction
+from store.resolve import find_videos
+
+
+@dataclass(frozen=True)
+class _Shown:
+    video: str
+    score: float | None
+    std: float | None
+    level: str | None
+    text: str | None
+    error: str | None
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """The files asked for; of a folder, every video in it. What does not exist is kept, to be reported."""
+    files: list[Path] = []
+    for path in paths:
+        files += find_videos(path) if path.is_dir() else [path]
+    return files
+
+
+def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "csv"]) -> str:
+    """One row for each file: video, score and std on 0–100, level, written text, error."""
+    shown = [_shown(outcome) for outcome in outcomes]
+    if form == "json":
+        return json.dumps([vars(row) for row in shown], indent=2)
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(_Shown.__annotations__), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: "" if v is None else v for k, v in vars(row).items()} for row in shown)
+        return text.getvalue().rstrip("\n")
+    rows = [[row.video, row.score, row.std, row.level or "–", row.error or row.text] for row in shown]
+    return tabulate(rows, ["video", "score (0–100)", "±", "level", "answer"], floatfmt=".1f", missingval="–")
+
+
+def _shown(outcome: FilePrediction) -> _Shown:
+    found = outcome.prediction
+    if found is None:
+        return _Shown(str(outcome.video), None, None, None, None, outcome.error)
+    return _Shown(
+        str(outcome.video), round(found.score, 2), round(found.std, 2), found.level, found.text, None
+    )

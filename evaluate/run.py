@@ -1,0 +1,163 @@
+"""Evaluate a trained run on a dataset's videos: predictions, metrics, tables and the report's material."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from config.schema import DatasetSettings
+from evaluate.metrics import (
+    Intervals,
+    LevelAccuracy,
+    Metrics,
+    bootstrap_intervals,
+    level_accuracy,
+    score_metrics,
+)
+from evaluate.predictions import PredictedVideo, write_predictions
+from evaluate.score import TrainedModel, predict_stored, run_reader
+from store.commit import write_file
+from store.dataset import join_split, labelled_split
+from store.features import FeatureStore
+from store.labels import Label
+from store.mos import MosScale
+from train.errors import FeaturesMissingError, RunError
+from train.predict import Prediction
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is known after a run has been tested; scores on the dataset's own scale."""
+
+    dataset: str
+    part: str
+    """The split that was tested, or `all` of a dataset that the run was not trained on."""
+    rows: list[PredictedVideo]
+    expected: Metrics
+    expected_intervals: Intervals
+    generate: Metrics
+    """Of the videos whose written answer states a score."""
+    generate_intervals: Intervals
+    parse_failures: int
+    levels: LevelAccuracy
+    missing: list[str]
+    """Labelled videos without features."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, without the rows."""
+        return {
+            "dataset": self.dataset,
+            "part": self.part,
+            "n": len(self.rows),
+            "expected": {**asdict(self.expected), "intervals": asdict(self.expected_intervals)},
+            "generate": {**asdict(self.generate), "intervals": asdict(self.generate_intervals)},
+            "parse_failures": self.parse_failures,
+            "level_accuracy": {**self.levels.classes, "total": self.levels.total},
+            "confusion": self.levels.confusion,
+            "missing": self.missing,
+        }
+
+
+def evaluate_run(
+    trained: TrainedModel,
+    store: FeatureStore,
+    dataset: DatasetSettings | None = None,
+    part: str = "test",
+    *,
+    quiet: bool = False,
+) -> Evaluation:
+    """Test the run on a part of its own dataset, or on the whole of another (out of distribution).
+
+    Raises RunError for a part that the run does not have, FeaturesMissingError where no video has features.
+    """
+    own = dataset is None or dataset.name == trained.settings.dataset.name
+    tested = trained.settings.dataset if dataset is None else dataset
+    part = part if own else "all"
+    labels = _labels(trained, tested, part)
+    reader = run_reader(trained, store, tested.name)
+    present, missing = join_split({part: labels}, reader.videos())
+    if not present[part]:
+        raise FeaturesMissingError(
+            f"none of the {len(labels)} videos of {tested.name} ({part}) has features with the run's keys"
+            f" {reader.keys}; first run: make extract DATASET={tested.name}"
+            f" PIPELINE={trained.settings.pipeline.name}"
+        )
+    predictions = predict_stored(trained, reader, [label.video for label in present[part]], quiet=quiet)
+    return _judge(trained, tested, part, present[part], predictions, missing)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write predictions.csv and metrics.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(folder / "predictions.csv", evaluation.rows)
+    write_file(folder / "metrics.json", json.dumps(evaluation.as_json(), indent=2).encode())
+
+
+def evaluation_folder(trained: TrainedModel, evaluation: Evaluation) -> Path:
+    """runs/…/evaluation for the run's own test split, evaluation-<what> for everything else."""
+    own = evaluation.dataset == trained.settings.dataset.name
+    what = evaluation.part if own else evaluation.dataset
+    return trained.folder / ("evaluation" if own and what == "test" else f"evaluation-{what}")
+
+
+def _labels(trained: TrainedModel, dataset: DatasetSettings, part: str) -> Sequence[Label]:
+    if part == "all":
+        return [label for labels in labelled_split(dataset).values() for label in labels]
+    ids = trained.run.split.get(part)
+    if ids is None:
+        there = ", ".join(name for name, videos in trained.run.split.items() if videos)
+        raise RunError(f"{trained.folder} has no split {part!r}; it has {there}")
+    known, _ = join_split(
+        {part: [label for labels in labelled_split(dataset).values() for label in labels]}, ids
+    )
+    return known[part]
+
+
+def _judge(
+    trained: TrainedModel,
+    dataset: DatasetSettings,
+    part: str,
+    labels: Sequence[Label],
+    predictions: Sequence[Prediction],
+    missing: list[str],
+) -> Evaluation:
+    scale, cuts = MosScale(*dataset.mos_range), trained.run.cuts
+    true_levels = [cuts.level(scale.to_100(label.mos)) for label in labels]
+    rows = [
+        _row(label, prediction, level, scale)
+        for label, prediction, level in zip(labels, predictions, true_levels, strict=True)
+    ]
+    mos = [label.mos for label in labels]
+    scores = [scale.from_100(prediction.score) for prediction in predictions]
+    stated = [
+        (m, row.score_generate) for m, row in zip(mos, rows, strict=True) if row.score_generate is not None
+    ]
+    stated_mos, stated_scores = [m for m, _ in stated], [score for _, score in stated]
+    return Evaluation(
+        dataset=dataset.name,
+        part=part,
+        rows=rows,
+        expected=score_metrics(mos, scores),
+        expected_intervals=bootstrap_intervals(mos, scores),
+        generate=score_metrics(stated_mos, stated_scores),
+        generate_intervals=bootstrap_intervals(stated_mos, stated_scores),
+        parse_failures=len(rows) - len(stated),
+        levels=level_accuracy(true_levels, [prediction.level for prediction in predictions]),
+        missing=missing,
+    )
+
+
+def _row(label: Label, prediction: Prediction, level: str, scale: MosScale) -> PredictedVideo:
+    stated = prediction.score_generate
+    return PredictedVideo(
+        video=label.video,
+        mos=label.mos,
+        score=scale.from_100(prediction.score),
+        std=prediction.std * (scale.high - scale.low) / 100,
+        score_generate=None if stated is None else scale.from_100(stated),
+        level=level,
+        level_pred=prediction.level,
+        text=prediction.text,
+        extra={key: str(value) for key, value in label.extra.items() if key in ("distortion", "content")},
+    )

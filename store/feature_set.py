@@ -16,7 +16,7 @@ from store.fingerprint import canonical_json, fingerprint, subset_hash
 from store.index import Index, describe
 from store.litter import remove_litter
 from store.marker import FORMAT, Marker, StreamRows, StreamShape
-from store.parts import Backend, backend
+from store.parts import backend
 from store.quarantine import Quarantine
 from store.verify import Damage, verify
 from store.writer import PART_BYTES, PartWriter
@@ -139,9 +139,12 @@ class FeatureSet:
         """Name of the part that holds a video."""
         return self.index.row(video, self.path)[0].part
 
-    def writer(self, part_bytes: int = PART_BYTES) -> PartWriter:
-        """A context manager that adds videos; see PartWriter."""
-        return PartWriter(self, self._backend_to_write(), part_bytes)
+    def writer(self, part_bytes: int = PART_BYTES, chunk_bytes: int | None = None) -> PartWriter:
+        """A context manager that adds videos; see PartWriter.
+
+        `chunk_bytes`: size of the files within a part; chosen from the size of an item where not given.
+        """
+        return PartWriter(self, backend(self._backend), part_bytes, chunk_bytes)
 
     def subset_hash(self, videos: Iterable[str] | None = None) -> str:
         """12 hexadecimal digits of the ids of these videos (all, where not given). Raises VideoNotStored."""
@@ -188,9 +191,6 @@ class FeatureSet:
     def take_up(self, marker: Marker) -> None:
         """For writers: index a part that has just been committed."""
         self.index.add(marker)
-
-    def _backend_to_write(self) -> Backend:
-        return backend(self._backend)
 
     def _rows(self, marker: Marker, stream: str) -> StreamRows:
         try:

@@ -18,7 +18,9 @@ from store.parts import Backend
 class OpenPart:
     """A part under a temporary name, with its marker in memory."""
 
-    def __init__(self, folder: Path, backend: Backend, streams: Mapping[str, StreamShape]) -> None:
+    def __init__(
+        self, folder: Path, backend: Backend, streams: Mapping[str, StreamShape], chunk_bytes: int | None
+    ) -> None:
         unique = uuid.uuid4().hex
         self._temporary = folder / temporary_name("part", unique)
         self._temporary_marker = self._temporary.with_name(self._temporary.name + ".json")
@@ -26,7 +28,7 @@ class OpenPart:
         self._final_marker = folder / f"part-{unique}.json"
         rows = {name: StreamRows(stream.shape, stream.dtype) for name, stream in streams.items()}
         self.marker = Marker(self._final.name, backend.name, 0, [], rows, [])
-        self._body = backend.create(self._temporary, streams)
+        self._body = backend.create(self._temporary, streams, chunk_bytes)
         self.size_bytes = 0
 
     def add(self, video: str, arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> None:

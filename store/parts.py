@@ -42,14 +42,14 @@ class Backend:
     name: str
     suffix: str
     """Of the part's name; empty for a folder."""
-    create: Callable[[Path, Mapping[str, StreamShape]], PartBody]
-    """Begin a part at a path that does not exist yet."""
+    create: Callable[[Path, Mapping[str, StreamShape], int | None], PartBody]
+    """Begin a part at a path that does not exist yet; chunk files get that many bytes, or as many as suit."""
     read_items: ReadItems
 
 
 def backend(name: str) -> Backend:
     """The backend of that name. Raises UnknownBackend."""
-    # Each names this module's classes, and zarr takes long to import: readers never need it.
+    # Imported late: zarr takes long to import, and readers never need it.
     if name == "zarr":
         from store.zarr_read import read_items
 
@@ -57,7 +57,7 @@ def backend(name: str) -> Backend:
     raise UnknownBackend(f"there is no storage backend {name!r}; there is: zarr")
 
 
-def _create_zarr(path: Path, streams: Mapping[str, StreamShape]) -> PartBody:
+def _create_zarr(path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None) -> PartBody:
     from store.zarr_write import ZarrBody
 
-    return ZarrBody(path, streams)
+    return ZarrBody(path, streams, chunk_bytes)

@@ -31,10 +31,17 @@ class PartWriter:
     number of writers, in any processes, may write to one feature set.
     """
 
-    def __init__(self, features: "FeatureSet", backend: Backend, part_bytes: int = PART_BYTES) -> None:
+    def __init__(
+        self,
+        features: "FeatureSet",
+        backend: Backend,
+        part_bytes: int = PART_BYTES,
+        chunk_bytes: int | None = None,
+    ) -> None:
         self._features = features
         self._backend = backend
         self._part_bytes = part_bytes
+        self._chunk_bytes = chunk_bytes
         self._part: OpenPart | None = None
         self._streams: dict[str, StreamShape] = dict(features.streams)
         self._added: set[str] = set()
@@ -59,7 +66,7 @@ class PartWriter:
         try:
             if self._part is None:
                 self._features.create()
-                self._part = OpenPart(self._features.path, self._backend, self._streams)
+                self._part = OpenPart(self._features.path, self._backend, self._streams, self._chunk_bytes)
             self._part.add(video, arrays, note)
         except OSError as error:
             self.discard()

@@ -29,7 +29,7 @@ def read_items(part: Path, stream: str, rows: StreamRows, first: int, out: NDArr
 
 def chunk_key(stream: str, chunk: int, item_dimensions: int) -> str:
     """Path of a chunk file within the group: only the first dimension is divided (Zarr v3, default keys)."""
-    return f"{stream}/c/{chunk}" + "/0" * item_dimensions
+    return f"{stream}/c.{chunk}" + ".0" * item_dimensions
 
 
 def _read_into(file: Path, position: int, target: memoryview) -> None:

@@ -16,10 +16,14 @@ _LEAST_ITEMS = 96
 _LARGEST_CHUNK_BYTES = 256 << 20
 
 
-def chunk_items(item_bytes: int) -> int:
-    """Items in a chunk file: 64 MiB of them, but at least 96 (a dozen videos of 8 s) up to 256 MiB."""
-    wanted = max(_CHUNK_BYTES // item_bytes, _LEAST_ITEMS)
-    return max(1, min(wanted, _LARGEST_CHUNK_BYTES // item_bytes))
+def chunk_items(item_bytes: int, chunk_bytes: int | None = None) -> int:
+    """Items in a chunk file: 64 MiB of them, but at least 96 (a dozen videos of 8 s) up to 256 MiB.
+
+    `chunk_bytes` decides instead, where given.
+    """
+    if chunk_bytes is None:
+        chunk_bytes = min(max(_CHUNK_BYTES, _LEAST_ITEMS * item_bytes), _LARGEST_CHUNK_BYTES)
+    return max(1, chunk_bytes // item_bytes)
 
 
 class ZarrBody:
@@ -28,9 +32,14 @@ class ZarrBody:
     Whole chunks are written, each once: at most one chunk of each stream is buffered.
     """
 
-    def __init__(self, path: Path, streams: Mapping[str, StreamShape]) -> None:
+    def __init__(
+        self, path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None = None
+    ) -> None:
         group = zarr.create_group(LocalStore(path), zarr_format=3)
-        self._arrays = {name: _GrowingArray(group, name, shape) for name, shape in streams.items()}
+        self._arrays = {
+            name: _GrowingArray(group, name, stream, chunk_items(stream.item_bytes, chunk_bytes))
+            for name, stream in streams.items()
+        }
 
     def append(self, stream: str, items: NDArray[Any]) -> None:
         """Add items [n, *stream shape] of the stream's dtype."""
@@ -42,14 +51,14 @@ class ZarrBody:
 
 
 class _GrowingArray:
-    def __init__(self, group: zarr.Group, name: str, stream: StreamShape) -> None:
+    def __init__(self, group: zarr.Group, name: str, stream: StreamShape, chunk_items: int) -> None:
         self._group = group
         self._name = name
         self._dtype = np.dtype(stream.dtype)
         self._shape = stream.shape
-        self._chunk_items = chunk_items(stream.item_bytes)
+        self._chunk_items = chunk_items
         # Pages that are never filled are never given memory, so a small part stays small.
-        self._buffer = np.empty((self._chunk_items, *stream.shape), self._dtype)  # [chunk, *shape]
+        self._buffer = np.empty((chunk_items, *stream.shape), self._dtype)  # [chunk, *shape]
         self._buffered = 0
         self._written = 0
         self._array: zarr.Array[Any] | None = None
@@ -87,6 +96,8 @@ class _GrowingArray:
             shape=(items, *self._shape),
             chunks=(self._chunk_items, *self._shape),
             dtype=self._dtype,
+            # One file a chunk, without a folder for each dimension.
+            chunk_key_encoding={"name": "default", "separator": "."},
             # A chunk that is lost then reads as NaN, not as plausible zeros.
             fill_value=float("nan"),
             filters=None,

@@ -1,0 +1,81 @@
+"""Features that a video's id alone decides, and processes that write them until they are stopped.
+
+Run as a program, it imports everything once and forks its writers: see `main`.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.features import FeatureSet, FeatureStore
+
+SPECIFICATION = {"kind": "test", "seed": 0}
+
+
+def features_of(video: str, version: int = 0) -> dict[str, NDArray[Any]]:
+    """Two streams of different shape, dtype and length."""
+    generator = np.random.default_rng([zlib.crc32(video.encode()), version])
+    items = int(generator.integers(1, 8))
+    return {
+        "spatial": generator.standard_normal((items, 3, 5)).astype(np.float32),
+        "temporal": generator.standard_normal((items + 2, 7)).astype(np.float16),
+    }
+
+
+def feature_set(root: Path) -> FeatureSet:
+    """The feature set that all of these tests write to."""
+    return FeatureStore(root).feature_set("demo", "random", SPECIFICATION)
+
+
+def write(features: FeatureSet, videos: list[str], version: int = 0, **sizes: int) -> None:
+    """Write and commit the videos."""
+    with features.writer(**sizes) as writer:
+        for video in videos:
+            writer.add(video, features_of(video, version))
+
+
+def assert_holds(features: FeatureSet, videos: list[str], version: int = 0) -> None:
+    """Every stream of the videos reads back bit for bit."""
+    for video in videos:
+        for stream, expected in features_of(video, version).items():
+            found = features.read(video, stream)
+            assert found.dtype == expected.dtype
+            assert found.tobytes() == expected.tobytes(), (video, stream)
+
+
+def _fork(root: Path, name: str, count: int) -> int:
+    child = os.fork()
+    if child:
+        return child
+    features = feature_set(root)
+    with features.writer(part_bytes=3000, chunk_bytes=400) as writer:
+        for number in range(count):
+            video = f"{name}/{number}"
+            writer.add(video, features_of(video))
+    os._exit(0)
+
+
+def main(root: Path, mode: str) -> None:
+    """`kill`: kill five writers, one after the other, at random moments. `together`: four write at once."""
+    import zarr  # noqa: F401  so that the forked writers need not
+
+    if mode == "together":
+        children = [_fork(root, f"writer{number}", 30) for number in range(4)]
+        sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+    for trial in range(5):
+        child = _fork(root, f"trial{trial}", 10**9)
+        time.sleep(random.uniform(0.05, 0.4))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

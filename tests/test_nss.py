@@ -13,6 +13,7 @@ from extract.decode import decode
 from extract.encoders.base import Chunk, FrameRequest
 from extract.encoders.nss import NssEncoder
 from extract.encoders.nss_motion import standstill_features
+from extract.errors import EncoderError
 from extract.sampling import frame_indices
 
 Frames = NDArray[np.uint8]
@@ -154,3 +155,11 @@ def test_row_depends_on_its_own_chunk_alone(encoder: NssEncoder, real: Chunk, ge
         assert together[name].shape == (3, *stream.shape)
         assert together[name].dtype == np.float32
         np.testing.assert_array_equal(together[name][1], alone[name][0])
+
+
+def test_only_the_asked_streams_are_given(generated: Frames) -> None:
+    encoder = NssEncoder(EncoderSettings(name="nss", kind="nss", streams=("temporal",)))
+    assert list(encoder.encode([chunk(encoder, generated)])) == ["temporal"]
+    assert encoder.specification() != NssEncoder(EncoderSettings(name="nss", kind="nss")).specification()
+    with pytest.raises(EncoderError, match="expected one or both of"):
+        NssEncoder(EncoderSettings(name="nss", kind="nss", streams=("slow",)))

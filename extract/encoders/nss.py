@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.schema import EncoderSettings
+from extract.decode import DECODE_VERSION
 from extract.encoders.base import Chunk, FrameRequest, StreamShape
 from extract.encoders.nss_motion import flicker_features, motion_features
 from extract.encoders.nss_spatial import (
@@ -32,8 +33,9 @@ from extract.encoders.nss_statistics import (
     natural_scene_features,
     natural_scene_names,
 )
+from extract.errors import EncoderError
 
-VERSION = "1"
+VERSION = "2"
 """Semantic version of the features: raised whenever the same pictures give other numbers."""
 
 KEY_LINES = 540
@@ -68,34 +70,46 @@ class NssEncoder:
         )
         self.spatial_names = list(spatial_features(blank))
         self.temporal_names = list(temporal_features(blank))
-        self.streams: Mapping[str, StreamShape] = {
+        shapes = {
             "spatial": StreamShape((1, len(self.spatial_names)), self._dtype),
             "temporal": StreamShape((1, len(self.temporal_names)), self._dtype),
         }
+        self.streams: Mapping[str, StreamShape] = _kept(shapes, settings)
 
     def specification(self) -> dict[str, Any]:
         """The version stands for the formulas, the rest for what they are given."""
         return {
             "kind": "nss",
             "version": VERSION,
+            "decode": DECODE_VERSION,
             "key_lines": KEY_LINES,
             "motion_lines": MOTION_LINES,
             "motion_frames": MOTION_FRAMES,
             "mscn_constant": _MSCN_CONSTANT,
-            "features": {"spatial": len(self.spatial_names), "temporal": len(self.temporal_names)},
+            "streams": {name: list(stream.shape) for name, stream in self.streams.items()},
             "dtype": self._dtype,
         }
 
     def encode(self, chunks: Sequence[Chunk]) -> dict[str, NDArray[Any]]:
         """`spatial` [n, 1, Ds] and `temporal` [n, 1, Dt] of n chunks."""
-        return {
-            "spatial": self._rows([spatial_features(chunk) for chunk in chunks], "spatial"),
-            "temporal": self._rows([temporal_features(chunk) for chunk in chunks], "temporal"),
-        }
+        makers = {"spatial": spatial_features, "temporal": temporal_features}
+        return {name: self._rows([makers[name](chunk) for chunk in chunks], name) for name in self.streams}
 
     def _rows(self, rows: list[Features], stream: str) -> NDArray[Any]:
         values = np.array([list(row.values()) for row in rows], dtype=np.float64)
         return values.reshape(len(rows), *self.streams[stream].shape).astype(self._dtype)
+
+
+def _kept(shapes: Mapping[str, StreamShape], settings: EncoderSettings | None) -> dict[str, StreamShape]:
+    if settings is None or settings.streams is None:
+        return dict(shapes)
+    unknown = [name for name in settings.streams if name not in shapes]
+    if unknown or not settings.streams:
+        raise EncoderError(
+            f"encoders.{settings.name}.streams is {list(settings.streams)}: "
+            f"expected one or both of {list(shapes)}"
+        )
+    return {name: shapes[name] for name in settings.streams}
 
 
 def spatial_features(chunk: Chunk) -> Features:

@@ -1,0 +1,204 @@
+"""Agreement of scores with opinion scores, against scipy, published figures and closed forms."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import curve_fit
+from scipy.stats import kendalltau, pearsonr, spearmanr
+from typer.testing import CliRunner
+
+from evaluate.__main__ import app
+from evaluate.judge import judge
+from evaluate.logistic import Logistic, fit_logistic
+from evaluate.metrics import bootstrap_intervals, level_accuracy, logistic_of, score_metrics
+
+KONVID_LAYOUTS = ("KONVID_1K_metadata.csv", "labels.txt", "KoNViD-1k_data.mat")
+LEVELS = ("poor", "fair", "good")
+
+
+def noisy(n: int = 200, noise: float = 10.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Opinion scores on 0–100, which saturate at both ends of unbounded scores."""
+    generator = np.random.default_rng(seed)
+    scores = generator.normal(0, 2, n)
+    return 100 / (1 + np.exp(-scores)) + generator.normal(0, noise, n), scores
+
+
+@pytest.mark.parametrize("layout", KONVID_LAYOUTS)
+def test_dovers_published_scores_get_their_published_correlations(shared_data: Path, layout: str) -> None:
+    predictions = shared_data / "predictions" / "dover_technical_konvid1k.csv"
+    judgement = judge(predictions, shared_data / "labels" / "KoNViD-1k" / layout)
+    assert (judgement.n, judgement.missing, judgement.unlabelled) == (1200, [], [])
+    assert judgement.metrics.srcc == pytest.approx(0.8613, abs=5e-5)
+    assert judgement.metrics.plcc_raw == pytest.approx(0.8554, abs=5e-5)
+    assert judgement.metrics.plcc == pytest.approx(0.8596, abs=5e-5)
+    srcc, plcc = judgement.intervals.srcc, judgement.intervals.plcc
+    assert srcc is not None and 0.84 < srcc[0] < 0.8613 < srcc[1] < 0.88
+    assert plcc is not None and 0.84 < plcc[0] < 0.8596 < plcc[1] < 0.88
+
+
+def test_the_command_prints_the_figures_as_json(shared_data: Path) -> None:
+    predictions = shared_data / "predictions" / "dover_technical_konvid1k.csv"
+    labels = shared_data / "labels" / "KoNViD-1k" / "labels.txt"
+    arguments = ["metrics", "--predictions", str(predictions), "--labels", str(labels), "--json"]
+    printed = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = json.loads(printed.stdout)
+    assert (result["n"], result["missing"]) == (1200, [])
+    assert list(result["metrics"]) == ["srcc", "plcc_raw", "plcc", "krcc", "rmse"]
+    assert result["metrics"]["srcc"] == pytest.approx(0.8613, abs=5e-5)
+
+
+def test_correlations_agree_with_scipy() -> None:
+    mos, scores = noisy()
+    scores = scores.round(2)  # with ties
+    metrics = score_metrics(mos, scores)
+    assert metrics.srcc == pytest.approx(spearmanr(mos, scores).statistic)
+    assert metrics.krcc == pytest.approx(kendalltau(mos, scores).statistic)
+    assert metrics.plcc_raw == pytest.approx(pearsonr(mos, scores).statistic)
+
+
+def test_logistic_fit_is_that_of_the_usual_way() -> None:
+    """As in MinimalisticVQA: scipy's curve_fit from [max y, min y, mean x, 0.5]."""
+    mos, scores = noisy(noise=5.0)
+
+    def curve(x: np.ndarray, b1: float, b2: float, b3: float, b4: float) -> np.ndarray:
+        return b2 + (b1 - b2) / (1 + np.exp(-(x - b3) / abs(b4)))
+
+    usual, _ = curve_fit(curve, scores, mos, p0=[mos.max(), mos.min(), scores.mean(), 0.5], maxfev=10000)
+    fitted = fit_logistic(scores, mos)
+    assert fitted is not None
+    np.testing.assert_allclose(fitted(scores), curve(scores, *usual), atol=1e-3)
+    metrics = score_metrics(mos, scores)
+    assert metrics.plcc == pytest.approx(pearsonr(curve(scores, *usual), mos).statistic, abs=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+def test_units_of_the_scores_do_not_matter(seed: int, unit: float, shift: float) -> None:
+    mos, scores = noisy(60, seed=seed)
+    one, other = score_metrics(mos, scores), score_metrics(mos, unit * scores + shift)
+    for name in ("srcc", "plcc_raw", "plcc", "krcc", "rmse"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-3), name
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.floats(-1e6, 1e6)), min_size=0, max_size=12),
+)
+def test_any_finite_scores_get_bounded_figures_or_a_reason(pairs: list[tuple[float, float]]) -> None:
+    metrics = score_metrics([mos for mos, _ in pairs], [score for _, score in pairs])
+    assert metrics.n == len(pairs)
+    if metrics.srcc is None:
+        assert metrics.note and metrics.plcc is None and metrics.rmse is None
+        return
+    for value in (metrics.srcc, metrics.plcc_raw, metrics.plcc, metrics.krcc):
+        assert value is not None and -1 <= value <= 1
+    assert metrics.rmse is not None and metrics.rmse >= 0
+
+
+def test_mapped_scores_are_never_further_from_mos_than_a_line() -> None:
+    mos, scores = noisy()
+    metrics = score_metrics(mos, scores)
+    line = np.polyval(np.polyfit(scores, mos, 1), scores)
+    assert metrics.rmse is not None and metrics.rmse < np.sqrt(np.mean((line - mos) ** 2))
+    assert metrics.plcc is not None and metrics.plcc_raw is not None and metrics.plcc > metrics.plcc_raw
+
+
+def test_scores_on_0_to_100_do_not_end_in_a_step() -> None:
+    generator = np.random.default_rng(1)
+    mos = generator.uniform(0, 100, 300)
+    metrics = score_metrics(mos, mos + generator.normal(0, 5, 300))
+    assert metrics.plcc is not None and metrics.plcc_raw is not None
+    assert metrics.plcc >= metrics.plcc_raw - 1e-3 and metrics.note is None
+
+
+def test_upside_down_scores_show_in_rank_and_raw_correlation() -> None:
+    mos, scores = noisy()
+    metrics = score_metrics(mos, -scores)
+    assert metrics.srcc is not None and metrics.srcc < -0.9
+    assert metrics.plcc_raw is not None and metrics.plcc_raw < -0.9
+
+
+@pytest.mark.parametrize(
+    ("mos", "scores", "reason"),
+    [
+        ([1, 2, 3], [5, 5, 5], "all scores are equal"),
+        ([2, 2, 2], [1, 2, 3], "all opinion scores are equal"),
+        ([1, 2, 3], [1, float("nan"), 3], "1 of 3 scores are not finite"),
+        ([1], [1], "needs two videos"),
+        ([], [], "needs two videos"),
+    ],
+)
+def test_undefined_figures_say_why(mos: list[float], scores: list[float], reason: str) -> None:
+    metrics = score_metrics(mos, scores)
+    assert reason in (metrics.note or "")
+    assert (metrics.srcc, metrics.plcc, metrics.krcc, metrics.rmse) == (None, None, None, None)
+    assert bootstrap_intervals(mos, scores).srcc is None
+    assert logistic_of(mos, scores) is None
+
+
+def test_too_few_videos_for_the_logistic_fall_back_to_a_line_and_say_so() -> None:
+    metrics = score_metrics([1, 2, 3, 5], [10, 20, 30, 40])
+    assert metrics.plcc == metrics.plcc_raw and "did not converge" in (metrics.note or "")
+
+
+def test_lengths_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="as many scores"):
+        score_metrics([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="finite"):
+        score_metrics([1, float("nan")], [1, 2])
+
+
+def test_intervals_are_seeded_hold_the_figure_and_shrink_with_videos() -> None:
+    mos, scores = noisy(400, noise=30)
+    few, many = (bootstrap_intervals(mos[:n], scores[:n], resamples=400) for n in (50, 400))
+    assert many == bootstrap_intervals(mos[::-1], scores[::-1], resamples=400)
+    assert many != bootstrap_intervals(mos, scores, resamples=400, seed=1)
+    metrics = score_metrics(mos, scores)
+    assert few.srcc and many.srcc and many.plcc and metrics.srcc and metrics.plcc
+    assert many.srcc[0] < metrics.srcc < many.srcc[1]
+    assert many.plcc[0] < metrics.plcc < many.plcc[1]
+    assert many.srcc[1] - many.srcc[0] < few.srcc[1] - few.srcc[0]
+
+
+def test_bootstrap_interval_of_spearman_covers_as_often_as_it_says() -> None:
+    """Bivariate normal with Pearson r has Spearman 6/π·asin(r/2)."""
+    truth = 6 / np.pi * np.arcsin(0.7 / 2)
+    covered = 0
+    for seed in range(40):
+        x, noise = np.random.default_rng(seed).normal(size=(2, 80))
+        interval = bootstrap_intervals(0.7 * x + np.sqrt(1 - 0.49) * noise, x, resamples=120, seed=seed).srcc
+        assert interval is not None
+        covered += interval[0] <= truth <= interval[1]
+    assert covered >= 33  # 95 % of 40 is 38; fewer than 33 happens by chance once in 500
+
+
+def test_logistic_has_the_published_form() -> None:
+    curve = Logistic(90.0, 10.0, 0.5, 0.1)
+    assert curve(np.array([0.5]))[0] == pytest.approx(50)
+    assert curve(np.array([-1e6, 1e6])) == pytest.approx([10, 90])
+
+
+def test_level_accuracy_counts_unstated_levels_as_wrong() -> None:
+    accuracy = level_accuracy(["poor", "poor", "fair", "fair"], ["poor", "good", None, "fair"])
+    assert accuracy.total == 0.5
+    assert accuracy.classes == {"poor": 0.5, "fair": 0.5, "good": None}
+    assert accuracy.confusion["fair"] == {"poor": 0, "fair": 1, "good": 0, "none": 1}
+    assert level_accuracy([], []).total is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(LEVELS), st.sampled_from([*LEVELS, None])), max_size=40))
+def test_confusion_holds_every_video_once(pairs: list[tuple[str, str | None]]) -> None:
+    accuracy = level_accuracy([true for true, _ in pairs], [guess for _, guess in pairs])
+    assert sum(sum(row.values()) for row in accuracy.confusion.values()) == len(pairs) == accuracy.n
+
+
+def test_unknown_levels_are_refused() -> None:
+    with pytest.raises(ValueError, match="excellent"):
+        level_accuracy(["poor"], ["excellent"])
+    with pytest.raises(ValueError, match="1 true levels"):
+        level_accuracy(["poor"], [])

@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader
 from extract.decode import VideoInfo
 from extract.encoders.base import Encoder
 from extract.timing import Phases
+from extract.transport import SharedChunks, fits_shared_memory
 from extract.worker import Block, DecodeDataset, Failed, Features, Message, VideoTask, chunks_for
 
 BLOCK_CHUNKS = 8
+_PREFETCHED = 2
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,10 @@ def encode_videos(
 
 def _encode(block: Block, task: VideoTask, on_device: Mapping[str, Encoder]) -> Features:
     features = dict(block.features)
+    chunks = block.chunks.open() if isinstance(block.chunks, SharedChunks) else block.chunks
     for name, encoder in on_device.items():
         if name in task.encoders:
-            features[name] = encoder.encode(chunks_for(name, block.chunks))
+            features[name] = encoder.encode(chunks_for(name, chunks))
     return features
 
 
@@ -97,7 +100,10 @@ def _messages(
     """Messages of all tasks. A worker that dies takes only its own video along: suspects are tried alone."""
     in_worker = {name: encoder for name, encoder in encoders.items() if encoder.in_worker}
     requests = {name: encoder.requests for name, encoder in encoders.items()}
-    dataset = DecodeDataset(tasks, requests, in_worker, block_chunks)
+    sent = [r for name, own in requests.items() if name not in in_worker for r in own.values()]
+    in_flight = workers * (_PREFETCHED + 1) * block_chunks
+    shared = workers > 0 and bool(sent) and fits_shared_memory(sent, in_flight)
+    dataset = DecodeDataset(tasks, requests, in_worker, block_chunks, shared)
     over: set[str] = set()
     try:
         for message in _loaded(dataset, workers):
@@ -128,7 +134,7 @@ def _loaded(dataset: DecodeDataset, workers: int) -> Iterator[Message]:
         collate_fn=_unchanged,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=2 if workers else None,
+        prefetch_factor=_PREFETCHED if workers else None,
         in_order=False,
     )
     before = signal.getsignal(signal.SIGCHLD)

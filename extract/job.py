@@ -15,6 +15,7 @@ from extract.encoders.base import Encoder
 from extract.encoding import BLOCK_CHUNKS, EncodedVideo, FailedVideo, encode_videos
 from extract.timing import Phases
 from extract.worker import VideoTask
+from store.errors import StoreError
 from store.features import FeatureSet, FeatureStore, PartWriter
 
 _COMMIT_SECONDS = 60.0
@@ -123,7 +124,9 @@ class ExtractionJob:
                             committed = time.monotonic()
                     bar.update()
                     bar.set_postfix(failed=failed)
-            except KeyboardInterrupt:
+            except StoreError:
+                raise
+            except BaseException:
                 _commit(writers)
                 raise
         return self._summary(videos, tasks, failed, warned, chunks, phases)

@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from extract.decode import VideoInfo, decode
 from extract.encoders.base import Chunk, Encoder, FrameRequest
 from extract.errors import UnreadableVideo
+from extract.transport import SharedChunks, share
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Block:
 
     video: str
     first_chunk: int
-    chunks: list[Chunk]
+    chunks: list[Chunk] | SharedChunks
     features: Features
 
 
@@ -67,6 +68,7 @@ class DecodeDataset(IterableDataset[Message]):
     """Messages of all videos. Workers share one counter, so that none idles behind a long video.
 
     `requests`: encoder → its requests. `in_worker`: the encoders that run here instead of on a device.
+    `shared`: whether the pictures for the others go through shared memory.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class DecodeDataset(IterableDataset[Message]):
         requests: Mapping[str, Mapping[str, FrameRequest]],
         in_worker: Mapping[str, Encoder],
         block_chunks: int,
+        shared: bool,
     ) -> None:
         self.tasks = tasks
         self._requests = requests
         self._in_worker = in_worker
         self._block_chunks = block_chunks
+        self._shared = shared
         self._taken = multiprocessing.get_context("spawn").Value("q", 0)
 
     @property
@@ -137,7 +141,8 @@ class DecodeDataset(IterableDataset[Message]):
             if name in task.encoders
         }
         for_device = [_without(chunk, self._in_worker) for chunk in chunks]
-        return Block(task.video, chunks[0].index, for_device, features)
+        sent = share(for_device) if self._shared else for_device
+        return Block(task.video, chunks[0].index, sent, features)
 
 
 def chunks_for(encoder: str, chunks: list[Chunk]) -> list[Chunk]:

@@ -1,9 +1,11 @@
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ from typer.testing import CliRunner
 from config.schema import EncoderSettings
 from extract.__main__ import app
 from extract.decode import decode
+from extract.encoders.base import FrameRequest
 from extract.encoders.registry import build_encoder
 from extract.encoding import EncodedVideo, FailedVideo, encode_videos
 from extract.errors import EncoderError, NoVideos, UnreadableVideo
 from extract.job import ExtractionJob, default_workers
 from extract.memory import extract_features
+from extract.transport import fits_shared_memory, share
 from extract.worker import VideoTask
 from store.features import FeatureStore
 
@@ -113,7 +117,7 @@ def test_features_do_not_depend_on_workers_or_on_the_other_videos(encoders, vide
 
 
 def test_a_crashing_decoder_takes_only_its_own_video_along(tmp_path):
-    dark = {f"v{n}": encode(tmp_path / f"v{n}.mp4", frames=20, rate=20) for n in range(3)}
+    dark = {f"v{n}": encode(tmp_path / f"v{n}.mp4", frames=20, rate=20) for n in range(2)}
     white = np.full((64, 96, 3), 255, np.uint8)
     files = {**dark, "crash": encode(tmp_path / "crash.mp4", frames=20, rate=20, picture=white)}
     tasks = [VideoTask(video, files[video], ("mean",)) for video in ("crash", *dark)]
@@ -121,6 +125,38 @@ def test_a_crashing_decoder_takes_only_its_own_video_along(tmp_path):
     assert isinstance(results["crash"], FailedVideo)
     assert results["crash"].kind == "crash"
     assert all(isinstance(results[video], EncodedVideo) for video in dark)
+
+
+class InterruptedEncoder(FragileEncoder):
+    """Ctrl-C arrives while the third video is encoded."""
+
+    in_worker = False
+
+    def encode(self, chunks):
+        self.videos = getattr(self, "videos", 0) + 1
+        if self.videos == 3:
+            raise KeyboardInterrupt
+        return super().encode(chunks)
+
+
+def test_an_interrupted_job_keeps_the_videos_that_were_finished(tmp_path, videos):
+    with pytest.raises(KeyboardInterrupt):
+        run_job(tmp_path, {"mean": InterruptedEncoder()}, videos)
+    assert FeatureStore(tmp_path).find("set", "mean").videos() == ["v1", "v2"]
+
+
+def test_pictures_come_through_shared_memory_as_they_were(encoders, videos):
+    requests = {**encoders["clip"].requests, **encoders["mean"].requests}
+    chunks = list(decode(videos["v2"], requests))
+    opened = pickle.loads(ForkingPickler.dumps(share(chunks))).open()
+    assert [(c.index, c.start_seconds) for c in opened] == [(0, 0.0), (1, 1.0)]
+    for one, other in zip(chunks, opened, strict=True):
+        assert all(np.array_equal(one.frames[name], other.frames[name]) for name in requests)
+
+
+def test_shared_memory_is_used_only_for_pictures_that_surely_fit():
+    assert not fits_shared_memory([FrameRequest(1, "first", (224, 224))], chunks_in_flight=10**9)
+    assert not fits_shared_memory([FrameRequest(1, "first", None)], chunks_in_flight=1)
 
 
 KILLED = """

@@ -35,13 +35,18 @@ class Index:
             self.markers, self.rows, self.streams = {}, {}, {}
             for marker in remaining:
                 self.add(marker)
+        found = {}
         for name in new:
             try:
-                marker = read_marker(folder / name)
+                found[name] = read_marker(folder / name)
+            except DamagedMarker as error:
+                self._report(name, error)
+        # In the order of their commits, so that the oldest part decides which streams the others must have.
+        for name, marker in sorted(found.items(), key=lambda item: (item[1].sequence, item[0])):
+            try:
                 self._require_same_streams(marker, folder / name)
             except DamagedMarker as error:
-                log.warning("%s", error)
-                self.damaged[name] = str(error)
+                self._report(name, error)
             else:
                 self.add(marker)
 
@@ -61,12 +66,17 @@ class Index:
         try:
             return self.rows[video]
         except KeyError:
-            hidden = f"; {len(self.damaged)} damaged markers may hide it" if self.damaged else ""
+            count = len(self.damaged)
+            hidden = f"; {count} damaged marker{'s' * (count > 1)} may hide it" if count else ""
             raise VideoNotStored(f"{where} has no features of {video!r}{hidden}") from None
 
     def next_sequence(self, now: int) -> int:
         """A sequence above that of every part known here, whatever this machine's clock says."""
         return max([now, *(marker.sequence + 1 for marker in self.markers.values())])
+
+    def _report(self, name: str, error: DamagedMarker) -> None:
+        log.warning("%s", error)
+        self.damaged[name] = str(error)
 
     def _require_same_streams(self, marker: Marker, path: Path) -> None:
         streams = {name: rows.stream_shape for name, rows in marker.streams.items()}

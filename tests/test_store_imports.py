@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import loadmat, savemat
+from stored_videos import assert_holds, feature_set, features_of, write
+
+from store.errors import DuplicateVideo, ExportFailed, ImportFailed
+from store.exports import export_npy, file_names
+from store.features import FeatureStore
+from store.imports import import_matrix, impute, read_matrix
+
+VIDEOS = ["batch/one.mp4", "two", "ü 🎬", "../up", ".hidden", "A", "a", "x" * 500, "x" * 499 + "y"]
+
+
+@pytest.fixture
+def videval(shared_data: Path) -> Path:
+    return shared_data / "features" / "KONVID_1K_VIDEVAL_feats.mat"
+
+
+@pytest.fixture
+def konvid(shared_data: Path) -> Path:
+    return shared_data / "labels" / "KoNViD-1k" / "KONVID_1K_metadata.csv"
+
+
+def test_the_published_features_of_konvid_are_imported_row_by_row(
+    videval: Path, konvid: Path, tmp_path: Path
+) -> None:
+    store = FeatureStore(tmp_path)
+    done = import_matrix(store, "KoNViD-1k", "videval", videval, "feats_mat", konvid, "flickr_id")
+    assert (done.videos, done.new) == (1200, 1200)
+    assert done.imputed == {"12465909365": [20], "3516162818": [20]}
+    features = store.find("KoNViD-1k", "videval")
+    matrix = loadmat(videval)["feats_mat"]
+    ids = [line.split(",")[0] for line in konvid.read_text().splitlines()[1:]]
+    median = np.nanmedian(matrix[:, 20]).astype(np.float32)
+    for row, video in enumerate(ids):
+        expected = matrix[row].astype(np.float32)
+        found = features.read(video, "features")
+        assert found.shape == (1, 1, 60)
+        assert np.array_equal(found[0, 0], np.where(np.isnan(expected), median, expected))
+    assert features.meta("12465909365") == {"imputed_columns": [20]}
+    assert features.meta(ids[0]) == {}
+    assert features.specification["imputation"] == {"rule": "column median", "values": 2}
+
+
+def test_the_same_import_twice_changes_nothing(videval: Path, konvid: Path, tmp_path: Path) -> None:
+    for new in (1200, 0):
+        done = import_matrix(
+            FeatureStore(tmp_path), "KoNViD-1k", "videval", videval, "feats_mat", konvid, "flickr_id"
+        )
+        assert done.new == new
+    assert len(done.features.index.markers) == 1
+
+
+def _ids(tmp_path: Path, *videos: str) -> Path:
+    file = tmp_path / "ids.csv"
+    file.write_text("\n".join(["name,mos", *(f"{video},3" for video in videos)]))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("key", "column", "videos", "error", "message"),
+    [
+        ("feat", "name", ["a", "b"], ImportFailed, r"no 'feat'; did you mean 'feats'\?; it has feats"),
+        ("text", "name", ["a", "b"], ImportFailed, "expected a matrix of real numbers"),
+        ("cube", "name", ["a", "b"], ImportFailed, r"cube is \[2, 2, 2\]"),
+        ("hole", "name", ["a", "b"], ImportFailed, "no finite value in the columns 1"),
+        ("huge", "name", ["a", "b"], ImportFailed, "row 1, column 0 is 1e\\+39"),
+        ("feats", "names", ["a", "b"], ImportFailed, r"no column 'names'; did you mean 'name'"),
+        ("feats", "name", ["a"], ImportFailed, "2 rows, but .*lists 1 videos"),
+        ("feats", "name", ["a.mp4", "a.mp4"], DuplicateVideo, "1 videos twice: a"),
+        ("feats", "name", ["a", ""], ImportFailed, "no name in the rows 3"),
+    ],
+)
+def test_what_does_not_fit_is_said(
+    tmp_path: Path, key: str, column: str, videos: list[str], error: type[Exception], message: str
+) -> None:
+    content = {
+        "feats": np.ones((2, 3)),
+        "text": "words",
+        "cube": np.ones((2, 2, 2)),
+        "hole": np.array([[1, np.nan], [2, np.nan]]),
+        "huge": np.array([[1.0], [1e39]]),
+    }
+    savemat(tmp_path / "features.mat", content)
+    with pytest.raises(error, match=message):
+        import_matrix(
+            FeatureStore(tmp_path / "store"),
+            "demo",
+            "made",
+            tmp_path / "features.mat",
+            key,
+            _ids(tmp_path, *videos),
+            column,
+        )
+    assert not (tmp_path / "store").exists()
+
+
+def test_files_that_are_no_matlab_files_are_named(tmp_path: Path) -> None:
+    for name, data in [
+        ("text.mat", b"video,mos\n" * 40),
+        ("empty.mat", b""),
+        ("random.mat", bytes(range(256))),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ImportFailed, match=name):
+            read_matrix(tmp_path / name, "x")
+    with pytest.raises(ImportFailed, match="no such file"):
+        read_matrix(tmp_path / "absent.mat", "x")
+
+
+def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None:
+    matrix = np.arange(6.0).reshape(3, 2)
+    file = tmp_path / "v73.mat"
+    with h5py.File(file, "w", userblock_size=512) as content:
+        content["feats"] = matrix.T
+    header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
+    with file.open("r+b") as raw:
+        raw.write(header)
+    assert np.array_equal(read_matrix(file, "feats"), matrix)
+
+
+def test_infinite_values_are_imputed_and_the_rest_is_untouched() -> None:
+    matrix = np.array([[1.0, 5.0], [np.inf, 6.0], [3.0, -np.inf], [8.0, np.nan]])
+    complete, missing = impute(matrix, "m")
+    assert complete.tolist() == [[1, 5], [3, 6], [3, 5.5], [8, 5.5]]
+    assert missing.sum() == 3
+
+
+def test_an_export_is_bit_exact_and_its_manifest_finds_every_file(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "store")
+    write(features, VIDEOS)
+    assert export_npy(features, tmp_path / "out") == len(VIDEOS)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["key"] == features.key
+    assert manifest["streams"]["spatial"] == {"shape": [3, 5], "dtype": "float32"}
+    files = set()
+    for video in VIDEOS:
+        for stream, expected in features_of(video).items():
+            name = manifest["videos"][video]["files"][stream]
+            files.add(name.casefold())
+            found = np.load(tmp_path / "out" / name, allow_pickle=False)
+            assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
+    assert len(files) == 2 * len(VIDEOS) == len(list((tmp_path / "out").iterdir())) - 1
+    assert_holds(features, VIDEOS)
+
+
+def test_an_export_wants_an_empty_folder(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "store")
+    write(features, ["v"])
+    with pytest.raises(ExportFailed, match="not an empty folder"):
+        export_npy(features, tmp_path)
+
+
+def test_file_names_are_safe_and_different() -> None:
+    names = file_names([*VIDEOS, "a%2Fb", "a/b", "CON", "a:b*?"])
+    assert len({name.casefold() for name in names.values()}) == len(names)
+    assert names["a/b"] == "a%2Fb"
+    for name in names.values():
+        assert len(name) < 200 and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\n')

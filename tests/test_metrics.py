@@ -1,22 +1,15 @@
 """Agreement of scores with opinion scores, against scipy, published figures and closed forms."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 from scipy.stats import kendalltau, pearsonr, spearmanr
-from typer.testing import CliRunner
 
-from evaluate.__main__ import app
-from evaluate.judge import judge
 from evaluate.logistic import Logistic, fit_logistic
 from evaluate.metrics import bootstrap_intervals, level_accuracy, logistic_of, score_metrics
 
-KONVID_LAYOUTS = ("KONVID_1K_metadata.csv", "labels.txt", "KoNViD-1k_data.mat")
 LEVELS = ("poor", "fair", "good")
 
 
@@ -25,30 +18,6 @@ def noisy(n: int = 200, noise: float = 10.0, seed: int = 0) -> tuple[np.ndarray,
     generator = np.random.default_rng(seed)
     scores = generator.normal(0, 2, n)
     return 100 / (1 + np.exp(-scores)) + generator.normal(0, noise, n), scores
-
-
-@pytest.mark.parametrize("layout", KONVID_LAYOUTS)
-def test_dovers_published_scores_get_their_published_correlations(shared_data: Path, layout: str) -> None:
-    predictions = shared_data / "predictions" / "dover_technical_konvid1k.csv"
-    judgement = judge(predictions, shared_data / "labels" / "KoNViD-1k" / layout)
-    assert (judgement.n, judgement.missing, judgement.unlabelled) == (1200, [], [])
-    assert judgement.metrics.srcc == pytest.approx(0.8613, abs=5e-5)
-    assert judgement.metrics.plcc_raw == pytest.approx(0.8554, abs=5e-5)
-    assert judgement.metrics.plcc == pytest.approx(0.8596, abs=5e-5)
-    srcc, plcc = judgement.intervals.srcc, judgement.intervals.plcc
-    assert srcc is not None and 0.84 < srcc[0] < 0.8613 < srcc[1] < 0.88
-    assert plcc is not None and 0.84 < plcc[0] < 0.8596 < plcc[1] < 0.88
-
-
-def test_the_command_prints_the_figures_as_json(shared_data: Path) -> None:
-    predictions = shared_data / "predictions" / "dover_technical_konvid1k.csv"
-    labels = shared_data / "labels" / "KoNViD-1k" / "labels.txt"
-    arguments = ["metrics", "--predictions", str(predictions), "--labels", str(labels), "--json"]
-    printed = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    result = json.loads(printed.stdout)
-    assert (result["n"], result["missing"]) == (1200, [])
-    assert list(result["metrics"]) == ["srcc", "plcc_raw", "plcc", "krcc", "rmse"]
-    assert result["metrics"]["srcc"] == pytest.approx(0.8613, abs=5e-5)
 
 
 def test_correlations_agree_with_scipy() -> None:

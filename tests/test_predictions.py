@@ -1,12 +1,10 @@
 """Files of predictions: written whole, read from any model, joined without losing a name."""
 
-import logging
 from pathlib import Path
 
 import pytest
 
 from evaluate.errors import NothingToCompare, PredictionFileError
-from evaluate.judge import judge
 from evaluate.predictions import PredictedVideo, join_predictions, read_predictions, write_predictions
 from store.labels import Label
 
@@ -75,15 +73,3 @@ def test_videos_join_by_id_and_those_left_out_are_named() -> None:
 def test_predictions_of_other_videos_are_refused_with_examples() -> None:
     with pytest.raises(NothingToCompare, match=r"none of 1 predictions \(b\).* 1 labels \(a\)"):
         join_predictions([PredictedVideo("b", score=1.0)], [Label("a", 1.0)])
-
-
-def test_scores_without_number_are_named_not_dropped(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    predictions = csv_file(tmp_path, "video,score\na,1\nb,2\nc,nan\nd,\ne,3\n")
-    labels = tmp_path / "labels.csv"
-    labels.write_text("video,mos\na,1\nb,2\nc,3\nd,4\nf,5\n")
-    with caplog.at_level(logging.WARNING):
-        judgement = judge(predictions, labels)
-    assert (judgement.n, judgement.missing, judgement.unlabelled) == (2, ["c", "d", "f"], ["e"])
-    assert "3 labels without a score: c, d, f" in caplog.text and "1 without a label: e" in caplog.text

@@ -1,5 +1,6 @@
 """Open a video file safely: what can be told from the file system and the header, before any decoding."""
 
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from av.video.stream import VideoStream
 
 from extract.errors import EmptyFile, MissingFile, MissingIndex, NotAFile, NotAVideo, NoVideoStream
 
+_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp"}
 
 
@@ -45,10 +47,10 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction
     """
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
-    tag = stream.metadata.get("DURATION")
+    tag = _DURATION.match(stream.metadata.get("DURATION", ""))
     if tag:
-        hours, minutes, seconds = tag.split(":")
-        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds.strip("\0 "))
+        hours, minutes, seconds = (Fraction(part) for part in tag.groups())
+        return hours * 3600 + minutes * 60 + seconds
     if container.duration and len(container.streams) == 1:
         return Fraction(container.duration, av.time_base)
     return None
@@ -86,4 +88,8 @@ def _main_stream(container: InputContainer, path: Path) -> VideoStream:
     if not isinstance(stream, VideoStream):
         found = ", ".join(s.type for s in container.streams if s not in pictures) or "nothing"
         raise NoVideoStream(f"{path}: no video stream in it; found {found}")
+    if stream.codec_context is None:
+        raise NotAVideo(
+            f"{path}: this build of FFmpeg has no decoder for its video; encode it again as H.264"
+        )
     return stream

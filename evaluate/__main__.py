@@ -58,7 +58,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Test a run on stored features: predictions, metrics, the table beside published numbers, the report."""
-    from evaluate.material import publish
+    from evaluate.publish import publish
     from evaluate.run import evaluate_run
     from evaluate.score import load_trained
 

@@ -13,6 +13,7 @@ from extract.memory import extract_features
 from store.features import FeatureStore
 from train.branch import branch_tokens
 from train.build import load_model
+from train.checkpoint import selected
 from train.data import FeatureReader
 from train.model import Features, QualityModel
 from train.predict import Prediction, batched, predict
@@ -28,6 +29,7 @@ class TrainedModel:
     folder: Path
     settings: RunSettings
     run: Run
+    checkpoint: Path
     model: QualityModel
 
     def predict(self, videos: Sequence[Features]) -> list[Prediction]:
@@ -41,7 +43,7 @@ def load_trained(folder: Path, device: torch.device | str = "cpu") -> TrainedMod
     threads = settings.pipeline.training.threads
     if threads is not None:
         torch.set_num_threads(threads)
-    return TrainedModel(folder, settings, run, load_model(folder, device))
+    return TrainedModel(folder, settings, run, selected(folder / "checkpoints"), load_model(folder, device))
 
 
 def predict_stored(

@@ -1,0 +1,119 @@
+"""Put an evaluation before a person: predictions, metrics, tables beside published figures, report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluate.published import Protocol, published
+from evaluate.report import Report, write_report
+from evaluate.run import Evaluation, evaluation_folder, write_evaluation
+from evaluate.score import TrainedModel
+from evaluate.tables import Format, ResultRow, Table, comparison
+from store.commit import write_file
+from store.mos import MosScale
+
+_TABLE_FILES: dict[str, Format] = {"table.md": "markdown", "table.csv": "csv", "table.tex": "latex"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where everything was written, and what to print."""
+
+    folder: Path
+    lines: list[str]
+
+
+def publish(trained: TrainedModel, evaluation: Evaluation) -> Published:
+    """Write predictions.csv, metrics.json, table.md/.csv/.tex and report.html into the run's folder."""
+    folder = evaluation_folder(trained, evaluation)
+    table = beside_published(trained, evaluation)
+    write_evaluation(folder, evaluation)
+    for name, form in _TABLE_FILES.items():
+        write_file(folder / name, table.render(form).encode())
+    write_report(folder / "report.html", report(trained, evaluation, table))
+    return Published(folder, _lines(folder, evaluation, table))
+
+
+def beside_published(trained: TrainedModel, evaluation: Evaluation) -> Table:
+    """Our `expected` and `generate` rows, then what others published on the same test set."""
+    protocol = protocol_of(trained, evaluation)
+    note = "; ".join(notes(trained))
+    ours = [
+        ResultRow.of(
+            f"{trained.settings.pipeline.name}, {mode}",
+            evaluation.dataset,
+            evaluation.part,
+            protocol,
+            metrics,
+            note if mode == "expected" else f"{evaluation.parse_failures} parse failures",
+        )
+        for mode, metrics in (("expected", evaluation.expected), ("generate", evaluation.generate))
+    ]
+    return comparison(ours, published(evaluation.dataset, protocol, evaluation.part))
+
+
+def protocol_of(trained: TrainedModel, evaluation: Evaluation) -> Protocol:
+    """`in-sample` on the run's own dataset, `ood` on another one."""
+    return "in-sample" if evaluation.dataset == trained.settings.dataset.name else "ood"
+
+
+def notes(trained: TrainedModel) -> list[str]:
+    """What a reader must know before the figures."""
+    settings = trained.settings
+    remarks = []
+    weights = {name: encoder.weights or "" for name, encoder in settings.encoders.items()}
+    weights["decoder"] = settings.pipeline.decoder.weights
+    random = [name for name, value in weights.items() if value.startswith("random:")]
+    if random:
+        remarks.append(f"random weights: {', '.join(random)}")
+    if settings.dataset.name == "demo":
+        remarks.append("generated videos, labels from SSIM")
+    return remarks
+
+
+def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Report:
+    """The report's material."""
+    run, settings = trained.run, trained.settings
+    return Report(
+        title=str(trained.folder),
+        dataset=evaluation.dataset,
+        split=evaluation.part,
+        rows=evaluation.rows,
+        expected=evaluation.expected,
+        generate=evaluation.generate,
+        intervals={
+            "expected_srcc": evaluation.expected_intervals.srcc,
+            "expected_plcc": evaluation.expected_intervals.plcc,
+            "generate_srcc": evaluation.generate_intervals.srcc,
+            "generate_plcc": evaluation.generate_intervals.plcc,
+        },
+        parse_failures=evaluation.parse_failures,
+        level_accuracy={**evaluation.levels.classes, "total": evaluation.levels.total},
+        confusion=evaluation.levels.confusion,
+        comparison=table,
+        notes=notes(trained),
+        provenance={
+            "checkpoint": trained.checkpoint.name,
+            "seed": settings.pipeline.training.seed,
+            "feature keys": run.feature_keys,
+            "split sizes": {name: len(videos) for name, videos in run.split.items()},
+            "videos without features": evaluation.missing,
+            "level cuts (0–100)": [run.cuts.low, run.cuts.high],
+            "versions": run.versions,
+            "settings": settings.model_dump(mode="json"),
+        },
+        scale=MosScale(*settings.dataset.mos_range),
+    )
+
+
+def _lines(folder: Path, evaluation: Evaluation, table: Table) -> list[str]:
+    levels = evaluation.levels
+    shares = [f"{name} {share:.3f}" for name, share in levels.classes.items() if share is not None]
+    total = "" if levels.total is None else f"{levels.total:.3f} ({', '.join(shares)})"
+    missing = f"\n{len(evaluation.missing)} labelled videos have no features" if evaluation.missing else ""
+    return [
+        table.render("plain").rstrip(),
+        "",
+        f"level accuracy {total}",
+        f"{evaluation.parse_failures} parse failures of {len(evaluation.rows)} written answers{missing}",
+        f"report: {folder / 'report.html'}",
+    ]

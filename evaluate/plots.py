@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import matplotlib
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from evaluate.metrics import logistic_of
@@ -59,7 +60,7 @@ def scatter(
 ) -> str:
     """Scores against opinion scores, by true level, with the logistic map that PLCC is taken after."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(mos, dtype=np.float64)
-    with matplotlib.rc_context(_STYLE):
+    with style.context(_STYLE, after_reset=True):
         figure, axes = _figure(4.9)
         ends = [scale.low, scale.high]
         axes.plot(ends, ends, color=_COLOUR["muted"], linewidth=0.9, dashes=(1, 3), label="score = MOS")
@@ -91,9 +92,9 @@ def scatter(
 
 
 def error_histogram(errors: Sequence[float], scale: MosScale) -> str:
-    """How often the score is above or below the opinion score, and by how much; a bin is 1/20 of the scale."""
+    """How often the score is above or below the opinion score, by how much; a bin is 1/20 of the scale."""
     values = np.asarray(errors, dtype=np.float64)
-    with matplotlib.rc_context(_STYLE):
+    with style.context(_STYLE, after_reset=True):
         figure, axes = _figure(4.9)
         width = (scale.high - scale.low) / _BINS_OF_SCALE
         reach = max(4, int(np.abs(values).max(initial=0) // width) + 1)
@@ -108,7 +109,7 @@ def error_histogram(errors: Sequence[float], scale: MosScale) -> str:
             axes.legend(loc="upper left", labelcolor=_COLOUR["ink"], borderaxespad=0.2)
         axes.grid(visible=False, axis="x")
         axes.margins(y=0.16)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
         axes.set(xlabel="Expected score − MOS", ylabel="Videos")
         return _svg(figure, "errors", f"Histogram of the errors of {len(values)} videos")
 
@@ -143,11 +144,10 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     # The page's font, at matplotlib's size
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{name}-", svg)
-    return re.sub(
-        r'<svg .*?viewBox="([^"]*)".*?>',
-        rf'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="\1" role="img"'
-        rf' aria-labelledby="{name}-title"><title id="{name}-title">{title}</title>',
-        svg,
-        count=1,
-        flags=re.DOTALL,
-    ).strip()
+    namespaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    view = re.search(r'viewBox="[^"]*"', svg)
+    inside = svg[svg.index(">") + 1 :].strip()
+    return (
+        f'<svg {namespaces} {view.group() if view else ""} role="img" aria-labelledby="{name}-title">'
+        f'<title id="{name}-title">{title}</title>{inside}'
+    )

@@ -20,7 +20,7 @@ class PublishedResult:
     """In an ablation: the variant."""
     dataset: str
     test: str
-    """`test` or `test-1080p` (LSVQ's own), `all` (the whole dataset), `5-fold`, or `80/20` (random splits)."""
+    """`test` or `test-1080p` (of LSVQ), `all` (the whole dataset), `5-fold`, or `80/20` (random splits)."""
     protocol: Protocol
     srcc: float
     plcc: float

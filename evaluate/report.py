@@ -17,6 +17,7 @@ from store.commit import make_folders, write_file
 from store.mos import MosScale
 
 _WORST = 10
+_POINTS = MosScale(0.0, 100.0)
 _TILES = ("srcc", "plcc", "krcc", "rmse")
 _MODES = {
     "expected": "the probability-weighted mean of all scores",
@@ -49,7 +50,7 @@ class Report:
     """What the reader must know before the figures, such as random weights."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Resolved settings, feature keys, versions, seeds… in any JSON form; the only place for a date."""
-    scale: MosScale = MosScale(0.0, 100.0)
+    scale: MosScale = _POINTS
     """(worst, best) of the rows' opinion scores."""
 
 
@@ -156,7 +157,7 @@ def _number(value: float | None, decimals: int) -> str:
 
 
 def _share(share: float | None) -> str:
-    return NOTHING if share is None else f"{share:.0%}".replace("%", " %")
+    return NOTHING if share is None else f"{100 * share:.0f} %"
 
 
 def _is_nested(value: object) -> bool:

@@ -76,7 +76,8 @@ def labelled_split(dataset: DatasetSettings) -> Split:
 
     Splits that the labels give are respected; where they have training videos but none for validation,
     `validation_share` of the training groups is taken, seeded. Labels without any split are split by
-    `test_share` and `validation_share`. Raises SplitError where only some labels have a split.
+    `test_share` and `validation_share`. Raises SplitError where only some labels have a split, or where the
+    labels' own splits put one content group into both training and something else.
     """
     labels = labels_of(dataset)
     undecided = [label.video for label in labels if label.split is None]
@@ -92,11 +93,26 @@ def labelled_split(dataset: DatasetSettings) -> Split:
     given: Split = {"train": [], "val": [], "test": []}
     for label in labels:
         given.setdefault(str(label.split), []).append(label)
+    _refuse_divided_groups(dataset, given)
     if given["train"] and not given["val"] and dataset.validation_share > 0:
         groups = groups_of(given["train"], dataset)
         taken = train_test(given["train"], groups, 0.0, dataset.validation_share, dataset.split_seed)
         given |= {"train": taken["train"], "val": taken["val"]}
     return _named(given)
+
+
+def _refuse_divided_groups(dataset: DatasetSettings, given: Split) -> None:
+    """Test sets may share contents with each other, but not with what the model learns or is chosen on."""
+    labels = [label for part in given.values() for label in part]
+    group_of = {label.video: group for label, group in zip(labels, groups_of(labels, dataset), strict=True)}
+    seen = {name: {group_of[label.video] for label in part} for name, part in given.items()}
+    for learnt in ("train", "val"):
+        for name in seen.keys() - {learnt}:
+            if shared := sorted(seen[learnt] & seen[name]):
+                raise SplitError(
+                    f"{dataset.name}: the labels put {len(shared)} content groups into both {learnt} and"
+                    f" {name}: {some(shared)}; correct the splits, or datasets.{dataset.name}.group"
+                )
 
 
 def join_split(split: Mapping[str, Sequence[Label]], stored: Iterable[str]) -> tuple[Split, list[str]]:

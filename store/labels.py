@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ MAT_VIDEO_NAMES = ("video_names", "video_list")
 MAT_MOS_NAMES = ("scores", "mos", "MOS")
 SPLIT_ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
+# Texts that only look like numbers (`007`, `12e4`, ids of more digits than a float holds) name things.
+_NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,14})(\.\d+(e[-+]?\d+)?)?", re.IGNORECASE)
 _LAYOUTS = (
     f"expected a CSV with a header naming the video ({', '.join(VIDEO_COLUMNS)}) and its score"
     f" ({', '.join(MOS_COLUMNS)}), rows `path, duration, fps, mos` without header, or a MATLAB .mat with"
@@ -114,7 +117,7 @@ def _score(path: Path, name: str, written: str | float) -> float | None:
 def _text_rows(path: Path, video_column: str | None, mos_column: str | None) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, skipinitialspace=True, strict=True)
+            reader = csv.reader(file, delimiter=_delimiter(path), skipinitialspace=True, strict=True)
             numbered = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise LabelLayoutError(f"{path} cannot be read as comma-separated UTF-8 text ({error})") from error
@@ -144,6 +147,12 @@ def _text_rows(path: Path, video_column: str | None, mos_column: str | None) -> 
     ]
 
 
+def _delimiter(path: Path) -> str:
+    with path.open(encoding="utf-8-sig") as file:
+        first = next((line for line in file if line.strip()), "")
+    return max(",;\t", key=first.count)
+
+
 def _is_headerless(first: Sequence[str]) -> bool:
     return len(first) == 4 and all(_is_number(cell) for cell in first[1:])
 
@@ -159,7 +168,7 @@ def _is_number(text: str) -> bool:
 def _cell(text: str) -> str | float | None:
     if not text or text.lower() == "nan":
         return None
-    return float(text) if _is_number(text) else text
+    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def _split_name(text: str) -> str | None:

@@ -18,8 +18,11 @@ VIDEO_EXTENSIONS = frozenset(
 )
 EXTENSIONS = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
 
-# What YouTube-UGC's transcodes and KoNViD-1k's crops append to the names of the originals.
-_SUFFIXES = re.compile(r"(_crf_\d+_ss_\d+_t_[\d.]+|_(original|cut)_centercrop_\d+x\d+_\d+s)$")
+# What YouTube-UGC's transcodes and KoNViD-1k's crops append to the names of the originals, and nine videos of
+# LIVE-VQC (`A012NEW`) in one of its two releases.
+_SUFFIXES = re.compile(
+    r"(_crf_\d+_ss_\d+_t_[\d.]+|_(original|cut)_centercrop_\d+x\d+_\d+s|(?<=^[AB]\d{3})NEW)$"
+)
 
 
 def video_id(name: str | Path) -> str:
@@ -70,12 +73,15 @@ class Coverage(Generic[T]):
 def find_videos(folder: Path) -> list[Path]:
     """Every video (and image) in the folder and its subfolders, by extension in any case, sorted.
 
+    Hidden files are no videos (macOS keeps `._clip.mp4` beside `clip.mp4`).
     Raises VideoFolderMissingError where there is no such folder.
     """
     if not folder.is_dir():
         found = "it is a file" if folder.exists() else "it does not exist"
         raise VideoFolderMissingError(f"the folder of videos {folder} was expected, but {found}")
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return sorted(
+        path for path in folder.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS and path.is_file()
+    )
 
 
 def resolve(label_ids: Iterable[str], names: Iterable[T]) -> Coverage[T]:

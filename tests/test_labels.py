@@ -106,6 +106,19 @@ def test_own_csv_gives_split_and_further_columns(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters_are_read(tmp_path: Path, delimiter: str) -> None:
+    path = csv_file(tmp_path, "video,mos,content\nx.mp4,1.5,a\n".replace(",", delimiter))
+    assert read_labels(path) == [Label("x", 1.5, None, {"content": "a"})]
+
+
+def test_names_that_look_like_numbers_stay_apart(tmp_path: Path) -> None:
+    contents = ["12e4", "120e3", "007", "7", "12345678901234567", "12345678901234568"]
+    rows = "".join(f"v{i},1,{content}\n" for i, content in enumerate(contents))
+    data = settings(csv_file(tmp_path, f"video,mos,content\n{rows}"), group="content")
+    assert len(set(groups_of(labels_of(data), data))) == len(contents)
+
+
 def test_named_columns_are_read_instead_of_known_ones(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "video,mos,clip,quality\nx,1,y,2\n")
     (label,) = read_labels(path, "clip", "quality")
@@ -206,6 +219,25 @@ def test_group_that_is_neither_column_nor_pattern_is_refused(tmp_path: Path, gro
 def test_split_column_must_cover_every_row(tmp_path: Path) -> None:
     with pytest.raises(SplitError, match="1 of 2 labels have no split: b"):
         labelled_split(settings(csv_file(tmp_path, "video,mos,split\na,1,train\nb,2,\n")))
+
+
+def test_own_split_that_divides_a_content_is_refused(tmp_path: Path) -> None:
+    rows = "a,1,train,x\nb,2,train,y\nc,3,test,x\n"
+    path = csv_file(tmp_path, f"video,mos,split,content\n{rows}")
+    with pytest.raises(SplitError, match="1 content groups into both train and test: x"):
+        labelled_split(settings(path, group="content"))
+    assert set(labelled_split(settings(path))) == {"train", "val", "test"}
+
+
+def test_test_sets_may_share_a_content_with_each_other(tmp_path: Path) -> None:
+    rows = "a,1,train,x\nb,2,train,z\nc,3,test,y\nd,4,test-2,y\n"
+    split = labelled_split(settings(csv_file(tmp_path, f"video,mos,split,content\n{rows}"), group="content"))
+    assert {name: len(labels) for name, labels in split.items()} == {
+        "train": 1,
+        "val": 1,
+        "test": 1,
+        "test-2": 1,
+    }
 
 
 def test_video_in_two_split_files_is_refused(tmp_path: Path) -> None:

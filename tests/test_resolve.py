@@ -19,6 +19,8 @@ from store.resolve import find_videos, resolve, video_id
         ("8536919744_original_centercrop_960x540_8s.mp4", "8536919744"),
         ("8536919744_cut_centercrop_960x540_8s.mp4", "8536919744"),
         ("ia-batch23/World_of_Beer.mov.mp4", "ia-batch23/World_of_Beer"),
+        ("Video/A012NEW.mp4", "Video/A012"),
+        ("BRANDNEW.mp4", "BRANDNEW"),
         ("take.2", "take.2"),
         (".mp4", ".mp4"),
         (" /a//b.mkv ", "a/b"),
@@ -44,6 +46,16 @@ def test_real_labels_meet_real_videos(shared_data: Path) -> None:
     }
     assert len(coverage.missing) == len(labels) - 5
     assert len(coverage.extra) == len(videos) - 5
+
+
+def test_both_releases_of_live_vqc_name_the_same_videos(shared_data: Path) -> None:
+    releases = [
+        shared_data / "labels" / "LIVE-VQC" / name for name in ("LIVE_VQC_metadata.csv", "labels.txt")
+    ]
+    one, other = ({label.video: label.mos for label in read_labels(path)} for path in releases)
+    coverage = resolve(one, other)
+    assert len(coverage.found) == 585 and not coverage.missing and not coverage.extra
+    assert all(one[video] == other[name] for video, name in coverage.found.items())
 
 
 def test_all_lsvq_videos_resolve_in_their_own_directories(shared_data: Path) -> None:
@@ -97,7 +109,7 @@ def test_report_counts_all_and_names_ten() -> None:
 def test_videos_are_found_below_in_any_case_and_sorted(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "folder.mp4").mkdir()
-    for name in ("c.MP4", "b/a.mkv", "a.y4m", "notes.txt"):
+    for name in ("c.MP4", "b/a.mkv", "a.y4m", "notes.txt", "._c.MP4"):
         (tmp_path / name).touch()
     found = [path.relative_to(tmp_path).as_posix() for path in find_videos(tmp_path)]
     assert found == ["a.y4m", "b/a.mkv", "c.MP4"]

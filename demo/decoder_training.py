@@ -32,11 +32,9 @@ class DecoderRecipe:
     """Least width, in points of 0–100, of the Gaussian that a score's target is softened by."""
     spread_weight: float = 1.0
     """How much the disagreement in the evidence widens the target."""
-    embedding_noise: float = 1.0
+    embedding_noise: float = 1.5
     """Noise on every embedding, in units of the embeddings' standard deviation. Visual tokens are no words:
     a decoder that has only ever read exact words fits human scores less well."""
-    word_noise: float = 0.03
-    """Share of the prompt's words that are replaced by any word, so that strange wordings do no harm."""
     hidden_size: int = 64
     intermediate_size: int = 256
     layers: int = 2
@@ -111,7 +109,6 @@ class _Vocabulary:
         vocabulary = tokenizer.get_vocab()
         self.size = len(vocabulary)
         self.scores = [vocabulary[str(score)] for score in range(101)]
-        self.first = self.scores[-1] + 1
         self.levels = [vocabulary[level] for level in LEVELS]
 
     def targets(self, batch: Sequence[Conversation], recipe: DecoderRecipe) -> torch.Tensor:
@@ -154,9 +151,6 @@ def _answer_loss(
     encoded = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
     ids, mask = encoded["input_ids"], encoded["attention_mask"]  # [B, L]
     answer = mask.sum(1, keepdim=True) - ANSWER_TOKENS + torch.arange(ANSWER_TOKENS)  # [B, 6]
-    wording = (ids >= words.first) & (torch.arange(ids.shape[1]) < answer[:, :1])  # [B, L]
-    replaced = wording & (torch.rand(ids.shape) < recipe.word_noise)
-    ids = torch.where(replaced, torch.randint(words.first, words.size, ids.shape), ids)
     embedded = model.get_input_embeddings()(ids)  # [B, L, H]
     noise = recipe.embedding_noise * embedded.detach().std() * torch.randn_like(embedded)
     hidden = model.model(inputs_embeds=embedded + noise, attention_mask=mask).last_hidden_state  # [B, L, H]

@@ -56,8 +56,16 @@ def _checked_array(
     if expected and (array.shape[1:] != expected.shape or array.dtype.name != expected.dtype):
         wanted = ", ".join(["n", *map(str, expected.shape)])
         raise InvalidFeatures(f"{what}: found {found}; expected [{wanted}] {expected.dtype}")
-    finite = np.isfinite(array)
-    if not finite.all():
-        count = finite.size - np.count_nonzero(finite)
-        raise InvalidFeatures(f"{what}: {count:,} of {finite.size:,} values are NaN or infinite")
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    count = np.count_nonzero(not_finite(array))
+    if count:
+        raise InvalidFeatures(f"{what}: {count:,} of {array.size:,} values are NaN or infinite")
+    return array
+
+
+def not_finite(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a little-endian array is NaN or infinite."""
+    if array.dtype.name == "float16":
+        # All exponent bits set: numpy's own test takes 25 times as long in half precision.
+        return (array.view("<u2") & 0x7C00) == 0x7C00
+    return ~np.isfinite(array)

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from store.resolve import video_id
 
 STREAM = "features"
 _VERSION = 1
+# What scipy raises on truncated and damaged files, found by truncating and damaging one.
+_MATLAB_FAULTS = (MatReadError, ValueError, TypeError, IndexError, KeyError, OSError, MemoryError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def read_matrix(file: Path, key: str) -> NDArray[np.float64]:
         content: dict[str, Any] = loadmat(file)
     except NotImplementedError:
         content = _read_hdf5(file)
-    except (MatReadError, ValueError, TypeError, OSError) as error:
+    except _MATLAB_FAULTS as error:
         raise ImportFailed(f"{file} cannot be read as a MATLAB file: {error}") from None
     names = [name for name in content if not name.startswith(("__", "#"))]
     if key not in names:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored_videos import assert_holds, feature_set, features_of, write
 
+from store.checks import not_finite
 from store.errors import (
     AmbiguousFeatures,
     DuplicateVideo,
@@ -193,6 +194,11 @@ def test_refused_features_name_the_video_and_leave_the_writer_usable(
             writer.add("first", {"x": GOOD})
         writer.add("last", {"x": GOOD})
     assert features.videos() == ["first", "last"]
+
+
+def test_every_half_precision_number_is_told_finite_or_not() -> None:
+    every = np.arange(1 << 16, dtype="<u2").view("<f2")
+    assert np.array_equal(not_finite(every), ~np.isfinite(every))
 
 
 def test_a_later_writer_is_held_to_the_streams_that_are_there(tmp_path: Path) -> None:

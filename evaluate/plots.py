@@ -53,6 +53,7 @@ _STYLE = {
     "legend.frameon": False,
 }
 _BINS_OF_SCALE = 20
+_LEGEND_MARK = 5.8
 
 
 def scatter(
@@ -87,7 +88,13 @@ def scatter(
         axes.set(xlabel="Expected score", ylabel="MOS", aspect="equal")
         axes.set_xlim(*_limits(x, scale))
         axes.set_ylim(*_limits(y, scale))
-        axes.legend(loc="upper left", handletextpad=0.5, labelcolor=_COLOUR["ink"], borderaxespad=0.2)
+        axes.legend(
+            loc="upper left",
+            handletextpad=0.5,
+            labelcolor=_COLOUR["ink"],
+            borderaxespad=0.2,
+            markerscale=_LEGEND_MARK / size**0.5,
+        )
         return _svg(figure, "scatter", f"Scatter plot of expected score against MOS, {len(x)} videos")
 
 
@@ -104,7 +111,10 @@ def error_histogram(errors: Sequence[float], scale: MosScale) -> str:
         if len(values):
             mean = float(values.mean())
             axes.axvline(
-                mean, color=_COLOUR["ink"], linewidth=1.8, label=f"mean {mean:+.{scale_decimals(scale)}f}"
+                mean,
+                color=_COLOUR["ink"],
+                linewidth=1.8,
+                label=f"mean {mean:+.{scale_decimals(scale)}f}".replace("-", "−"),
             )
             axes.legend(loc="upper left", labelcolor=_COLOUR["ink"], borderaxespad=0.2)
         axes.grid(visible=False, axis="x")

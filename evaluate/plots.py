@@ -59,7 +59,10 @@ _LEGEND_MARK = 5.8
 def scatter(
     mos: Sequence[float], scores: Sequence[float], levels: Sequence[str | None], scale: MosScale
 ) -> str:
-    """Scores against opinion scores, by true level, with the logistic map that PLCC is taken after."""
+    """Scores against opinion scores, by true level, with the logistic map that PLCC is taken after.
+
+    A level that is none of LEVELS is shown as unknown.
+    """
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(mos, dtype=np.float64)
     with style.context(_STYLE, after_reset=True):
         figure, axes = _figure(4.9)
@@ -73,7 +76,7 @@ def scatter(
             )
         size = float(np.clip(9000 / max(len(x), 1), 9, 34))
         for level in (*LEVELS, None):
-            chosen = np.array([own == level for own in levels], dtype=bool)
+            chosen = np.array([(own if own in LEVELS else None) == level for own in levels], dtype=bool)
             if chosen.any():
                 axes.scatter(
                     x[chosen],

@@ -1,6 +1,8 @@
 """Durable writes: what is visible under its final name is complete, even after a power failure."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from store.owner import temporary_name
@@ -32,7 +34,7 @@ def publish_file(temporary: Path, final: Path) -> None:
 
 
 def publish_folder(temporary: Path, final: Path) -> None:
-    """Sync a folder with all it holds and give it its final name, which must be free or an empty folder."""
+    """Sync a folder (or a file) with all it holds and give it its final name, which must be free."""
     sync_tree(temporary)
     temporary.rename(final)
     sync(final.parent)
@@ -49,9 +51,21 @@ def make_folders(path: Path) -> None:
         sync(folder.parent)
 
 
-def sync_tree(folder: Path) -> None:
-    """Sync every file and folder below `folder`, and itself."""
-    for root, _, files in os.walk(folder):
+def remove(path: Path) -> bool:
+    """Remove a file or a folder with all it holds, as far as possible. Returns whether it is gone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    return not path.exists()
+
+
+def sync_tree(path: Path) -> None:
+    """Sync a file, or a folder with every file and folder below it."""
+    if path.is_file():
+        sync(path)
+    for root, _, files in os.walk(path):
         for name in files:
             sync(Path(root, name))
         sync(Path(root))

@@ -1,9 +1,9 @@
 """Removes what stopped writers left behind, and never what another writer is still at."""
 
-import shutil
 import time
 from pathlib import Path
 
+from store.commit import remove
 from store.owner import is_temporary, owner_alive, unique_of
 
 FOREIGN_HOURS = 24.0
@@ -31,7 +31,7 @@ def remove_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[st
             )
         else:
             continue
-        if abandoned and _remove(path):
+        if abandoned and remove(path):
             removed.append(name)
     return removed
 
@@ -49,11 +49,3 @@ def _last_change(path: Path) -> float:
         return max(entry.lstat().st_mtime for entry in [path, *path.rglob("*")])
     except FileNotFoundError:
         return time.time()
-
-
-def _remove(path: Path) -> bool:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    return not path.exists()

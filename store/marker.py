@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from store.errors import DamagedMarker, InvalidSpecification, NewerFormat
 from store.fingerprint import canonical_json
+from store.names import is_stream_name
 
 FORMAT = 1
 """Version of the layout of feature sets; a reader refuses later ones."""
@@ -129,11 +130,13 @@ def _checksum_of_found(content: Any) -> int | None:
 
 def _inconsistency(marker: Marker, path: Path) -> str | None:
     count = len(marker.videos)
-    if path.name != f"{Path(marker.part).stem}.json":
+    if marker.part != Path(marker.part).name or path.name != f"{Path(marker.part).stem}.json":
         return f"it describes {marker.part!r}"
     if len(set(marker.videos)) != count or len(marker.meta) != count:
         return "videos are listed twice, or without their meta data"
     for name, rows in marker.streams.items():
+        if not is_stream_name(name) or min(rows.shape, default=1) < 1:
+            return f"stream {name!r} has items of shape {list(rows.shape)}"
         if rows.dtype not in DTYPES or rows.chunk_items < 1:
             return f"stream {name!r} has dtype {rows.dtype!r} and chunks of {rows.chunk_items} items"
         if not len(rows.offsets) == len(rows.lengths) == len(rows.crc32c) == count:

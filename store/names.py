@@ -21,9 +21,14 @@ def check_folder_name(name: str, what: str) -> str:
     return name
 
 
+def is_stream_name(name: str) -> bool:
+    """Whether the name may be a stream's, which becomes a folder and a part of file names."""
+    return _STREAM.fullmatch(name) is not None
+
+
 def check_stream_name(name: str) -> str:
-    """A stream's name, which becomes a folder and a part of file names. Raises InvalidName."""
-    if not _STREAM.fullmatch(name):
+    """The name, if it may be a stream's. Raises InvalidName."""
+    if not is_stream_name(name):
         raise InvalidName(
             f"stream name {name!r}: expected a letter or digit, then letters, digits and _ - (100 at most)"
         )

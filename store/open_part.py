@@ -1,6 +1,5 @@
 """A part while it is being written, and the order of steps that commits it."""
 
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from store.checks import checksum
-from store.commit import publish_file, publish_folder, write_synced
+from store.commit import publish_file, publish_folder, remove, write_synced
 from store.marker import Marker, StreamRows, StreamShape, marker_bytes
 from store.owner import temporary_name
 from store.parts import Backend
@@ -61,6 +60,5 @@ class OpenPart:
         """Remove what has been written, unless it is committed."""
         if self._final_marker.exists():
             return
-        for path in (self._temporary, self._final):
-            shutil.rmtree(path, ignore_errors=True)
-        self._temporary_marker.unlink(missing_ok=True)
+        for path in (self._temporary, self._final, self._temporary_marker):
+            remove(path)

@@ -104,6 +104,14 @@ def _list_twice(content: dict[str, Any]) -> None:
     content["videos"][1] = content["videos"][0]
 
 
+def _lead_elsewhere(content: dict[str, Any]) -> None:
+    content["streams"]["../../etc"] = content["streams"].pop("spatial")
+
+
+def _lead_out(content: dict[str, Any]) -> None:
+    content["part"] = f"../{content['part']}"
+
+
 def _forget_streams(content: dict[str, Any]) -> None:
     del content["streams"]
 
@@ -126,6 +134,8 @@ def _edit(marker: Path, edit: Callable[[dict[str, Any]], None], seal: bool) -> N
         (_shift, True, "offsets that do not follow from its lengths"),
         (_list_twice, True, "listed twice"),
         (_forget_streams, True, "streams"),
+        (_lead_elsewhere, True, "stream '../../etc'"),
+        (_lead_out, True, "it describes '../part-"),
     ],
 )
 def test_an_edited_marker_hides_its_part_and_says_so(

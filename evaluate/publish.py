@@ -9,8 +9,8 @@ from evaluate.run import Evaluation, evaluation_folder, write_evaluation
 from evaluate.score import TrainedModel
 from evaluate.tables import Format, ResultRow, Table, comparison
 from store.commit import write_file
-from store.mos import MosScale
 
+_REPEATED: tuple[Protocol, ...] = ("fine-tuning", "random-splits")
 _TABLE_FILES: dict[str, Format] = {"table.md": "markdown", "table.csv": "csv", "table.tex": "latex"}
 
 
@@ -35,25 +35,24 @@ def publish(trained: TrainedModel, evaluation: Evaluation) -> Published:
 
 def beside_published(trained: TrainedModel, evaluation: Evaluation) -> Table:
     """Our `expected` and `generate` rows, then what others published on the same test set."""
-    protocol = protocol_of(trained, evaluation)
+    own = evaluation.dataset == trained.settings.dataset.name
     note = "; ".join(notes(trained))
     ours = [
         ResultRow.of(
             f"{trained.settings.pipeline.name}, {mode}",
             evaluation.dataset,
             evaluation.part,
-            protocol,
+            "in-sample" if own else "ood",
             metrics,
             note if mode == "expected" else f"{evaluation.parse_failures} parse failures",
         )
         for mode, metrics in (("expected", evaluation.expected), ("generate", evaluation.generate))
     ]
-    return comparison(ours, published(evaluation.dataset, protocol, evaluation.part))
-
-
-def protocol_of(trained: TrainedModel, evaluation: Evaluation) -> Protocol:
-    """`in-sample` on the run's own dataset, `ood` on another one."""
-    return "in-sample" if evaluation.dataset == trained.settings.dataset.name else "ood"
+    others = published(evaluation.dataset, "in-sample" if own else "ood", evaluation.part)
+    if own and not others:
+        # The smaller datasets have no test set of their own: others train and test on folds or random splits
+        others = [r for kind in _REPEATED for r in published(evaluation.dataset, kind)]
+    return comparison(ours, others)
 
 
 def notes(trained: TrainedModel) -> list[str]:
@@ -101,7 +100,7 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
             "versions": run.versions,
             "settings": settings.model_dump(mode="json"),
         },
-        scale=MosScale(*settings.dataset.mos_range),
+        scale=evaluation.scale,
     )
 
 

@@ -31,6 +31,8 @@ class Evaluation:
     """Everything that is known after a run has been tested; scores on the dataset's own scale."""
 
     dataset: str
+    scale: MosScale
+    """Of the dataset's opinion scores, and so of every score here."""
     part: str
     """The split that was tested, or `all` of a dataset that the run was not trained on."""
     rows: list[PredictedVideo]
@@ -136,6 +138,7 @@ def _judge(
     stated_mos, stated_scores = [m for m, _ in stated], [score for _, score in stated]
     return Evaluation(
         dataset=dataset.name,
+        scale=scale,
         part=part,
         rows=rows,
         expected=score_metrics(mos, scores),

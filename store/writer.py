@@ -28,7 +28,8 @@ class PartWriter:
 
     Parts roll when they hold `part_bytes`, and the last one is committed at the end. An exception in the
     `with` block drops what was not committed. A video that is refused leaves the writer usable. Any
-    number of writers, in any processes, may write to one feature set.
+    number of writers, in any processes, may write to one feature set; what stopped ones left behind is
+    removed when the next begins.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class PartWriter:
             part.discard()
 
     def __enter__(self) -> Self:
+        self._features.clean()
         return self
 
     def __exit__(

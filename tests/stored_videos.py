@@ -72,7 +72,9 @@ def main(root: Path, mode: str) -> None:
         sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
     for trial in range(5):
         child = _fork(root, f"trial{trial}", 10**9)
-        time.sleep(random.uniform(0.05, 0.4))
+        while not any(video.startswith(f"trial{trial}/") for video in feature_set(root).videos()):
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.2))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 

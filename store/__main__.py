@@ -76,7 +76,8 @@ def show(
         ["with warnings", f"{shown['with_warnings']:,}"],
     ]
     print(tabulate(facts, tablefmt="plain", disable_numparse=True))
-    print("\n" + tabulate(_stream_rows(features), ["stream", "item", "dtype", "items"], intfmt=","))
+    if features.streams:
+        print("\n" + tabulate(_stream_rows(features), ["stream", "item", "dtype", "items"], intfmt=","))
     print("\nspecification " + json_text.dumps(features.specification, indent=2, ensure_ascii=False))
     refused = features.quarantine.entries()
     if refused:

@@ -67,7 +67,7 @@ class FeatureStore:
         wanted = f"{dataset}/{encoder}" + (f"@{key}" if key else "")
         if found:
             raise AmbiguousFeatures(
-                f"several feature sets are named {wanted}: choose one by its key, or delete those no longer wanted:"
+                f"several feature sets are named {wanted}: choose one by its key, or delete the others:"
                 f"{self._listing(found)}"
             )
         there = self._listing(self.paths())

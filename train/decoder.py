@@ -11,6 +11,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from config.schema import DecoderSettings, LoraSettings
 from train.errors import DecoderMissingError, TrainError
@@ -26,6 +27,7 @@ def load_decoder(settings: DecoderSettings) -> PreTrainedModel:
     that says where to get the weights.
     """
     dtype = _DTYPES[settings.dtype]
+    disable_progress_bar()
     if settings.weights.startswith("random:"):
         model = _random_model(settings, dtype)
     else:

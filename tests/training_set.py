@@ -31,8 +31,8 @@ def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
     return store, {"train": labels[: videos // 2], "val": labels[videos // 2 : -8], "test": labels[-8:]}
 
 
-def run_settings(folder: Path, *overrides: str) -> RunSettings:
-    """The pipeline `tiny` with a random decoder of the tests' size."""
+def decoder_overrides(folder: Path) -> list[str]:
+    """Settings that give the pipeline `tiny` a random decoder of the tests' size and a short training."""
     tokenizer = folder / "tokenizer"
     if not tokenizer.is_dir():
         build_tokenizer(prompt_texts(prompt_settings())).save_pretrained(tokenizer)
@@ -40,18 +40,19 @@ def run_settings(folder: Path, *overrides: str) -> RunSettings:
         f'{{ model_type = "llama", vocab_size = 512, hidden_size = {WIDTH}, intermediate_size = 64,'
         " num_hidden_layers = 1, num_attention_heads = 2, num_key_value_heads = 2, initializer_range = 0.2 }"
     )
-    settings = load_settings(
-        ROOT / "pipelines.toml",
-        [
-            "pipelines.tiny.decoder.weights=random:0",
-            f"pipelines.tiny.decoder.tokenizer={tokenizer}",
-            f"pipelines.tiny.decoder.architecture={architecture}",
-            "pipelines.tiny.training.epochs=3",
-            "pipelines.tiny.training.batch_size=8",
-            "pipelines.tiny.training.save_every_steps=1",
-            *overrides,
-        ],
-    )
+    return [
+        "pipelines.tiny.decoder.weights=random:0",
+        f"pipelines.tiny.decoder.tokenizer={tokenizer}",
+        f"pipelines.tiny.decoder.architecture={architecture}",
+        "pipelines.tiny.training.epochs=3",
+        "pipelines.tiny.training.batch_size=8",
+        "pipelines.tiny.training.save_every_steps=1",
+    ]
+
+
+def run_settings(folder: Path, *overrides: str) -> RunSettings:
+    """The pipeline `tiny` on the features of `make_features`."""
+    settings = load_settings(ROOT / "pipelines.toml", [*decoder_overrides(folder), *overrides])
     return settings.run(settings.pipelines["tiny"], settings.datasets["demo"])
 
 

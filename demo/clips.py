@@ -61,21 +61,21 @@ class Row:
     scene: str
 
 
-def make_dataset(folder: Path, *, contents: int, seed: int, workers: int = 2) -> Path:
+def make_dataset(folder: Path, *, contents: int, seed: int, workers: int = 2, lines: int = 360) -> Path:
     """Generate videos/*.mp4 and labels.csv, and give the path of the labels.
 
-    Each content is filmed once and copied with several distortions; splits (70 % train, 10 % val, 20 %
+    No clip has more than `lines` lines. Each content is filmed once and copied with several distortions; splits (70 % train, 10 % val, 20 %
     test) keep the copies of a content together. The same seed gives the same dataset, with any number of
     workers. A finished dataset of the same settings is reused, anything else in its place is made anew.
     """
     marker, labels = folder / "complete.json", folder / "labels.csv"
-    made = {"version": VERSION, "contents": contents, "seed": seed, "seconds": SECONDS}
+    made = {"version": VERSION, "contents": contents, "seed": seed, "seconds": SECONDS, "lines": lines}
     if marker.is_file() and json.loads(marker.read_text()) == made:
         return labels
     marker.unlink(missing_ok=True)
     shutil.rmtree(folder / "videos", ignore_errors=True)
     (folder / "videos").mkdir(parents=True)
-    rows = [row for rows in _generated(folder / "videos", contents, seed, workers) for row in rows]
+    rows = [row for rows in _generated(folder / "videos", contents, seed, workers, lines) for row in rows]
     with labels.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(asdict(rows[0])))
         writer.writeheader()
@@ -94,8 +94,8 @@ def content_splits(contents: int, seed: int) -> list[str]:
     return splits
 
 
-def _generated(folder: Path, contents: int, seed: int, workers: int) -> Iterator[list[Row]]:
-    make = partial(make_content, folder, seed=seed, splits=content_splits(contents, seed))
+def _generated(folder: Path, contents: int, seed: int, workers: int, lines: int) -> Iterator[list[Row]]:
+    make = partial(make_content, folder, seed=seed, splits=content_splits(contents, seed), lines=lines)
     progress: Any = partial(tqdm, total=contents, desc="contents", unit="content")
     if workers <= 1:
         yield from progress(map(make, range(contents)))
@@ -108,10 +108,10 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def make_content(folder: Path, content: int, *, seed: int, splits: list[str]) -> list[Row]:
+def make_content(folder: Path, content: int, *, seed: int, splits: list[str], lines: int) -> list[Row]:
     """Film one content and write all its copies; gives their rows."""
     random = np.random.default_rng([seed, content])
-    size = SIZES[int(random.choice(len(SIZES), p=SIZE_SHARES))]
+    size = _size(random, lines)
     take = film(random, size, SECONDS)
     rows = []
     for number, distortion in enumerate(distortions(random)):
@@ -131,6 +131,11 @@ def make_content(folder: Path, content: int, *, seed: int, splits: list[str]) ->
             )
         )  # fmt: skip
     return rows
+
+
+def _size(random: Generator, lines: int) -> tuple[int, int]:
+    shares = np.array(SIZE_SHARES) * [height <= lines for _, height in SIZES]
+    return SIZES[int(random.choice(len(SIZES), p=shares / shares.sum()))]
 
 
 def distortions(random: Generator) -> list[Distortion]:

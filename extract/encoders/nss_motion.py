@@ -57,7 +57,8 @@ def flicker_features(frames: NDArray[np.uint8], prefix: str) -> Features:
     """Changes of brightness and of sharpness over [n, H, W]."""
     planes = frames.astype(np.float32)
     means = planes.mean(axis=(1, 2))
-    sharpness = np.log(np.abs(np.diff(planes, axis=2)).mean(axis=(1, 2)) + 0.1)
+    edges = np.diff(planes, axis=2, append=planes[:, :, -1:])
+    sharpness = np.log(np.abs(edges).mean(axis=(1, 2)) + 0.1)
     features = {
         "brightness_steps": log_of(float(np.abs(np.diff(means)).mean()), _LEVEL_FLOOR),
         "brightness_range": log_of(float(np.ptp(means)), 0.1),
@@ -69,7 +70,7 @@ def flicker_features(frames: NDArray[np.uint8], prefix: str) -> Features:
 
 def _mean_gradient(planes: NDArray[np.int16]) -> float:
     some = planes[:: max(1, len(planes) // 3)]
-    return float(np.abs(np.diff(some, axis=2)).mean() + np.abs(np.diff(some, axis=1)).mean())
+    return float(sum(np.abs(np.diff(some, axis=axis)).mean() for axis in (1, 2) if some.shape[axis] > 1))
 
 
 def _second_difference(planes: NDArray[np.int16], usual: float) -> float:

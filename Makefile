@@ -59,6 +59,10 @@ test: $(STAMP) ## Run the tests
 soak: $(STAMP) ## Run the long trials
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
+.PHONY: bench
+bench: $(STAMP) ## Measure reads of the feature store against raw reads and zarr-python
+	$(BIN)/python benchmarks/store_read.py $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -62,7 +62,10 @@ def load_run(folder: Path) -> tuple[RunSettings, Run]:
     """Read a run's settings and ties. Raises RunError that says what is absent or broken."""
     for name in ("settings.json", "run.json"):
         if not (folder / name).is_file():
-            raise RunError(f"{folder} is not a run: it has no {name}. `python -m train` makes runs.")
+            raise RunError(
+                f"{folder} is not a run: it has no {name}. `make train` makes runs;"
+                " `make demo` makes one without any data or weights"
+            )
     try:
         settings = RunSettings.model_validate_json((folder / "settings.json").read_text())
         raw = json.loads((folder / "run.json").read_text())

@@ -61,7 +61,7 @@ def test_every_half_precision_number_is_told_finite_or_not() -> None:
 
 
 def test_a_later_writer_is_held_to_the_streams_that_are_there(tmp_path: Path) -> None:
-    write(feature_set(tmp_path), VIDEOS[:1])
+    write(feature_set(tmp_path), ["first"])
     with feature_set(tmp_path).writer() as writer, pytest.raises(InvalidFeatures, match="expected spatial"):
         writer.add("v", {"x": GOOD})
 

@@ -1,179 +1,208 @@
-"""A labelled dataset of small generated videos, really encoded: filmed scenes and their distorted copies."""
+"""A labelled dataset made from nothing: painted clips, distorted, encoded with x264, scored by similarity."""
 
 import csv
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from av.video.frame import VideoFrame
-from numpy.random import Generator
 from tqdm import tqdm
 
-from demo.camera import SIZE_SHARES, SIZES, Take, film
-from demo.labelling import clip_ssim, quality
-from evaluate.degrade import blurred, frozen_indices, noisy
+from config.errors import Problem
+from demo.distortions import Distortion, distorted, versions
+from demo.scenes import SIZES, Clip, film
+from demo.similarity import opinion, ssim
 from evaluate.footage import read_footage, write_footage
 
-VERSION = 1
-"""Raised whenever the same seed gives other videos or labels."""
-
 SECONDS = 2.0
-_PRISTINE_CRF = (8, 14)
-_PRESETS = ("superfast", "veryfast")
+VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
+COLUMNS = ("video", "mos", "split", "content", "distortion", "severity", "crf", "width", "height", "fps")
+
+_COMPARED_FRAMES = 5
+# More of it, or harder, and no one could tell a worse copy from a worse source: the labels would contradict.
+_COMPRESSED_SHARE, _SOURCE_CRF = 0.1, (14, 20)
+_SOURCES = ("clips.py", "scenes.py", "textures.py", "distortions.py", "similarity.py")
+
+Row = dict[str, str | float]
+Sizes = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
-class Distortion:
-    """What is done to a clip before it is encoded, and how hard it is compressed."""
-
-    kind: str
-    crf: int
-    blur_sigma: float = 0.0
-    noise_sigma: float = 0.0
-    frozen_share: float = 0.0
+class DatasetFolderTaken(Problem):
+    """The folder holds something that is not a generated dataset."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of labels.csv."""
+def make_dataset(
+    folder: Path,
+    *,
+    contents: int,
+    seed: int,
+    workers: int,
+    progress: bool = True,
+    seconds: float = SECONDS,
+    sizes: Sizes = SIZES,
+) -> Path:
+    """Make folder/videos/*.mp4 and folder/labels.csv, and give the path of the labels.
 
-    video: str
-    mos: float
-    split: str
-    content: str
-    distortion: str
-    ssim: float
-    crf: int
-    blur_sigma: float
-    noise_sigma: float
-    frozen_share: float
-    width: int
-    height: int
-    fps: int
-    scene: str
-
-
-def make_dataset(folder: Path, *, contents: int, seed: int, workers: int = 2, lines: int = 360) -> Path:
-    """Generate videos/*.mp4 and labels.csv, and give the path of the labels.
-
-    No clip has more than `lines` lines. Each content is filmed once and copied with several distortions; splits (70 % train, 10 % val, 20 %
-    test) keep the copies of a content together. The same seed gives the same dataset, with any number of
-    workers. A finished dataset of the same settings is reused, anything else in its place is made anew.
+    Seven versions of each content, `seconds` long, in one of the `sizes` (width, height). The same
+    arguments give the same dataset, with any number of workers; if it is there already, it is kept.
+    labels.csv is written last: that it exists means that the dataset is complete. Raises DatasetFolderTaken.
     """
-    marker, labels = folder / "complete.json", folder / "labels.csv"
-    made = {"version": VERSION, "contents": contents, "seed": seed, "seconds": SECONDS, "lines": lines}
-    if marker.is_file() and json.loads(marker.read_text()) == made:
+    recipe = {"contents": contents, "seed": seed, "seconds": seconds, "sizes": sizes, "code": _code_digest()}
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+    labels = folder / "labels.csv"
+    if _is_complete(folder, digest):
+        if progress:
+            print(f"     reused: {folder} (recipe {digest})")
         return labels
-    marker.unlink(missing_ok=True)
-    shutil.rmtree(folder / "videos", ignore_errors=True)
-    (folder / "videos").mkdir(parents=True)
-    rows = [row for rows in _generated(folder / "videos", contents, seed, workers, lines) for row in rows]
-    with labels.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(asdict(rows[0])))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    marker.write_text(json.dumps(made))
+    _clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
+        made = Path(temporary) / "videos"
+        made.mkdir()
+        make = partial(_make_content, made, seed, seconds, sizes)
+        rows = [row for content in _each(make, contents, workers, progress) for row in content]
+        made.rename(folder / "videos")
+    split_of = _splits(contents, seed)
+    rows = [{**row, "split": split_of[str(row["content"])]} for row in rows]
+    facts = {"digest": digest, "recipe": recipe, "videos": len(rows)}
+    (folder / "dataset.json").write_text(json.dumps(facts, indent=2) + "\n")
+    _write_labels(labels, rows)
     return labels
 
 
-def content_splits(contents: int, seed: int) -> list[str]:
-    """Split of each content; every split has at least one where there are three contents or more."""
-    order = np.random.default_rng([seed, contents]).permutation(contents)
-    tests, validations = max(1, round(0.2 * contents)), max(1, round(0.1 * contents))
-    splits = ["train"] * contents
-    for place, content in enumerate(order[: tests + validations]):
-        splits[content] = "test" if place < tests else "val"
-    return splits
-
-
-def _generated(folder: Path, contents: int, seed: int, workers: int, lines: int) -> Iterator[list[Row]]:
-    make = partial(make_content, folder, seed=seed, splits=content_splits(contents, seed), lines=lines)
-    progress: Any = partial(tqdm, total=contents, desc="contents", unit="content")
-    if workers <= 1:
-        yield from progress(map(make, range(contents)))
+def _each(
+    make: Callable[[int], list[Row]], contents: int, workers: int, progress: bool
+) -> Iterator[list[Row]]:
+    bar = partial(tqdm, total=contents, unit="content", disable=not progress, leave=False)
+    if workers < 2:
+        yield from bar(map(make, range(contents)))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        yield from progress(pool.map(make, range(contents)))
+    # Spawned, not forked: the parent may have started threads (PyTorch, libav).
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from bar(pool.map(make, range(contents)))
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def make_content(folder: Path, content: int, *, seed: int, splits: list[str], lines: int) -> list[Row]:
-    """Film one content and write all its copies; gives their rows."""
+def _make_content(folder: Path, seed: int, seconds: float, sizes: Sizes, content: int) -> list[Row]:
     random = np.random.default_rng([seed, content])
-    size = _size(random, lines)
-    take = film(random, size, SECONDS)
-    rows = []
-    for number, distortion in enumerate(distortions(random)):
-        name = f"{content:03d}-{number}-{distortion.kind}"
-        file = folder / f"{name}.mp4"
-        frames = distorted(take, distortion, int(random.integers(0, 2**31)))
-        write_footage(file, frames, take.times, distortion.crf, str(random.choice(_PRESETS)))
-        shown = read_footage(file, seconds=2 * SECONDS, max_lines=sum(size)).frames
-        similarity = clip_ssim(take.frames, shown)
-        mos = quality(similarity, distortion.frozen_share)
-        parts = {key: value for key, value in asdict(distortion).items() if key != "kind"}
-        rows.append(
-            Row(
-                video=name, mos=mos, split=splits[content], content=f"{content:03d}",
-                distortion=distortion.kind, ssim=round(similarity, 5), **parts,
-                width=size[0], height=size[1], fps=take.fps, scene=take.scene,
-            )
-        )  # fmt: skip
+    clip = _developed(random, film(random, seconds, sizes), folder / f"{content:04}-source.mp4")
+    frames = [VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames]
+    times = [Fraction(index, clip.fps) for index in range(len(frames))]
+    rows: list[Row] = []
+    for index, distortion in enumerate(versions(random, frames[0].height)):
+        name = f"{content:04}-{index}-{distortion.kind.replace('+', '-')}.mp4"
+        seen, shown = distorted(frames, distortion, clip.fps, int(random.integers(2**31)))
+        write_footage(folder / name, seen, times, distortion.crf)
+        mos = _score(clip, folder / name, shown, distortion)
+        rows.append(_row(name, mos, content, distortion, clip))
     return rows
 
 
-def _size(random: Generator, lines: int) -> tuple[int, int]:
-    shares = np.array(SIZE_SHARES) * [height <= lines for _, height in SIZES]
-    return SIZES[int(random.choice(len(SIZES), p=shares / shares.sum()))]
+def _developed(random: np.random.Generator, clip: Clip, file: Path) -> Clip:
+    """Some of the clips as videos reach us: the best copy there is was compressed before, by a camera."""
+    crf = int(random.integers(*_SOURCE_CRF))
+    if random.random() > _COMPRESSED_SHARE:
+        return clip
+    frames = (VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames)
+    times = [Fraction(index, clip.fps) for index in range(len(clip.frames))]
+    coded = read_footage(write_footage(file, frames, times, crf), float("inf"), clip.frames.shape[1]).frames
+    file.unlink()
+    return Clip(np.stack([frame.to_ndarray(format="yuv420p") for frame in coded]), clip.fps)
 
 
-def distortions(random: Generator) -> list[Distortion]:
-    """The pristine copy and seven others: each kind alone, light and heavy, and a mixture or a freeze."""
+def _score(clip: Clip, video: Path, shown: list[int], distortion: Distortion) -> float:
+    """Every frame is compared with the pristine one that it shows, so that freezes count by time alone."""
+    height = clip.frames.shape[1] * 2 // 3
+    written = read_footage(video, float("inf"), height).frames
+    compared = np.linspace(0, len(written) - 1, min(_COMPARED_FRAMES, len(written))).round().astype(int)
+    similarities = [
+        ssim(clip.frames[shown[i], :height], written[i].to_ndarray(format="yuv420p")[:height])
+        for i in compared
+    ]
+    return opinion(similarities, distortion.frozen_share)
 
-    def clean() -> int:
-        return int(random.integers(*_PRISTINE_CRF))
 
-    def between(low: float, high: float, half: int) -> float:
-        share = (half + random.random()) / 2
-        return round(float(low * (high / low) ** share), 3)
+def _row(name: str, mos: float, content: int, distortion: Distortion, clip: Clip) -> Row:
+    planes, width = clip.frames.shape[1:]
+    return {
+        "video": name,
+        "mos": round(mos, 2),
+        "content": f"content-{content:04}",
+        "distortion": distortion.kind,
+        "severity": round(distortion.severity, 4),
+        "crf": distortion.crf,
+        "width": width,
+        "height": planes * 2 // 3,
+        "fps": clip.fps,
+    }
 
-    chosen = [Distortion("pristine", clean())]
-    for half in (0, 1):
-        chosen.append(Distortion("crf", round(between(22, 48, half))))
-        chosen.append(Distortion("blur", clean(), blur_sigma=between(0.6, 5.0, half)))
-    chosen.append(Distortion("noise", clean(), noise_sigma=between(2.5, 28, int(random.integers(0, 2)))))
-    chosen.append(Distortion("freeze", clean(), frozen_share=between(0.08, 0.85, int(random.integers(0, 2)))))
-    kinds = random.random(3) < 0.5
-    mixture = Distortion(
-        "mixture",
-        round(between(20, 42, int(random.integers(0, 2)))),
-        blur_sigma=between(0.6, 3.0, int(random.integers(0, 2))) if kinds[0] else 0.0,
-        noise_sigma=between(2.0, 15, int(random.integers(0, 2))) if kinds[1] else 0.0,
-        frozen_share=between(0.08, 0.7, int(random.integers(0, 2))) if kinds[2] else 0.0,
+
+def _splits(contents: int, seed: int) -> dict[str, str]:
+    """Content → split: all versions of a content are in one."""
+    order = np.random.default_rng([seed, contents]).permutation(contents)
+    names = ["test"] * max(1, round(TEST_SHARE * contents))
+    names += ["val"] * max(1, round(VALIDATION_SHARE * contents)) + ["train"] * contents
+    return {f"content-{content:04}": name for content, name in zip(order, names, strict=False)}
+
+
+def _write_labels(path: Path, rows: list[Row]) -> None:
+    unfinished = path.with_suffix(".partial")
+    with unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    unfinished.replace(path)
+
+
+def _code_digest() -> str:
+    """Of the files that decide how a clip comes out."""
+    here = Path(__file__).parent
+    sources = [here / name for name in _SOURCES]
+    sources += [here.parent / "evaluate" / name for name in ("degrade.py", "footage.py")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def _is_complete(folder: Path, digest: str) -> bool:
+    facts, labels = folder / "dataset.json", folder / "labels.csv"
+    if not (facts.is_file() and labels.is_file()):
+        return False
+    with labels.open(newline="") as file:
+        named = [row["video"] for row in csv.DictReader(file)]
+    known = json.loads(facts.read_text())
+    return (
+        known["digest"] == digest
+        and len(named) == known["videos"]
+        and all((folder / "videos" / name).is_file() for name in named)
     )
-    freeze = Distortion("freeze", clean(), frozen_share=between(0.08, 0.85, int(random.integers(0, 2))))
-    return [*chosen, mixture if random.random() < 0.6 else freeze]
 
 
-def distorted(take: Take, distortion: Distortion, seed: int) -> list[VideoFrame]:
-    """The frames to encode: blurred first, as by a lens, then noisy, as by a sensor, then freezing."""
-    frames = take.frames
-    if distortion.blur_sigma:
-        frames = list(blurred(frames, distortion.blur_sigma))
-    if distortion.noise_sigma:
-        frames = list(noisy(frames, distortion.noise_sigma, seed))
-    if distortion.frozen_share:
-        shown = frozen_indices(len(frames), distortion.frozen_share, take.fps, seed)
-        frames = [frames[index] for index in shown]
-    return frames
+def _clear(folder: Path) -> None:
+    """Remove an outdated or unfinished generated dataset; refuse to touch anything else."""
+    if not folder.exists():
+        return
+    ours = {"videos", "labels.csv", "labels.partial", "dataset.json"}
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".unfinished-"))
+    if strangers := [name for name in names if name not in ours]:
+        raise DatasetFolderTaken(
+            f"{folder}: holds {', '.join(strangers[:3])}, which no generated dataset has: "
+            "choose a new or an empty folder"
+        )
+    if names == ["videos"] or (names and "dataset.json" not in names and "labels.csv" in names):
+        raise DatasetFolderTaken(
+            f"{folder}: holds {', '.join(names)} but no dataset.json, so they were not generated here: "
+            "choose a new or an empty folder"
+        )
+    # The labels go first: without them, what is left is known to be incomplete.
+    (folder / "labels.csv").unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

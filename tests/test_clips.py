@@ -1,4 +1,4 @@
-"""The generated dataset: real files, labels that fall with severity, contents kept together."""
+"""The generated dataset: labels that fall with severity, contents kept together, the same every time."""
 
 import csv
 import shutil
@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.camera import film
-from demo.clips import content_splits, make_dataset
-from demo.labelling import luma, quality, ssim
-from demo.scenes import SCENES, paint_scene
+from demo.clips import DatasetFolderTaken, make_dataset
+from demo.similarity import opinion, ssim
 from extract.decode import decode
 
-CONTENTS = 2
+SMALL = ((96, 80),)
 
 
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("dataset"), contents=CONTENTS, seed=7, workers=1, lines=128)
+def make(folder: Path, contents: int = 4, seed: int = 3, workers: int = 1) -> Path:
+    return make_dataset(
+        folder, contents=contents, seed=seed, workers=workers, progress=False, seconds=0.7, sizes=SMALL
+    )
 
 
 def rows_of(labels: Path) -> list[dict[str, str]]:
@@ -26,79 +25,87 @@ def rows_of(labels: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_label_has_its_video_and_every_video_its_label(labels: Path) -> None:
-    videos = {path.stem for path in (labels.parent / "videos").iterdir()}
-    assert {row["video"] for row in rows_of(labels)} == videos
-    assert len(videos) == 8 * CONTENTS
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("generated"))
 
 
-def test_videos_decode_without_a_warning(labels: Path) -> None:
-    row = rows_of(labels)[0]
-    decoding = decode(labels.parent / "videos" / f"{row['video']}.mp4", {})
+def test_every_labelled_video_is_whole(labels: Path) -> None:
+    rows = rows_of(labels)
+    assert len(rows) == 28
+    assert {row["video"] for row in rows} == {path.name for path in (labels.parent / "videos").iterdir()}
+    decoding = decode(labels.parent / "videos" / rows[0]["video"], {})
     list(decoding)
-    info = decoding.info
-    assert (info.width, info.height) == (int(row["width"]), int(row["height"]))
-    assert info.fps == pytest.approx(int(row["fps"]))
-    assert (info.chunks, info.codec, info.warnings) == (2, "h264", ())
+    assert (decoding.info.width, decoding.info.height, decoding.info.warnings) == (96, 80, ())
 
 
-def test_pristine_copy_is_labelled_best_and_heavier_distortion_worse(labels: Path) -> None:
+def test_pristine_videos_have_the_best_label_of_their_content(labels: Path) -> None:
+    rows = rows_of(labels)
+    best = {r["content"]: float(r["mos"]) for r in rows if r["distortion"] == "pristine"}
+    assert min(best.values()) > 80
+    assert all(float(row["mos"]) <= best[row["content"]] + 1 for row in rows)
+    assert min(float(row["mos"]) for row in rows) > 0
+
+
+def test_harder_compression_has_the_lower_label(labels: Path) -> None:
     for content in {row["content"] for row in rows_of(labels)}:
-        rows = [row for row in rows_of(labels) if row["content"] == content]
-        scores = {
-            kind: [float(r["mos"]) for r in rows if r["distortion"] == kind] for kind in ("crf", "blur")
-        }
-        best = float(rows[0]["mos"])
-        assert rows[0]["distortion"] == "pristine"
-        assert best == max(float(row["mos"]) for row in rows)
-        assert all(light > heavy for light, heavy in scores.values())
+        coded = [r for r in rows_of(labels) if r["content"] == content and r["distortion"] == "crf"]
+        coded.sort(key=lambda row: float(row["severity"]))
+        scores = [float(row["mos"]) for row in coded]
+        assert scores == sorted(scores, reverse=True)
 
 
-def test_contents_stay_within_one_split() -> None:
-    splits = content_splits(20, seed=1)
-    assert {split: splits.count(split) for split in set(splits)} == {"train": 14, "val": 2, "test": 4}
+def test_splits_share_no_content(labels: Path) -> None:
+    pairs = {(row["content"], row["split"]) for row in rows_of(labels)}
+    assert len(pairs) == len({content for content, _ in pairs})
+    assert {split for _, split in pairs} == {"train", "val", "test"}
 
 
-def test_finished_dataset_is_reused_and_an_interrupted_one_made_anew(labels: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "dataset"
+def test_the_same_seed_gives_the_same_dataset_with_any_number_of_workers(
+    labels: Path, tmp_path: Path
+) -> None:
+    again = make(tmp_path / "again", workers=2)
+    assert again.read_text() == labels.read_text()
+    for row in rows_of(labels):
+        one, other = (path.parent / "videos" / row["video"] for path in (labels, again))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_another_seed_gives_other_labels(labels: Path, tmp_path: Path) -> None:
+    assert make(tmp_path, seed=4, contents=3).read_text() != labels.read_text()
+
+
+def test_a_complete_dataset_is_kept_and_said_so(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = labels.stat().st_mtime_ns
+    again = make_dataset(labels.parent, contents=4, seed=3, workers=1, seconds=0.7, sizes=SMALL)
+    assert again.stat().st_mtime_ns == before
+    assert "reused" in capsys.readouterr().out
+
+
+def test_an_incomplete_dataset_is_made_anew(labels: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
     shutil.copytree(labels.parent, folder)
-    video = next((folder / "videos").iterdir())
-    times = {path: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
-    before = labels.read_bytes(), video.read_bytes()
-    make_dataset(folder, contents=CONTENTS, seed=7, workers=1, lines=128)
-    assert {path: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()} == times
-    (folder / "complete.json").unlink()
-    video.write_bytes(b"half")
-    make_dataset(folder, contents=CONTENTS, seed=7, workers=1, lines=128)
-    assert ((folder / "labels.csv").read_bytes(), video.read_bytes()) == before
+    missing = next((folder / "videos").iterdir())
+    missing.unlink()
+    assert make(folder).read_text() == labels.read_text()
+    assert missing.is_file()
 
 
-def test_filmed_clip_moves_and_fills_its_frame() -> None:
-    take = film(np.random.default_rng(4), (64, 48), seconds=0.5)
-    first, last = luma(take.frames[0]), luma(take.frames[-1])
-    assert first.shape == (48, 64)
-    assert len(take.frames) == len(take.times) == round(0.5 * take.fps)
-    assert first.std() > 3
-    assert np.abs(first.astype(int) - last).mean() > 0.3
+def test_a_folder_of_other_videos_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "holiday.mp4").write_bytes(b"")
+    with pytest.raises(DatasetFolderTaken, match=r"no dataset\.json"):
+        make(tmp_path)
+    assert (tmp_path / "videos" / "holiday.mp4").is_file()
 
 
-@pytest.mark.parametrize("kind", SCENES)
-def test_scenes_have_the_falling_spectra_of_natural_pictures(kind: str) -> None:
-    canvas = paint_scene(np.random.default_rng(0), kind, 128, 160, detail=2.0)
-    power = np.abs(np.fft.rfft2(canvas.planes[0] * np.outer(np.hanning(128), np.hanning(160)))) ** 2
-    low, middle, high = power[1:6, 1:6].mean(), power[12:20, 12:20].mean(), power[40:60, 40:60].mean()
-    assert low > 5 * middle > 5 * high
-
-
-def test_quality_falls_with_ssim_and_with_freezes() -> None:
-    assert quality(1.0, 0.0) == 100
-    scores = [quality(similarity, 0.0) for similarity in (0.99, 0.95, 0.8, 0.5)]
+def test_similarity_falls_with_noise_and_the_score_with_both() -> None:
+    random = np.random.default_rng(0)
+    plane = random.integers(60, 180, (40, 40)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
+    noise = random.standard_normal(plane.shape)
+    values = [ssim(plane, (plane + sigma * noise).clip(0, 255).astype(np.uint8)) for sigma in (0, 5, 15, 40)]
+    assert values[0] == pytest.approx(1.0, abs=1e-5)
+    assert values == sorted(values, reverse=True)
+    scores = [opinion([value], 0.0) for value in values]
     assert scores == sorted(scores, reverse=True)
-    frozen = [quality(0.97, share) for share in (0, 0.1, 0.4, 0.8)]
-    assert frozen == sorted(set(frozen), reverse=True)
-
-
-def test_ssim_of_a_picture_with_itself_is_one() -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
-    assert ssim(picture, picture) == pytest.approx(1)
-    assert ssim(picture, 255 - picture) < 0
+    assert opinion([0.9], 0.5) < opinion([0.9], 0.1) < opinion([0.9], 0.0)

@@ -76,6 +76,8 @@ class EncoderSettings(Entry):
     """Stored precision."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Computed precision."""
+    key: str | None = None
+    """The feature key to train on (its beginning is enough), where the store has several for a dataset."""
     source: str = ""
     """Where to get the weights: printed when they are absent."""
 

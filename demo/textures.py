@@ -39,7 +39,8 @@ def power_law_noise(random: np.random.Generator, height: int, width: int, expone
     spectrum *= frequency.astype(np.float32) ** -exponent
     spectrum[0, 0] = 0
     noise = np.asarray(fft.irfft2(spectrum, s=fast)[:height, :width], dtype=np.float32)
-    return (noise - noise.mean()) / noise.std()
+    standard: Plane = (noise - noise.mean()) / noise.std()
+    return standard
 
 
 def paint(random: np.random.Generator, height: int, width: int, *, detail: float = 1.0) -> Canvas:

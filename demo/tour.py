@@ -1,6 +1,7 @@
 """The demo from end to end: every step is the command that a user runs."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from config.load import load_settings, lookup
 from config.schema import PromptSettings, Settings
 from demo.clips import make_dataset
 from demo.decoder import build_decoder, decoder_summary
+from store.features import FeatureStore
 
 PIPELINE = "tiny"
 CONTENTS = 64
@@ -29,7 +31,7 @@ def take_tour(folder: Path, config: Path) -> None:
     print("1/5  the language decoder")
     prepare_decoder(settings)
     print("2/5  the dataset: generated videos, encoded with x264, labelled by SSIM to their pristine clip")
-    make_dataset(folder / "dataset", contents=CONTENTS, seed=SEED, workers=2)
+    _make_dataset(folder / "dataset", FeatureStore(settings.store.path))
     dataset = ["--set", f"datasets.demo.videos={folder.resolve() / 'dataset' / 'videos'}"]
     dataset += ["--set", f"datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
     print("3/5  features")
@@ -61,6 +63,16 @@ def prompt_texts(prompts: PromptSettings) -> list[str]:
     tasks = (prompts.score, prompts.level)
     wordings = [text for task in tasks for text in (*task.questions, task.restriction)]
     return [prompts.system, *wordings]
+
+
+def _make_dataset(folder: Path, store: FeatureStore) -> None:
+    """Make the dataset; where its videos are new, features of earlier ones by the same names are forgotten."""
+    facts = folder / "dataset.json"
+    before = facts.stat().st_mtime_ns if facts.is_file() else None
+    make_dataset(folder, contents=CONTENTS, seed=SEED, workers=2)
+    if facts.stat().st_mtime_ns != before:
+        for features in store.paths("demo"):
+            shutil.rmtree(features)
 
 
 def _command(package: str, *arguments: str) -> None:

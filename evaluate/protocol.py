@@ -54,7 +54,8 @@ def run_protocol(
     folder: Path,
 ) -> ProtocolResult:
     """Train and test on every split; a finished split is reused when the command is run again."""
-    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches)
+    chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
+    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, chosen)
     results = []
     for number, split in enumerate(splits):
         here = folder / f"split-{number}"

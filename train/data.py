@@ -1,5 +1,6 @@
 """Labelled videos with their features, streamed from the store."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,10 +8,13 @@ import torch
 from torch.utils.data import Dataset
 
 from config.schema import BranchSettings, TrainingSettings
+from store.errors import AmbiguousFeatures
 from store.features import FeatureSet, FeatureStore
 from train.branch import branch_tokens, token_shape
 from train.errors import FeaturesMissingError
 from train.model import Features
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class FeatureReader:
         branches: Mapping[str, BranchSettings],
         keys: Mapping[str, str] | None = None,
     ) -> None:
-        encoders = {branch.encoder for branch in branches.values()}
+        encoders = sorted({branch.encoder for branch in branches.values()})
         self.sets: dict[str, FeatureSet] = {
-            encoder: store.find(dataset, encoder, (keys or {}).get(encoder)) for encoder in sorted(encoders)
+            encoder: _feature_set(store, dataset, encoder, (keys or {}).get(encoder)) for encoder in encoders
         }
         self.branches = dict(branches)
         for branch in branches.values():
@@ -72,6 +76,28 @@ class FeatureReader:
             )
             for name, branch in self.branches.items()
         }
+
+
+def _feature_set(store: FeatureStore, dataset: str, encoder: str, key: str | None) -> FeatureSet:
+    """The only feature set, the one of that key, or of several the newest, which is said."""
+    try:
+        return store.find(dataset, encoder, key)
+    except AmbiguousFeatures:
+        alike = [f for f in store.feature_sets() if (f.dataset, f.encoder) == (dataset, encoder)]
+        newest = max((f for f in alike if f.committed and f.key.startswith(key or "")), key=_committed)
+        log.warning(
+            "%d feature sets %s/%s: taking the newest, @%s (encoders.%s.key chooses another)",
+            len(alike),
+            dataset,
+            encoder,
+            newest.key,
+            encoder,
+        )
+        return newest
+
+
+def _committed(features: FeatureSet) -> float:
+    return features.committed.timestamp() if features.committed else 0.0
 
 
 class QualityDataset(Dataset[tuple[int, Features]]):

@@ -53,7 +53,8 @@ def train_run(
     A folder that holds an unfinished run of the same settings, features and split is continued. Raises
     FeaturesMissingError where the store has no features of them, RunError where the folder holds another run.
     """
-    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys)
+    chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
+    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys or chosen)
     present, missing = join_split(split, reader.videos())
     if not present.get("train"):
         raise FeaturesMissingError(

@@ -24,12 +24,13 @@ def run(
 
 @app.command()
 def decoder(
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     config: Annotated[Path, typer.Option(help="The settings file.")] = DEFAULT_FILE,
 ) -> None:
     """Train the embedded tiny language decoder on text, unless it is there already."""
     from demo.tour import prepare_decoder
 
-    prepare_decoder(load_settings(config))
+    prepare_decoder(load_settings(config), quiet=quiet)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,16 @@ def take_tour(folder: Path, config: Path) -> None:
     """Make the dataset and the decoder, extract, train, evaluate, and say where everything is."""
     started = time.perf_counter()
     settings = load_settings(config)
-    print("1/5  the language decoder")
-    prepare_decoder(settings)
+    print("1/5  the language decoder, meanwhile", flush=True)
+    decoder = subprocess.Popen([sys.executable, "-m", "demo", "decoder", "--quiet", "--config", str(config)])
     print("2/5  the dataset: generated videos, encoded with x264, labelled by SSIM to their pristine clip")
     _make_dataset(folder / "dataset", FeatureStore(settings.store.path))
     dataset = ["--set", f"datasets.demo.videos={folder.resolve() / 'dataset' / 'videos'}"]
     dataset += ["--set", f"datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
     print("3/5  features")
     _command("extract", "demo", "--pipeline", PIPELINE, *dataset)
+    if decoder.wait() != 0:
+        raise StepFailed("the language decoder could not be made; the message is above")
     print("4/5  training")
     _command("train", PIPELINE, "--run", str(folder), *dataset)
     print("5/5  evaluation")
@@ -45,16 +47,16 @@ def take_tour(folder: Path, config: Path) -> None:
     _farewell(folder, summary)
 
 
-def prepare_decoder(settings: Settings) -> Path:
+def prepare_decoder(settings: Settings, *, quiet: bool = False) -> Path:
     """Train the embedded decoder where the pipeline `tiny` expects it, or say that it is there."""
     pipeline = lookup(settings.pipelines, PIPELINE, "pipeline")
     folder = Path(pipeline.decoder.weights)
     made_before = folder.is_dir() and (folder / "decoder.json").stat().st_mtime_ns
-    build_decoder(folder, texts=prompt_texts(settings.prompts[pipeline.prompts]))
+    build_decoder(folder, texts=prompt_texts(settings.prompts[pipeline.prompts]), progress=not quiet)
     reused = made_before == (folder / "decoder.json").stat().st_mtime_ns
     seconds = decoder_summary(folder)["seconds"]
     how = "reused" if reused else f"trained in {seconds:.0f} s"
-    print(f"     {how}: {folder}")
+    print(f"     language decoder {how}: {folder}", flush=True)
     return folder
 
 
@@ -66,7 +68,7 @@ def prompt_texts(prompts: PromptSettings) -> list[str]:
 
 
 def _make_dataset(folder: Path, store: FeatureStore) -> None:
-    """Make the dataset; where its videos are new, features of earlier ones by the same names are forgotten."""
+    """Make the dataset; where its videos are new, features of earlier ones of those names are forgotten."""
     facts = folder / "dataset.json"
     before = facts.stat().st_mtime_ns if facts.is_file() else None
     make_dataset(folder, contents=CONTENTS, seed=SEED, workers=2)

@@ -24,6 +24,8 @@ FREEZE_SHARE = (0.15, 0.3, 0.5, 0.75)
 
 TRANSPARENT_CRF = 12
 _CHROMA_NOISE = 0.5
+_SHIFTS = 64
+"""Ways to cut a frame's noise out of the field, along each side."""
 
 
 class UnknownDegradation(Problem):
@@ -50,7 +52,11 @@ def degrade(
         raise UnknownDegradation(
             f"degradation {kind!r}, step {step}: expected one of {', '.join(KINDS)}; a step from 0 to {STEPS}"
         )
-    footage = read_footage(video, seconds, max_lines)
+    return write_degraded(read_footage(video, seconds, max_lines), target, kind, step, seed)
+
+
+def write_degraded(footage: Footage, target: Path, kind: str, step: int, seed: int = 0) -> Path:
+    """`degrade` for footage that is at hand: a ladder decodes its video once."""
     frames: Sequence[VideoFrame] | Iterator[VideoFrame] = footage.frames
     if step and kind != "crf":
         frames = _DEGRADATIONS[kind](footage, step - 1, seed)
@@ -68,16 +74,21 @@ def blurred(frames: Sequence[VideoFrame], sigma: float) -> Iterator[VideoFrame]:
 
 
 def noisy(frames: Sequence[VideoFrame], sigma: float, seed: int) -> Iterator[VideoFrame]:
-    """Independent Gaussian noise in every pixel; `sigma` in grey levels of luma, half of it in chroma."""
+    """Gaussian noise in every pixel; `sigma` in grey levels of luma, half of it in chroma.
+
+    Every frame gets another random cut of one larger field of noise: drawing each anew takes ten times
+    as long, and no two neighbouring frames share a pixel's noise.
+    """
     random = np.random.default_rng(seed)
+    lines, width = frames[0].height, frames[0].width
+    field = random.standard_normal((lines * 3 // 2 + _SHIFTS, width + _SHIFTS), dtype=np.float32) * sigma
     for frame in frames:
-        # uint8 [H * 3 / 2, W]: luma, then both chroma planes
-        planes = frame.to_ndarray(format="yuv420p")
-        noise = random.standard_normal(size=tuple(planes.shape), dtype=np.float32)
-        noise *= sigma
-        noise[frame.height :] *= _CHROMA_NOISE
-        sum_ = np.rint(planes + noise).clip(0, 255).astype(np.uint8)
-        yield VideoFrame.from_ndarray(sum_, format="yuv420p")
+        top, left = random.integers(0, _SHIFTS, 2)
+        noise = field[top : top + lines * 3 // 2, left : left + width].copy()
+        noise[lines:] *= _CHROMA_NOISE
+        noise += frame.to_ndarray(format="yuv420p")  # uint8 [H * 3 / 2, W]: luma, then both chroma planes
+        planes = np.rint(noise, out=noise).clip(0, 255).astype(np.uint8)
+        yield VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
 def frozen(frames: Sequence[VideoFrame], share: float, fps: float, seed: int) -> list[VideoFrame]:

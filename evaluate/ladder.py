@@ -1,17 +1,21 @@
 """Does the model see degradations? Rank correlation within ladders of ever worse copies of a video."""
 
-import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scipy.stats import spearmanr
 from tabulate import tabulate
-from tqdm import tqdm
 
-from evaluate.degrade import KINDS, STEPS, degrade
-from evaluate.score import TrainedModel, predict_files
+from evaluate.degrade import KINDS, STEPS, write_degraded
+from evaluate.errors import EvaluationError
+from evaluate.footage import read_footage
+from evaluate.score import FilePrediction, TrainedModel, predict_files
+
+SECONDS = 5.0
+"""How much of a video's beginning is degraded."""
+MAX_LINES = 540
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,31 @@ class Ladder:
     """Spearman correlation of the score with minus the step: 1 where every step looks worse."""
 
 
-def climb(trained: TrainedModel, videos: Sequence[Path], *, quiet: bool = False) -> Iterator[Ladder]:
-    """Degrade each video in graded steps of each kind and score all copies.
+def climb(trained: TrainedModel, video: Path, seconds: float = SECONDS) -> list[Ladder]:
+    """Degrade the video's beginning in graded steps of each kind and score all copies.
 
-    Raises the decoder's error for a video that cannot be read.
+    Raises UnreadableVideo.
     """
-    for video in tqdm(videos, desc="ladders", unit="video", disable=quiet):
-        with tempfile.TemporaryDirectory(prefix="ladder-") as folder:
-            for kind in KINDS:
-                copies = [
-                    degrade(video, Path(folder) / f"{kind}-{step}.mp4", kind, step)
-                    for step in range(STEPS + 1)
-                ]
-                outcomes = list(predict_files(trained, copies))
-                scores = [o.prediction.score if o.prediction else math.nan for o in outcomes]
-                yield Ladder(video.name, kind, scores, rank_correlation(scores))
+    footage = read_footage(video, seconds, MAX_LINES)
+    with tempfile.TemporaryDirectory(prefix="ladder-") as folder:
+        first = write_degraded(footage, Path(folder) / "0.mp4", KINDS[0], 0)
+        worse = [
+            write_degraded(footage, Path(folder) / f"{kind}-{step}.mp4", kind, step)
+            for kind in KINDS
+            for step in range(1, STEPS + 1)
+        ]
+        best, *others = (_score(outcome) for outcome in predict_files(trained, [first, *worse]))
+    ladders = []
+    for number, kind in enumerate(KINDS):
+        scores = [best, *others[number * STEPS : (number + 1) * STEPS]]
+        ladders.append(Ladder(video.name, kind, scores, rank_correlation(scores)))
+    return ladders
+
+
+def _score(outcome: FilePrediction) -> float:
+    if outcome.prediction is None:
+        raise EvaluationError(f"a degraded copy cannot be scored: {outcome.error}")
+    return outcome.prediction.score
 
 
 def rank_correlation(scores: Sequence[float]) -> float:
@@ -56,7 +70,7 @@ def summary(ladders: Sequence[Ladder]) -> dict[str, object]:
         for kind in KINDS
         if (values := [ladder.srcc for ladder in ladders if ladder.kind == kind])
     }
-    return {"kinds": kinds, "mean": sum(kinds.values()) / len(kinds)}
+    return {"kinds": kinds, "mean": sum(kinds.values()) / len(kinds) if kinds else None}
 
 
 def ladder_table(ladders: Sequence[Ladder]) -> str:

@@ -89,7 +89,7 @@ def predict(
     outcomes = []
     for outcome in predict_files(trained, expand(videos)):
         outcomes.append(outcome)
-        if outcome.error is not None:
+        if outcome.error is not None and (json or csv):
             print(f"{outcome.video}: {outcome.error}", file=sys.stderr)
     print(render(outcomes, "json" if json else "csv" if csv else "plain"))
     if any(outcome.error is not None for outcome in outcomes):

@@ -73,7 +73,7 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
     encoders = {name: build_encoder(encoder) for name, encoder in trained.settings.encoders.items()}
     for video, outcome in zip(videos, extract_features(videos, encoders), strict=True):
         if isinstance(outcome, Exception):
-            yield FilePrediction(video, None, str(outcome))
+            yield FilePrediction(video, None, str(outcome).removeprefix(f"{video}: "))
             continue
         features = {
             name: branch_tokens(torch.from_numpy(outcome[branch.encoder][branch.stream]), branch)

@@ -3,11 +3,18 @@
 import json
 import logging
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from config.errors import Problem
+
+Config = Annotated[Path, typer.Option(help="The settings file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def command_app(help: str) -> typer.Typer:

@@ -14,7 +14,7 @@ app = cli.command_app("The embedded default: a generated dataset and a tiny deco
 @app.command()
 def run(
     folder: Annotated[Path, typer.Option(help="Where the dataset, run and summary go.")] = Path("runs/demo"),
-    config: Annotated[Path, typer.Option(help="The settings file.")] = DEFAULT_FILE,
+    config: cli.Config = DEFAULT_FILE,
 ) -> None:
     """Generate videos, extract, train, evaluate and report, by the commands a user runs."""
     from demo.tour import take_tour
@@ -25,7 +25,7 @@ def run(
 @app.command()
 def decoder(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-    config: Annotated[Path, typer.Option(help="The settings file.")] = DEFAULT_FILE,
+    config: cli.Config = DEFAULT_FILE,
 ) -> None:
     """Train the embedded tiny language decoder on text, unless it is there already."""
     from demo.tour import prepare_decoder

@@ -14,12 +14,7 @@ from store.features import FeatureStore
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Config = Annotated[Path, typer.Option(help="The settings file.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
-]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
 RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of a trained run.")]
 
@@ -31,7 +26,7 @@ def metrics(
     score_column: Annotated[str, typer.Option(help="The predictions' column of scores.")] = "score",
     video_column: Annotated[str | None, typer.Option(help="The label file's column of videos.")] = None,
     mos_column: Annotated[str | None, typer.Option(help="The label file's column of MOS.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
     from evaluate.judge import judge
@@ -52,10 +47,10 @@ def run(
         str | None, typer.Option(help="Another dataset, tested as a whole: out of distribution.")
     ] = None,
     split: Annotated[str, typer.Option(help="Which split of the run's own dataset.")] = "test",
-    config: Config = DEFAULT_FILE,
-    overrides: Overrides = None,
+    config: cli.Config = DEFAULT_FILE,
+    overrides: cli.Overrides = None,
     device: Device = "cpu",
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Test a run on stored features: predictions, metrics, the table beside published numbers, the report."""
     from evaluate.publish import publish
@@ -78,7 +73,7 @@ def predict(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
     run: RunOption,
     device: Device = "cpu",
-    json: Json = False,
+    json: cli.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Score video files on 0–100 (100 is best); exit with status 1 where one could not be read."""
@@ -102,9 +97,9 @@ def protocol(
     run: Annotated[
         Path | None, typer.Option(help="Folder of the runs; runs/PROTOCOL where not given.")
     ] = None,
-    config: Config = DEFAULT_FILE,
-    overrides: Overrides = None,
-    json: Json = False,
+    config: cli.Config = DEFAULT_FILE,
+    overrides: cli.Overrides = None,
+    json: cli.Json = False,
 ) -> None:
     """Train and test on repeated splits, beside the baseline; run again, it continues."""
     from evaluate.protocol import protocol_splits, protocol_table, run_protocol
@@ -130,7 +125,7 @@ def ladder(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
     run: RunOption,
     device: Device = "cpu",
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Degrade real videos step by step and see whether the scores fall: rank correlation by kind.
 

@@ -39,11 +39,9 @@ def extract(
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try the videos again that could not be read.")
     ] = False,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
-    ] = None,
-    config: Annotated[Path, typer.Option(help="The settings file.")] = DEFAULT_FILE,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    overrides: cli.Overrides = None,
+    config: cli.Config = DEFAULT_FILE,
+    json: cli.Json = False,
 ) -> None:
     """Extract what the store lacks; the same command again continues a job that was stopped."""
     settings = load_settings(config, overrides or [])

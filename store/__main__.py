@@ -22,11 +22,10 @@ StoreFolder = Annotated[
     Path | None, typer.Option("--store", help="The store's folder; that of pipelines.toml where not given.")
 ]
 SetName = Annotated[str, typer.Argument(metavar="SET", help="DATASET/ENCODER, or DATASET/ENCODER@KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("ls")
-def list_sets(store: StoreFolder = None, json: Json = False) -> None:
+def list_sets(store: StoreFolder = None, json: cli.Json = False) -> None:
     """List the feature sets."""
     opened = _open(store)
     sets, faults = [], []
@@ -55,7 +54,7 @@ def show(
         Path | None, typer.Option(help="A label file: say which of its videos are missing.")
     ] = None,
     store: StoreFolder = None,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Show the specification behind a key, its streams, counts and quarantine."""
     features = _find(_open(store), name)
@@ -99,7 +98,7 @@ def verify(
     ] = None,
     seed: Annotated[int, typer.Option(help="Which sample.")] = 0,
     store: StoreFolder = None,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Compare stored features with their checksums; exit with status 1 where anything is damaged."""
     from store.verify import verify as verify_set
@@ -137,7 +136,7 @@ def import_features(
     dataset: Annotated[str, typer.Option(help="The dataset they belong to.")],
     encoder: Annotated[str, typer.Option(help="A name for what made them.")],
     store: StoreFolder = None,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Import a feature matrix that was made elsewhere."""
     from store.imports import import_matrix
@@ -163,7 +162,7 @@ def export(
     name: SetName,
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     store: StoreFolder = None,
-    json: Json = False,
+    json: cli.Json = False,
 ) -> None:
     """Write one .npy for each video and stream, and a manifest.json."""
     from store.exports import export_npy

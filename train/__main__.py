@@ -23,11 +23,9 @@ def train(
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder; runs/PIPELINE where not given.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
-    ] = None,
-    config: Annotated[Path, typer.Option(help="The settings file.")] = DEFAULT_FILE,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    overrides: cli.Overrides = None,
+    config: cli.Config = DEFAULT_FILE,
+    json: cli.Json = False,
 ) -> None:
     """Train a pipeline; the same command again continues a run that was stopped."""
     settings = load_settings(config, overrides or [])

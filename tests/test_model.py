@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from config.schema import LoraSettings, ProjectorSettings
-from tiny_language import prompt_settings, small_decoder, small_model
+from config.load import load_settings
+from config.schema import LoraSettings
+from tiny_language import small_model
 from train.answers import SCORES, AnswerSpace
+from train.branch import branch_tokens, token_shape
+from train.build import build_model
 from train.decoder import add_lora
 from train.levels import LevelCuts
-from train.llama3_tokenizer import load_llama3_tokenizer
 from train.model import QualityModel, Question, soft_scores
 from train.predict import predict
-from train.projectors import Projector
-from train.prompts import PromptBuilder
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 CUTS = LevelCuts(33.0, 66.0)
@@ -151,30 +151,34 @@ def test_soft_targets_change_only_the_score_tokens_part_of_the_loss() -> None:
 
 
 def test_the_papers_model_at_full_size_has_its_token_counts_and_trains_projectors_alone(
-    shared_data: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """LMM-VQA on an 8-second video: 256 spatial and 256 temporal tokens a second, Llama-3-8B's width."""
-    prompts = PromptBuilder(load_llama3_tokenizer(shared_data / "tokenizers" / "llama3"), prompt_settings())
-    shapes = {"spatial": (256, 1024), "temporal": (256, 2048)}
+    """The pipeline `lmm-vqa` on a video of 8 s: 256 spatial and 256 temporal tokens a second."""
+    decoder = "pipelines.lmm-vqa.decoder"
+    settings = load_settings(
+        root / "pipelines.toml",
+        [f"{decoder}.weights=random:0", f"{decoder}.tokenizer={shared_data / 'tokenizers' / 'llama3'}"],
+    )
+    pipeline = settings.pipelines["lmm-vqa"]
+    stored = {"spatial": (256, 1024), "temporal": (8, 7, 7, 2048)}
+    shapes = {name: token_shape(stored[name], branch) for name, branch in pipeline.branches.items()}
     with torch.device("meta"):
-        decoder = small_decoder(
-            128_256,
-            hidden_size=4096,
-            intermediate_size=14_336,
-            num_hidden_layers=32,
-            num_attention_heads=32,
-            num_key_value_heads=8,
-        )
-        kinds = {"spatial": ProjectorSettings(kind="vit"), "temporal": ProjectorSettings(kind="mlp")}
-        projectors = {name: Projector(kinds[name], *shapes[name], 4096, 1.0) for name in shapes}
-        model = QualityModel(decoder, prompts, projectors)
-        video = {name: torch.empty(8, *shape) for name, shape in shapes.items()}
+        model = build_model(pipeline, settings.prompts["quality"], shapes)
+        video = {
+            name: branch_tokens(torch.empty(8, *stored[name]), branch)
+            for name, branch in pipeline.branches.items()
+        }
         (tokens,) = model.visual_tokens([video])
     assert tokens.shape == (8 * (256 + 256), 4096)
-    frozen = sum(p.numel() for p in decoder.parameters())
+    frozen = sum(p.numel() for p in model.decoder.parameters())
     assert frozen == 8_030_261_248
     vit = 4 * (1024 * 1024 + 1024) + 2 * 1024 * 4096 + 4096 + 1024 + 4 * 1024
     spatial, temporal = vit + 1024 * 4096 + 4096, 2048 * 4096 + 4096
     assert model.trainable_parameters() == {"spatial": spatial, "temporal": temporal}
+    prompt = model.prompts.prompt("score")
+    text = len(prompt.before) + len(prompt.after) + len(model.prompts.answer_ids("score", 63)) + 1
     with capsys.disabled():
-        print(f"\nLMM-VQA: {spatial + temporal:,} trainable of {frozen + spatial + temporal:,} parameters")
+        print(
+            f"\nlmm-vqa: {spatial + temporal:,} trainable of {frozen + spatial + temporal:,} parameters;"
+            f" {len(tokens):,} visual and {text} text tokens for 8 s"
+        )

@@ -18,6 +18,8 @@ from store.summary import coverage, summary
 
 app = cli.command_app("Look at, check, import and export stored features.")
 
+_SHOWN = 10
+
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", help="The store's folder; that of pipelines.toml where not given.")
 ]
@@ -153,8 +155,13 @@ def import_features(
         print(f"imported {done.new:,} videos: {done.features.name}")
     else:
         print(f"already imported ({done.videos:,} videos): {done.features.name}")
-    for video, columns in done.imputed.items():
-        print(f"  {video}: missing, the column's median in its place: column {', '.join(map(str, columns))}")
+    if done.imputed:
+        cells = _count(sum(map(len, done.imputed.values())), "missing value")
+        print(f"{cells} (NaN) replaced by the median of the column, in {_count(len(done.imputed), 'video')}:")
+    for video, columns in list(done.imputed.items())[:_SHOWN]:
+        print(f"  {video}: column {', '.join(map(str, columns))}")
+    if len(done.imputed) > _SHOWN:
+        print("  … (--json lists all)")
 
 
 @app.command()

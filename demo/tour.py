@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from config.load import load_settings, lookup
 from config.schema import PromptSettings, Settings
 from demo.clips import make_dataset
 from demo.decoder import build_decoder, decoder_summary
+from demo.decoder_training import DecoderRecipe
 from store.features import FeatureStore
 
 PIPELINE = "tiny"
@@ -24,35 +26,41 @@ class StepFailed(Problem):
     """A command of the demo did not succeed."""
 
 
-def take_tour(folder: Path, config: Path) -> None:
+def take_tour(
+    folder: Path, config: Path, *, contents: int = CONTENTS, decoder_steps: int = DecoderRecipe.steps
+) -> None:
     """Make the dataset and the decoder, extract, train, evaluate, and say where everything is."""
     started = time.perf_counter()
     settings = load_settings(config)
     print("1/5  the language decoder, meanwhile", flush=True)
-    decoder = subprocess.Popen([sys.executable, "-m", "demo", "decoder", "--quiet", "--config", str(config)])
+    options = ["--quiet", f"--steps={decoder_steps}", f"--config={config}"]
+    decoder = subprocess.Popen([sys.executable, "-m", "demo", "decoder", *options])
     print("2/5  the dataset: generated videos, encoded with x264, labelled by SSIM to their pristine clip")
-    _make_dataset(folder / "dataset", FeatureStore(settings.store.path))
-    dataset = ["--set", f"datasets.demo.videos={folder.resolve() / 'dataset' / 'videos'}"]
-    dataset += ["--set", f"datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
+    _make_dataset(folder / "dataset", contents, FeatureStore(settings.store.path))
+    dataset = [f"--set=datasets.demo.videos={folder.resolve() / 'dataset' / 'videos'}"]
+    dataset += [f"--set=datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
+    dataset += [f"--config={config}"]
     print("3/5  features")
     _command("extract", "demo", "--pipeline", PIPELINE, *dataset)
     if decoder.wait() != 0:
         raise StepFailed("the language decoder could not be made; the message is above")
     print("4/5  training")
-    _command("train", PIPELINE, "--run", str(folder), *dataset)
+    made = [folder / "dataset" / "dataset.json", _decoder_folder(settings) / "decoder.json"]
+    restart = ["--restart"] if _older(folder / "run.json", made) else []
+    _command("train", PIPELINE, "--run", str(folder), *restart, *dataset)
     print("5/5  evaluation")
-    _command("evaluate", "run", str(folder))
+    _command("evaluate", "run", str(folder), f"--config={config}")
     summary = _summary(folder, time.perf_counter() - started)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _farewell(folder, summary)
 
 
-def prepare_decoder(settings: Settings, *, quiet: bool = False) -> Path:
+def prepare_decoder(settings: Settings, *, steps: int = DecoderRecipe.steps, quiet: bool = False) -> Path:
     """Train the embedded decoder where the pipeline `tiny` expects it, or say that it is there."""
-    pipeline = lookup(settings.pipelines, PIPELINE, "pipeline")
-    folder = Path(pipeline.decoder.weights)
+    folder = _decoder_folder(settings)
+    prompts = settings.prompts[settings.pipelines[PIPELINE].prompts]
     made_before = folder.is_dir() and (folder / "decoder.json").stat().st_mtime_ns
-    build_decoder(folder, texts=prompt_texts(settings.prompts[pipeline.prompts]), progress=not quiet)
+    build_decoder(folder, steps=steps, texts=prompt_texts(prompts), progress=not quiet)
     reused = made_before == (folder / "decoder.json").stat().st_mtime_ns
     seconds = decoder_summary(folder)["seconds"]
     how = "reused" if reused else f"trained in {seconds:.0f} s"
@@ -67,18 +75,27 @@ def prompt_texts(prompts: PromptSettings) -> list[str]:
     return [prompts.system, *wordings]
 
 
-def _make_dataset(folder: Path, store: FeatureStore) -> None:
+def _decoder_folder(settings: Settings) -> Path:
+    return Path(lookup(settings.pipelines, PIPELINE, "pipeline").decoder.weights)
+
+
+def _older(file: Path, others: Sequence[Path]) -> bool:
+    """Whether the file is there and was written before one of the others: then it speaks of earlier ones."""
+    return file.is_file() and file.stat().st_mtime_ns < max(o.stat().st_mtime_ns for o in others)
+
+
+def _make_dataset(folder: Path, contents: int, store: FeatureStore) -> None:
     """Make the dataset; where its videos are new, features of earlier ones of those names are forgotten."""
     facts = folder / "dataset.json"
     before = facts.stat().st_mtime_ns if facts.is_file() else None
-    make_dataset(folder, contents=CONTENTS, seed=SEED, workers=2)
+    make_dataset(folder, contents=contents, seed=SEED, workers=2)
     if facts.stat().st_mtime_ns != before:
         for features in store.paths("demo"):
             shutil.rmtree(features)
 
 
 def _command(package: str, *arguments: str) -> None:
-    shown = [a for a in arguments if "=" not in a and a != "--set"]
+    shown = [argument for argument in arguments if "=" not in argument]
     print(f"$ python -m {package} {' '.join(shown)}", flush=True)
     done = subprocess.run([sys.executable, "-m", package, *arguments], check=False)
     if done.returncode != 0:

@@ -77,12 +77,17 @@ def _as_json(
     return {**job, **summary.as_json(), "missing": coverage.missing, "unlabelled": coverage.extra}
 
 
-def _print(summary: ExtractionSummary, dataset: str, pipeline: str) -> None:
+def _headline(summary: ExtractionSummary) -> str:
+    refused = f"; {len(summary.quarantined)} in quarantine" if summary.quarantined else ""
+    if summary.already and not summary.done and not summary.newly_quarantined:
+        return f"nothing to extract: the features of {summary.already} videos are reused{refused}"
     rate = f", {summary.done / summary.seconds:.2f} videos/s" if summary.done else ""
-    print(
-        f"{summary.done} videos ({summary.chunks} chunks) in {summary.seconds:.1f} s{rate};"
-        f" {summary.already} were there; {len(summary.quarantined)} in quarantine"
-    )
+    done = f"{summary.done} videos ({summary.chunks} chunks) in {summary.seconds:.1f} s{rate}"
+    return f"{done}; {summary.already} were there{refused}"
+
+
+def _print(summary: ExtractionSummary, dataset: str, pipeline: str) -> None:
+    print(_headline(summary))
     if summary.quarantined:
         kinds = ", ".join(f"{count} {kind}" for kind, count in counted(summary.quarantined).items())
         print(f"quarantine ({summary.newly_quarantined} new): {kinds}")
@@ -93,7 +98,7 @@ def _print(summary: ExtractionSummary, dataset: str, pipeline: str) -> None:
         print("  --retry-quarantined tries them again")
     for video, warnings in list(summary.with_warnings.items())[:_SHOWN]:
         print(f"  warning: {video}: {'; '.join(warnings)}")
-    if summary.phase_seconds:
+    if summary.done and summary.phase_seconds:
         phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.phase_seconds.items())
         print(f"phases (added up over processes): {phases}")
     for encoder, features in summary.feature_sets.items():

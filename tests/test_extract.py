@@ -244,8 +244,7 @@ def test_the_command_reports_everything_and_does_nothing_twice(command, tmp_path
     assert slow.read("v3", "slow").shape == (3, 2, 2, 2, 512)
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 0
-    assert "0 videos (0 chunks)" in again.stdout
-    assert "3 were there; 2 in quarantine" in again.stdout
+    assert "nothing to extract: the features of 3 videos are reused; 2 in quarantine" in again.stdout
     assert "5 of 6 labelled videos found" in again.stdout
     assert slow.key in again.stdout
 

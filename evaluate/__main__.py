@@ -97,6 +97,7 @@ def protocol(
     run: Annotated[
         Path | None, typer.Option(help="Folder of the runs; runs/PROTOCOL where not given.")
     ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Replace the runs in the folder.")] = False,
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
     json: cli.Json = False,
@@ -113,6 +114,7 @@ def protocol(
         protocol_splits(chosen, dataset),
         FeatureStore(settings.store.path),
         run or Path("runs") / name,
+        restart=restart,
     )
     if json:
         cli.print_json(asdict(result))

@@ -22,6 +22,7 @@ from store.mos import MosScale
 from store.splits import k_fold, random_splits
 from train.data import FeatureReader
 from train.job import Split, train_run
+from train.run import clear_run
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +53,17 @@ def run_protocol(
     splits: Sequence[Split],
     store: FeatureStore,
     folder: Path,
+    *,
+    restart: bool = False,
 ) -> ProtocolResult:
-    """Train and test on every split; a finished split is reused when the command is run again."""
+    """Train and test on every split; a finished split is reused, but for `restart`."""
     chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
     reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, chosen)
     results = []
     for number, split in enumerate(splits):
         here = folder / f"split-{number}"
+        if restart:
+            clear_run(here)
         train_run(settings, store, split, here, quiet=True, keys=reader.keys)
         result = _test(protocol, here, reader, split)
         results.append(result)

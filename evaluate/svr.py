@@ -11,7 +11,7 @@ from sklearn.svm import SVR
 
 from train.data import FeatureReader
 
-_GRID = {"svr__C": [1.0, 4.0, 16.0, 64.0], "svr__gamma": [0.002, 0.008, 0.03, 0.1]}
+_GRID = {"svr__C": [3.0, 10.0, 30.0, 100.0, 300.0], "svr__gamma": [0.0003, 0.001, 0.003, 0.01, 0.03]}
 
 
 def video_means(reader: FeatureReader, videos: Sequence[str]) -> NDArray[np.float64]:
@@ -27,6 +27,6 @@ def svr_scores(
     train: NDArray[np.float64], scores: Sequence[float], test: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Predicted scores of the test rows: RBF-SVR, C and gamma by 5-fold grid search on the training rows."""
-    model = make_pipeline(StandardScaler(), SVR(kernel="rbf", epsilon=1.0))
+    model = make_pipeline(StandardScaler(), SVR(kernel="rbf", epsilon=3.0))
     search = GridSearchCV(model, _GRID, cv=5, scoring="neg_mean_squared_error")
     return np.asarray(search.fit(train, scores).predict(test), dtype=np.float64)

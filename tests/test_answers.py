@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tiny_language import prompt_settings
+
 from train.answers import SCORES, AnswerSpace, parse_level, parse_score
 from train.levels import LevelCuts
 from train.llama3_tokenizer import load_llama3_tokenizer

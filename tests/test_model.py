@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_language import small_model
 from torch.nn import functional
 
 from config.load import load_settings
 from config.schema import LoraSettings
-from tiny_language import small_model
 from train.answers import SCORES, AnswerSpace
 from train.branch import branch_tokens, token_shape
 from train.build import build_model

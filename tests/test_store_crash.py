@@ -12,14 +12,14 @@ from store.errors import WriteFailed
 from store.owner import owner_alive, temporary_name
 
 
-def _writers(root: Path, store: Path, mode: str) -> None:
+def run_writers(root: Path, store: Path, mode: str) -> None:
     program = root / "tests" / "stored_videos.py"
     environment = os.environ | {"PYTHONPATH": str(root)}
     subprocess.run([sys.executable, program, store, mode], check=True, env=environment, timeout=60)
 
 
 def test_what_killed_writers_committed_is_whole_and_the_rest_is_litter(root: Path, tmp_path: Path) -> None:
-    _writers(root, tmp_path, "kill")
+    run_writers(root, tmp_path, "kill")
     features = feature_set(tmp_path)
     videos = features.videos()
     assert videos
@@ -34,7 +34,7 @@ def test_what_killed_writers_committed_is_whole_and_the_rest_is_litter(root: Pat
 
 
 def test_four_processes_write_one_set_at_once(root: Path, tmp_path: Path) -> None:
-    _writers(root, tmp_path, "together")
+    run_writers(root, tmp_path, "together")
     features = feature_set(tmp_path)
     assert features.videos() == sorted(f"writer{w}/{n}" for w in range(4) for n in range(30))
     assert_holds(features, features.videos())

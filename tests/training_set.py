@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tiny_language import WIDTH, prompt_settings, prompt_texts
 
 from config.load import load_settings
 from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
 from store.features import FeatureStore
 from store.labels import Label
-from tiny_language import WIDTH, prompt_settings, prompt_texts
 from train.job import Split, TrainedRun, train_run
 
 ROOT = Path(__file__).parents[1]

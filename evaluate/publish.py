@@ -108,6 +108,8 @@ def _lines(folder: Path, evaluation: Evaluation, table: Table) -> list[str]:
     levels = evaluation.levels
     shares = [f"{name} {share:.3f}" for name, share in levels.classes.items() if share is not None]
     total = "" if levels.total is None else f"{levels.total:.3f} ({', '.join(shares)})"
+    written = evaluation.levels_generate.total
+    total += "" if written is None else f"; of the written answers {written:.3f}"
     missing = f"\n{len(evaluation.missing)} labelled videos have no features" if evaluation.missing else ""
     return [
         table.render("plain").rstrip(),

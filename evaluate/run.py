@@ -43,6 +43,9 @@ class Evaluation:
     generate_intervals: Intervals
     parse_failures: int
     levels: LevelAccuracy
+    """Of the likeliest levels."""
+    levels_generate: LevelAccuracy
+    """Of the levels that the written answers name, or their scores stand for."""
     missing: list[str]
     """Labelled videos without features."""
 
@@ -56,6 +59,7 @@ class Evaluation:
             "generate": {**asdict(self.generate), "intervals": asdict(self.generate_intervals)},
             "parse_failures": self.parse_failures,
             "level_accuracy": {**self.levels.classes, "total": self.levels.total},
+            "level_accuracy_generate": {**self.levels_generate.classes, "total": self.levels_generate.total},
             "confusion": self.levels.confusion,
             "missing": self.missing,
         }
@@ -147,6 +151,9 @@ def _judge(
         generate_intervals=bootstrap_intervals(stated_mos, stated_scores),
         parse_failures=len(rows) - len(stated),
         levels=level_accuracy(true_levels, [prediction.level for prediction in predictions]),
+        levels_generate=level_accuracy(
+            true_levels, [prediction.level_generate for prediction in predictions]
+        ),
         missing=missing,
     )
 

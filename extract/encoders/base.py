@@ -7,6 +7,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from store.features import StreamShape
+
+__all__ = ["Chunk", "Encoder", "FrameRequest", "StreamShape"]
+
 
 @dataclass(frozen=True)
 class FrameRequest:
@@ -36,14 +40,6 @@ class Chunk:
     start_seconds: float
     frames: Mapping[str, NDArray[np.uint8]]
     """Request name → uint8 [count, H, W, 3] (rgb) or [count, H, W] (luma)."""
-
-
-@dataclass(frozen=True)
-class StreamShape:
-    """One named output of an encoder: a block of this shape and dtype for each chunk."""
-
-    shape: tuple[int, ...]
-    dtype: Literal["float16", "float32"]
 
 
 class Encoder(Protocol):

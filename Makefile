@@ -10,12 +10,13 @@ LABELS ?= data/KoNViD-1k/KONVID_1K_metadata.csv
 
 BIN := .venv/bin
 STAMP := .venv/.set-up
+BENCH_STAMP := .venv/.set-up-bench
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## Say what each command does
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DATASET=$(DATASET) PIPELINE=$(PIPELINE) RUN=$(RUN) are the defaults; ARGS passes further options,"
 	@echo "  as in: make extract DATASET=KoNViD-1k ARGS='--limit 4 --set encoders.clip-vit-l14.weights=random:0'"
@@ -69,8 +70,21 @@ soak: $(STAMP) ## Run the long trials
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure reads of the feature store against raw reads and zarr-python
-	$(BIN)/python benchmarks/store_read.py $(ARGS)
+bench: $(BENCH_STAMP) ## Measure the store's reads and the extraction against the limit and the peers' ways
+	$(BIN)/python benchmarks/store_read.py
+	$(BIN)/python benchmarks/extraction.py $(ARGS)
+
+.PHONY: bench-memory
+bench-memory: $(BENCH_STAMP) ## Measure the memory that 20 minutes of 1080p take to extract
+	$(BIN)/python benchmarks/long_video.py $(ARGS)
+
+.PHONY: bench-gpu
+bench-gpu: $(BENCH_STAMP) ## Measure encoders and a whole extraction on a GPU
+	$(BIN)/python benchmarks/encoders.py $(ARGS)
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
 
 .PHONY: lint
 lint: $(STAMP) ## Check format, style, types and the direction of imports

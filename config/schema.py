@@ -37,6 +37,9 @@ class DatasetSettings(Entry):
     group: str | None = None
     """Content groups, which no split may divide: a column of the label file, or a regular expression
     whose first group is taken from the video's id."""
+    minimum_chunks: int = Field(1, ge=1)
+    """Shorter videos repeat their last chunk up to so many when features are read, as MinimalisticVQA does
+    (8 for LSVQ and KoNViD-1k, 10 for LIVE-VQC and LIVE-YT-Gaming, 20 for YouTube-UGC)."""
     validation_share: float = Field(0.1, ge=0, lt=1)
     test_share: float = Field(0.2, ge=0, lt=1)
     """Shares of the videos, used where the label files do not split them."""
@@ -55,27 +58,50 @@ class EncoderSettings(Entry):
     """A frozen encoder and how it sees a video."""
 
     name: str
-    kind: Literal["clip", "slowfast", "nss", "external"]
+    kind: Literal["clip", "siglip", "slowfast", "videomae", "nss", "external"]
     """`external`: features imported with `python -m store import`; they cannot be extracted."""
     weights: str | None = None
-    """`random:SEED` (the real architecture with seeded random weights), a hub id, or a path (`./…`)."""
+    """`random:SEED` (the real architecture with seeded random weights), a hub id, a path (`./…`), or, for
+    SlowFast, the URL of a checkpoint."""
     revision: str | None = None
     architecture: dict[str, Any] = {}
     """Overrides of the architecture's settings, for `random:SEED` weights."""
     layer: int = -2
-    """CLIP: index into the hidden states; -2 is the penultimate layer."""
-    input_size: int = 224
-    frames_per_chunk: int = 32
-    sampling: Literal["uniform", "middle"] = "uniform"
-    """Which frames of a chunk that has more than `frames_per_chunk`."""
-    grid: tuple[int, int, int] | None = None
-    """SlowFast: (time, height, width) that the maps are average-pooled to; None keeps them whole."""
+    """Transformers: index into the hidden states; -2 is the penultimate layer."""
+    input_size: int | None = Field(None, ge=16)
+    """Height and width of the frames that the model sees; None is what it was trained with."""
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    """How a frame comes to that size: `stretch` ignores its aspect ratio, `crop` scales the shorter side
+    and takes the centre, `pad` scales the longer side and adds black borders."""
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+    """The antialiased filter that scales; None is the one that the model was trained with."""
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    """Of RGB in 0–1, to normalise by; None is what the model was trained with."""
+    chunks_per_second: float | None = Field(None, gt=0, le=240)
+    """How many chunks a second is cut into: for encoders of one frame a chunk, the rate of key frames. None
+    is one chunk a second (for SlowFast's motion stream, on which it has no influence, every four seconds)."""
+    tail: Literal["drop", "keep"] = "drop"
+    """Whether a last chunk that the video does not fill is kept."""
+    frames_per_chunk: int | None = Field(None, ge=1)
+    """Encoders of several frames a chunk; None is what the model was trained with."""
+    sampling: Literal["first", "middle", "uniform"] | None = None
+    """Which frames of a chunk that has more than are wanted. None: `first` where one is wanted,
+    otherwise `uniform`."""
+    grid: tuple[int, ...] | None = None
+    """Maps are pooled to it before they are stored: by averages to (time, height, width), or, for encoders of
+    single frames, bilinearly to (height, width); None keeps them whole."""
     streams: tuple[str, ...] | None = None
-    """Which of the encoder's streams to keep; None keeps all."""
+    """Which of the encoder's streams to keep; None keeps the usual ones."""
     dtype: Literal["float16", "float32"] = "float16"
     """Stored precision."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Computed precision."""
+    batch: int | None = Field(None, ge=1)
+    """Chunks that the model sees at once, always exactly so many, so that a result does not depend on
+    them; None is 1 on a CPU and what suits the model on a GPU."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
     key: str | None = None
     """The feature key to train on (its beginning is enough), where the store has several for a dataset."""
     source: str = ""

@@ -58,7 +58,7 @@ def run_protocol(
 ) -> ProtocolResult:
     """Train and test on every split; a finished split is reused, but for `restart`."""
     chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
-    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, chosen)
+    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches, chosen)
     results = []
     for number, split in enumerate(splits):
         here = folder / f"split-{number}"

@@ -81,7 +81,7 @@ def evaluate_run(
     tested = trained.settings.dataset if dataset is None else dataset
     part = part if own else "all"
     labels = _labels(trained, tested, part)
-    reader = run_reader(trained, store, tested.name)
+    reader = run_reader(trained, store, tested)
     present, missing = join_split({part: labels}, reader.videos())
     if not present[part]:
         raise FeaturesMissingError(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from config.schema import RunSettings
+from config.schema import DatasetSettings, RunSettings
 from extract.encoders.registry import build_encoder
 from extract.memory import extract_features
 from store.features import FeatureStore
@@ -54,7 +54,7 @@ def predict_stored(
     return [p for batch in batched(features, BATCH) for p in trained.predict(batch)]
 
 
-def run_reader(trained: TrainedModel, store: FeatureStore, dataset: str) -> FeatureReader:
+def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSettings) -> FeatureReader:
     """A reader of the very features (by key) that the run was trained on."""
     return FeatureReader(store, dataset, trained.settings.pipeline.branches, trained.run.feature_keys)
 
@@ -76,7 +76,11 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
             yield FilePrediction(video, None, str(outcome).removeprefix(f"{video}: "))
             continue
         features = {
-            name: branch_tokens(torch.from_numpy(outcome[branch.encoder][branch.stream]), branch)
+            name: branch_tokens(
+                torch.from_numpy(outcome[branch.encoder][branch.stream]),
+                branch,
+                trained.settings.dataset.minimum_chunks,
+            )
             for name, branch in trained.settings.pipeline.branches.items()
         }
         yield FilePrediction(video, trained.predict([features])[0], None)

@@ -1,26 +1,28 @@
 """`python -m extract`: videos of a dataset to features in the store, once."""
 
 import sys
-from pathlib import Path
+from contextlib import closing
 from typing import Annotated, Any
 
-import torch
 import typer
 
 from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
-from extract.dataset import labelled_videos
+from extract.dataset import chosen_videos, labelled_videos
+from extract.devices import device_names
+from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
-from extract.encoding import BLOCK_CHUNKS
-from extract.job import ExtractionJob, ExtractionSummary, counted, default_workers
-from store.features import FeatureStore
-from store.resolve import Coverage
+from extract.executors.choice import Where, local_executor, ray_executor
+from extract.job import ExtractionJob, default_workers
+from extract.plan import make_plan
+from extract.tasks import Recipe
 
 app = cli.command_app(
     "Decode a dataset's videos once and store the features that a pipeline's encoders give."
 )
 
-_SHOWN = 10
+_RAY_WORKERS = 64
+"""More than a place in a cluster has CPUs for: it takes what there is."""
 
 
 @app.command()
@@ -28,85 +30,99 @@ def extract(
     dataset: Annotated[str, typer.Argument(help="A dataset of pipelines.toml.")],
     pipeline: Annotated[str, typer.Option(help="The pipeline whose encoders to run.")] = "lmm-vqa",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many videos.")] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Decode processes; 0 decodes in this one. Default: by the cores."),
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only the video of this id. Repeatable.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, cuda:1, …")] = "auto",
-    block: Annotated[
-        int, typer.Option(min=1, help="Chunks of a video that a model sees at once.")
-    ] = BLOCK_CHUNKS,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only part I of N, counted from 0: one for each machine."),
+    ] = None,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try the videos again that could not be read.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what there is to do and how long it takes; store nothing.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="Where models run: auto, cpu, cuda (every GPU) or a list, cuda:0,cuda:1.")
+    ] = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Chunks that a model sees at once. Default: by the model.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Decode processes for each device; 0 for none. Default: by the cores."),
+    ] = None,
+    time_budget: Annotated[
+        float, typer.Option(min=1, help="Give a video up after so many seconds without a result.")
+    ] = 300.0,
+    commit_seconds: Annotated[
+        float, typer.Option(min=0, help="Commit finished videos at least this often.")
+    ] = 60.0,
+    executor: Annotated[Where, typer.Option(help="This machine, or those of a Ray cluster.")] = Where.LOCAL,
+    ray_address: Annotated[
+        str | None, typer.Option(help="The Ray cluster, such as ray://head:10001. Default: RAY_ADDRESS.")
+    ] = None,
     overrides: cli.Overrides = None,
     config: cli.Config = DEFAULT_FILE,
     json: cli.Json = False,
 ) -> None:
     """Extract what the store lacks; the same command again continues a job that was stopped."""
     settings = load_settings(config, overrides or [])
-    chosen = lookup(settings.pipelines, pipeline, "pipeline")
+    names = lookup(settings.pipelines, pipeline, "pipeline").encoders
     coverage = labelled_videos(lookup(settings.datasets, dataset, "dataset"))
+    videos = chosen_videos(coverage.found, only or [], shard, limit)
     if not json:
         print(f"{dataset}: {coverage.report()}", flush=True)
-    videos = dict(list(coverage.found.items())[:limit])
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    encoders = {name: build_encoder(settings.encoders[name], where) for name in chosen.encoders}
-    job = ExtractionJob(FeatureStore(settings.store.path, settings.store.backend), dataset, encoders)
+
+    # The machines of a cluster have their own devices; here, the encoders only tell what is missing.
+    devices = device_names(device) if executor is Where.LOCAL else ["cpu"]
+    encoder_settings = [settings.encoders[name] for name in names]
+    if batch is not None:
+        encoder_settings = [one.model_copy(update={"batch": batch}) for one in encoder_settings]
+    built_on = devices[0] if len(devices) == 1 else "cpu"
+    encoders = {one.name: build_encoder(one, built_on) for one in encoder_settings}
+    if workers is None:
+        workers = _usual_workers(encoders, devices, device, executor)
+    store = settings.store
+    recipe = Recipe(
+        store.path, store.backend, dataset, tuple(encoder_settings), workers, time_budget, commit_seconds
+    )
+    job = ExtractionJob(recipe, encoders)
+    facts = {"dataset": dataset, "pipeline": pipeline, "device": ",".join(devices), "workers": workers}
+    if dry_run:
+        plan = make_plan(job, videos, encoders, devices, workers, retry_quarantined=retry_quarantined)
+        _report(json, {**facts, **plan.as_json()}, plan.lines())
+        return
     if retry_quarantined:
         job.release_quarantined(videos)
-    if workers is None:
-        models_on_cpu = where == "cpu" and not all(encoder.in_worker for encoder in encoders.values())
-        workers = default_workers(len(job.pending(videos)), models_on_cpu)
-    summary = job.run(videos, workers=workers, block_chunks=block, quiet=json)
-    if json:
-        cli.print_json(_as_json(summary, coverage, dataset, pipeline, where, workers))
-    else:
-        _print(summary, dataset, pipeline)
-
-
-def _as_json(
-    summary: ExtractionSummary,
-    coverage: Coverage[Path],
-    dataset: str,
-    pipeline: str,
-    device: str,
-    workers: int,
-) -> dict[str, Any]:
-    job = {"dataset": dataset, "pipeline": pipeline, "device": device, "workers": workers}
-    return {**job, **summary.as_json(), "missing": coverage.missing, "unlabelled": coverage.extra}
-
-
-def _headline(summary: ExtractionSummary) -> str:
-    refused = f"; {len(summary.quarantined)} in quarantine" if summary.quarantined else ""
-    if summary.already and not summary.done and not summary.newly_quarantined:
-        return f"nothing to extract: the features of {summary.already} videos are reused{refused}"
-    rate = f", {summary.done / summary.seconds:.2f} videos/s" if summary.done else ""
-    done = f"{summary.done} videos ({summary.chunks} chunks) in {summary.seconds:.1f} s{rate}"
-    return f"{done}; {summary.already} were there{refused}"
-
-
-def _print(summary: ExtractionSummary, dataset: str, pipeline: str) -> None:
-    print(_headline(summary))
-    if summary.quarantined:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in counted(summary.quarantined).items())
-        print(f"quarantine ({summary.newly_quarantined} new): {kinds}")
-        for refusal in list(summary.quarantined.values())[:_SHOWN]:
-            print(f"  {refusal.reason}")
-        if len(summary.quarantined) > _SHOWN:
-            print(f"  … and {len(summary.quarantined) - _SHOWN} more in quarantine.jsonl")
-        print("  --retry-quarantined tries them again")
-    for video, warnings in list(summary.with_warnings.items())[:_SHOWN]:
-        print(f"  warning: {video}: {'; '.join(warnings)}")
-    if summary.done and summary.phase_seconds:
-        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.phase_seconds.items())
-        print(f"phases (added up over processes): {phases}")
-    for encoder, features in summary.feature_sets.items():
-        print(f"{encoder}@{features['key']}: {features['path']}")
+    machinery = (
+        local_executor(recipe, devices, encoders)
+        if executor is Where.LOCAL
+        else ray_executor(recipe, ray_address, device)
+    )
+    with closing(machinery):
+        summary = job.run(videos, machinery, quiet=json)
+    unmatched = {"missing": coverage.missing, "unlabelled": coverage.extra}
+    _report(json, {**facts, **summary.as_json(), **unmatched}, summary.lines())
     if not summary.done and not summary.already:
         print("no video gave features: see the reasons above", file=sys.stderr)
-        return
-    print(f"next: python -m train {pipeline} --dataset {dataset}")
+    elif not json:
+        print(f"next: python -m train {pipeline} --dataset {dataset}")
+
+
+def _usual_workers(encoders: dict[str, Encoder], devices: list[str], device: str, executor: Where) -> int:
+    has_models = not all(encoder.in_worker for encoder in encoders.values())
+    if executor is Where.RAY:
+        return 1 if has_models and device == "cpu" else _RAY_WORKERS
+    return default_workers(has_models and devices == ["cpu"], len(devices))
+
+
+def _report(json: bool, facts: dict[str, Any], lines: list[str]) -> None:
+    if json:
+        cli.print_json(facts)
+    else:
+        print("\n".join(lines))
 
 
 if __name__ == "__main__":

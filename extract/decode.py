@@ -1,7 +1,9 @@
-"""One decode pass over a video, giving every encoder the frames of each one-second chunk."""
+"""One decode pass over a video, giving every encoder the chunks that it asks for."""
 
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +12,30 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from extract.clock import Clock
+from extract.cutting import Cutter, cutter
 from extract.damage import Damage, check_whole, warnings
-from extract.encoders.base import Chunk, FrameRequest
+from extract.encoders.base import Chunk, View
 from extract.errors import CorruptVideo, NoFrames
-from extract.pictures import HeldFrame, PictureMaker, quarter_turns
-from extract.sampling import chunk_count, chunk_of, frame_indices
+from extract.pictures import PictureMaker, Source, quarter_turns, shown_size
+from extract.sampling import chunk_count
 from extract.source import declared_seconds, open_video
 
-DECODE_VERSION = 1
-"""Part of every feature key: raised when the same request gives other pixels."""
+AllocateChunk = Callable[[str, str, tuple[int, ...]], NDArray[np.uint8]]
+"""(view, request, shape) → an array to fill; its content does not matter."""
 
-_HELD_BYTES = 256 * 2**20
+DECODE_VERSION = 2
+"""Part of every feature key: raised when the same request gives other pixels."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What decoding a whole video showed. `width` and `height` are as shown, after rotation."""
+    """What decoding a whole video showed.
+
+    `width` and `height` are as shown, after rotation; `chunks` is the number of whole seconds, at least one.
+    """
 
     width: int
     height: int
@@ -45,26 +53,32 @@ class VideoInfo:
         return {**asdict(self), "warnings": list(self.warnings)}
 
 
-class Decoding(Iterator[Chunk]):
-    """The chunks of one video, in order; `info` is known when they are exhausted.
+class Decoding(Iterator[tuple[str, Chunk]]):
+    """(view, its next chunk), for all views as the video goes on; `info` is known when they are exhausted.
 
     An error may come after chunks have been given, as a truncated file shows only at its end: what was
     made of them is then to be thrown away.
     """
 
-    def __init__(self, path: Path, requests: Mapping[str, FrameRequest], threads: int) -> None:
+    def __init__(self, path: Path, views: Mapping[str, View], threads: int, allocate: AllocateChunk) -> None:
         self._path = path
-        self._requests = requests
+        self._views = views
+        self._allocate = allocate
         self._info: VideoInfo | None = None
+        self._maker: PictureMaker | None = None
+        self._seconds = 0.0
         self._chunks = self._run(threads)
 
-    def __next__(self) -> Chunk:
+    def __next__(self) -> tuple[str, Chunk]:
+        started = time.perf_counter()
         try:
             return next(self._chunks)
         except av.FFmpegError as error:
             raise CorruptVideo(
                 f"{self._path}: a decoded frame cannot be converted: {error.strerror}"
             ) from error
+        finally:
+            self._seconds += time.perf_counter() - started
 
     def close(self) -> None:
         """Close the file, if the chunks are not to be read to the end."""
@@ -77,74 +91,59 @@ class Decoding(Iterator[Chunk]):
             raise RuntimeError(f"{self._path}: read all chunks before asking for the video's facts")
         return self._info
 
-    def _run(self, threads: int) -> Generator[Chunk]:
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long decoding and resizing took so far."""
+        resize = self._maker.seconds if self._maker else 0.0
+        return {"decode": self._seconds - resize, "resize": resize}
+
+    def _run(self, threads: int) -> Generator[tuple[str, Chunk]]:
         with open_video(self._path, threads) as (container, stream):
             damage = Damage()
             clock = Clock(stream, str(self._path))
-            pending: _PendingChunk | None = None
+            cutters: dict[str, Cutter] = {}
+            first: VideoFrame | None = None
             for frame in _frames(container, stream, damage):
                 seconds = clock.read(frame)
                 damage.inspect(frame)
-                if pending is None:
+                if first is None:
                     first = frame
-                    pending = _PendingChunk(self._requests, PictureMaker(self._requests, frame))
-                while pending.index < chunk_of(seconds):
-                    yield pending.finish()
-                pending.add(frame)
-            if pending is None:
+                    self._maker = maker = PictureMaker(first)
+                    cutters = {
+                        name: cutter(view, maker, clock.nominal_seconds, partial(self._allocate, name))
+                        for name, view in self._views.items()
+                    }
+                source = Source(frame, maker)
+                for name, cutting in cutters.items():
+                    for chunk in cutting.add(source, seconds):
+                        yield name, chunk
+                source.settle()
+            if first is None:
                 raise NoFrames(f"{self._path}: not one frame decodes{damage.last_error}")
             clock.check_rate()
             declared = declared_seconds(container, stream), stream.frames
             check_whole(self._path, clock, damage, *declared)
-            count = chunk_count(clock.duration_seconds, clock.frame_seconds)
-            self._info = _info(first, stream, clock, count, warnings(clock, damage, *declared))
-            while pending.index < count:
-                yield pending.finish()
+            self._info = _info(first, stream, clock, warnings(clock, damage, *declared))
+            for name, cutting in cutters.items():
+                for chunk in cutting.finish(clock.duration_seconds, clock.frame_seconds):
+                    yield name, chunk
 
 
-def decode(path: Path, requests: Mapping[str, FrameRequest], threads: int = 1) -> Decoding:
-    """Decode the video once and give, chunk by chunk, the frames that each request asks for.
+def _new(view: str, request: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa: ARG001 - one of many
+    return np.empty(shape, np.uint8)
 
-    `requests`: name → what to take of each second; the same names stand in `Chunk.frames`. `threads`: of
-    the decoder; 0 is all cores, but then a damaged video may give other pictures on another machine. Memory
-    is bounded by one chunk. Raises UnreadableVideo while iterating.
+
+def decode(
+    path: Path, views: Mapping[str, View], threads: int = 1, allocate: AllocateChunk = _new
+) -> Decoding:
+    """Decode the video once and give, chunk by chunk, the frames that each view asks for.
+
+    `views`: by any name, such as the encoder's. `threads`: of the decoder; 0 is all cores, but then a
+    damaged video may give other pictures on another machine. `allocate` is asked for the array of each
+    chunk and request: a new one, if not given; arrays that come again spare much time. Memory is bounded
+    by the frames of one chunk. Raises UnreadableVideo while iterating.
     """
-    return Decoding(path, requests, threads)
-
-
-class _PendingChunk:
-    """The chunk being read. A chunk without frames of its own shows the last frame before it."""
-
-    def __init__(self, requests: Mapping[str, FrameRequest], maker: PictureMaker) -> None:
-        self.index = 0
-        self._requests = requests
-        self._maker = maker
-        self._held: list[HeldFrame] = []
-        self._held_bytes = 0
-        self._before: list[HeldFrame] = []
-
-    def add(self, frame: VideoFrame) -> None:
-        held = HeldFrame(frame)
-        self._held.append(held)
-        self._held_bytes += held.bytes
-        # Only the chosen frames are scaled, at the end of the chunk, unless a second of frames is too large.
-        if self._held_bytes > _HELD_BYTES:
-            for large in self._held:
-                self._maker.drop_frame(large)
-            self._held_bytes = 0
-
-    def finish(self) -> Chunk:
-        """The chunk's pictures; the next chunk begins."""
-        held = self._held or self._before
-        frames = {}
-        for name, request in self._requests.items():
-            chosen = frame_indices(len(held), request.count, request.rule)
-            # uint8 [count, H, W, 3] or [count, H, W]
-            frames[name] = np.stack([self._maker.picture(held[index], name) for index in chosen])
-        chunk = Chunk(self.index, float(self.index), frames)
-        self._before, self._held, self._held_bytes = held[-1:], [], 0
-        self.index += 1
-        return chunk
+    return Decoding(path, views, threads, allocate)
 
 
 def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[VideoFrame]:
@@ -168,17 +167,15 @@ def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> I
             return
 
 
-def _info(
-    first: VideoFrame, stream: VideoStream, clock: Clock, chunks: int, warnings: tuple[str, ...]
-) -> VideoInfo:
-    turned = quarter_turns(first) % 2 == 1
+def _info(first: VideoFrame, stream: VideoStream, clock: Clock, warnings: tuple[str, ...]) -> VideoInfo:
+    height, width = shown_size(first, quarter_turns(first))
     return VideoInfo(
-        width=first.height if turned else first.width,
-        height=first.width if turned else first.height,
+        width=width,
+        height=height,
         fps=float(1 / clock.frame_seconds),
         duration_seconds=float(clock.duration_seconds),
         frames=clock.frames,
-        chunks=chunks,
+        chunks=chunk_count(clock.duration_seconds, clock.frame_seconds),
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
         rotation=first.rotation,

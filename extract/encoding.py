@@ -1,150 +1,137 @@
-"""Videos in, features out: decode workers feed the encoders, whatever becomes of a single video."""
+"""Videos in, features out: what is decoded goes through the encoders, whatever becomes of a single video."""
 
-import signal
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from torch.utils.data import DataLoader
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from extract.decode import VideoInfo
+from extract.decoders import Decoders
 from extract.encoders.base import Encoder
+from extract.lanes import DeviceThreads, Lane
+from extract.messages import Attempt, Decoded, Encoded, Ended, Event, Failed
+from extract.spool import Spool
+from extract.tasks import Refused, VideoTask
 from extract.timing import Phases
-from extract.transport import SharedChunks, fits_shared_memory
-from extract.worker import Block, DecodeDataset, Failed, Features, Message, VideoTask, chunks_for
-
-BLOCK_CHUNKS = 8
-_PREFETCHED = 2
 
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """Features of a whole video, of the encoders that its task names."""
+    """Features of a whole video, of the encoders that its task names; the receiver closes the spool."""
 
     task: VideoTask
-    features: Features
     info: VideoInfo
+    spool: Spool
 
 
-@dataclass(frozen=True)
-class FailedVideo:
-    """A video without features. `kind`: see extract.errors; `crash` or `defect` where the program failed."""
+@dataclass(eq=False)
+class _Video:
+    """One attempt at a video. `outstanding`: chunks that are being encoded."""
 
     task: VideoTask
-    kind: str
-    message: str
+    spool: Spool
+    outstanding: int = 0
+    info: VideoInfo | None = None
 
 
-def encode_videos(
-    tasks: Sequence[VideoTask],
-    encoders: Mapping[str, Encoder],
-    *,
-    workers: int = 0,
-    block_chunks: int = BLOCK_CHUNKS,
-    phases: Phases | None = None,
-) -> Iterator[EncodedVideo | FailedVideo]:
-    """Decode each video once and encode it; results come as they are ready.
+@dataclass(eq=False)
+class Encoding:
+    """Encodes videos while they are decoded.
 
-    Encoders with a model run here, on blocks of up to `block_chunks` chunks of one video, so that a
-    result never depends on which other videos are encoded; the others run in the `workers` spawned
-    processes (0: in this one). The tasks' ids must differ.
+    Chunks of all videos share the batches of an encoder; features do not depend on that (see Encoder).
+    `folder`: where features of long videos are put aside.
     """
-    phases = phases or Phases()
-    by_video = {task.video: task for task in tasks}
-    on_device = {name: encoder for name, encoder in encoders.items() if not encoder.in_worker}
-    gathered: dict[str, list[Features]] = {}
-    messages = _messages(list(tasks), encoders, workers, block_chunks)
-    while True:
-        with phases.timed("wait for decoding"):
-            message = next(messages, None)
-        if message is None:
-            return
-        task = by_video[message.video]
-        if isinstance(message, Failed):
-            gathered.pop(message.video, None)
-            yield FailedVideo(task, message.kind, message.message)
-        elif isinstance(message, Block):
-            with phases.timed("encode"):
-                features = _encode(message, task, on_device)
-            # A video that is decoded again after a crash begins anew.
-            if message.first_chunk == 0:
-                gathered[message.video] = []
-            gathered[message.video].append(features)
-        else:
+
+    encoders: Mapping[str, Encoder]
+    threads: DeviceThreads
+    folder: Path
+    phases: Phases = field(default_factory=Phases)
+
+    def run(self, decoders: Decoders, tasks: Sequence[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
+        """Encode the tasks' videos, whose ids must differ; results come as they are ready.
+
+        None stands between them, so that the receiver can see to other things. Raises what an encoder
+        raises: that is no video's fault.
+        """
+        run = _Run(self)
+        busy_seconds = self.threads.busy_seconds
+        try:
+            with closing(_timed(decoders.events(tasks), self.phases)) as events:
+                for event in events:
+                    refused = run.take(event) if event else None
+                    if refused:
+                        yield refused
+                    yield from run.finished()
+                    yield None
+            run.finish()
+            yield from run.finished()
+        finally:
+            self.phases.add("encode", self.threads.busy_seconds - busy_seconds)
+
+
+class _Run:
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._videos: dict[Attempt, _Video] = {}
+        self._lanes: dict[str, Lane[_Video]] = {
+            name: Lane(encoder, encoding.threads)
+            for name, encoder in encoding.encoders.items()
+            if not encoder.in_worker
+        }
+
+    def take(self, event: Event) -> Refused | None:
+        """Take up what became of a video."""
+        attempt, message = event
+        if attempt not in self._videos:
+            self._videos[attempt] = _Video(attempt.task, Spool(self._encoding.folder))
+        video = self._videos[attempt]
+        if isinstance(message, Decoded):
+            video.outstanding += 1
+            self._lanes[message.encoder].put(video, message.chunk)
+        elif isinstance(message, Encoded):
+            video.spool.add(message.encoder, message.features)
+        elif isinstance(message, Ended):
+            video.info = message.info
             for phase, seconds in message.seconds.items():
-                phases.add(phase, seconds)
-            yield EncodedVideo(task, _joined(gathered.pop(message.video)), message.info)
+                self._encoding.phases.add(phase, seconds)
+        else:
+            self._drop(attempt)
+        return Refused(attempt.task, message.kind, message.message) if isinstance(message, Failed) else None
+
+    def finish(self) -> None:
+        """Wait for all that is being encoded."""
+        for lane in self._lanes.values():
+            lane.finish()
+
+    def finished(self) -> Iterator[EncodedVideo]:
+        """The videos that are complete now."""
+        wanted = set(self._videos.values())
+        for name, lane in self._lanes.items():
+            for video, features in lane.results():
+                if video in wanted:
+                    video.spool.add(name, features)
+                    video.outstanding -= 1
+        for attempt, video in list(self._videos.items()):
+            if video.info is not None and video.outstanding == 0:
+                del self._videos[attempt]
+                yield EncodedVideo(video.task, video.info, video.spool)
+
+    def _drop(self, attempt: Attempt) -> None:
+        video = self._videos.pop(attempt)
+        video.spool.close()
+        for lane in self._lanes.values():
+            lane.forget(video)
 
 
-def _encode(block: Block, task: VideoTask, on_device: Mapping[str, Encoder]) -> Features:
-    features = dict(block.features)
-    chunks = block.chunks.open() if isinstance(block.chunks, SharedChunks) else block.chunks
-    for name, encoder in on_device.items():
-        if name in task.encoders:
-            features[name] = encoder.encode(chunks_for(name, chunks))
-    return features
-
-
-def _joined(blocks: list[Features]) -> Features:
-    """Blocks of [n, *shape] to whole videos [K, *shape]."""
-    return {
-        encoder: {stream: np.concatenate([block[encoder][stream] for block in blocks]) for stream in streams}
-        for encoder, streams in blocks[0].items()
-    }
-
-
-def _messages(
-    tasks: list[VideoTask], encoders: Mapping[str, Encoder], workers: int, block_chunks: int
-) -> Iterator[Message]:
-    """Messages of all tasks. A worker that dies takes only its own video along: suspects are tried alone."""
-    in_worker = {name: encoder for name, encoder in encoders.items() if encoder.in_worker}
-    requests = {name: encoder.requests for name, encoder in encoders.items()}
-    sent = [r for name, own in requests.items() if name not in in_worker for r in own.values()]
-    in_flight = workers * (_PREFETCHED + 1) * block_chunks
-    shared = workers > 0 and bool(sent) and fits_shared_memory(sent, in_flight)
-    dataset = DecodeDataset(tasks, requests, in_worker, block_chunks, shared)
-    over: set[str] = set()
-    try:
-        for message in _loaded(dataset, workers):
-            if not isinstance(message, Block):
-                over.add(message.video)
-            yield message
-        return
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error) or "exited unexpectedly" not in str(error):
-            raise
-    begun = dataset.taken
-    suspects = [task for task in tasks[:begun] if task.video not in over]
-    if len(suspects) == 1:
-        reason = "the decode process crashed on it; encode it again, or leave it out"
-        yield Failed(suspects[0].video, "crash", f"{suspects[0].path}: {reason}")
-    else:
-        for task in suspects:
-            yield from _messages([task], encoders, 1, block_chunks)
-    if tasks[begun:]:
-        yield from _messages(tasks[begun:], encoders, workers, block_chunks)
-
-
-def _loaded(dataset: DecodeDataset, workers: int) -> Iterator[Message]:
-    # Spawned, not forked: a fork after decoding in this process hangs.
-    loader: DataLoader[Message] = DataLoader(
-        dataset,
-        batch_size=None,
-        collate_fn=_unchanged,
-        num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=_PREFETCHED if workers else None,
-        in_order=False,
-    )
-    before = signal.getsignal(signal.SIGCHLD)
-    messages = iter(loader)
-    if signal.getsignal(signal.SIGCHLD) is not before:
-        # torch raises a worker's death out of a signal handler, in the midst of whatever runs then, such
-        # as writing. Without the handler it is raised where messages are awaited.
-        signal.signal(signal.SIGCHLD, before)
-    yield from messages
-
-
-def _unchanged(message: Any) -> Any:
-    return message
+def _timed(events: Generator[Event | None], phases: Phases) -> Generator[Event | None]:
+    with closing(events):
+        while True:
+            started = time.perf_counter()
+            try:
+                event = next(events)
+            except StopIteration:
+                return
+            finally:
+                phases.add("wait for decoding", time.perf_counter() - started)
+            yield event

@@ -1,25 +1,32 @@
 """Features of video files without a store, for scoring one's own videos."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
-from extract.encoders.base import Encoder
-from extract.encoding import EncodedVideo, encode_videos
+from extract.decoders import DecodeHere
+from extract.encoders.base import Encoder, Features
+from extract.encoding import Encoding
 from extract.errors import UnreadableVideo
-from extract.worker import Features, VideoTask
+from extract.lanes import DeviceThreads
+from extract.tasks import Refused, VideoTask
 
 
 def extract_features(
     paths: Sequence[Path], encoders: Mapping[str, Encoder]
-) -> Iterator[Features | UnreadableVideo]:
+) -> Iterator[dict[str, Features] | UnreadableVideo]:
     """For each path, in order: encoder → stream → array [K, *shape], or the error that tells why not.
 
     Files are decoded in this process, one after another.
     """
-    for path in paths:
-        task = VideoTask(str(path), path, tuple(encoders))
-        for result in encode_videos([task], encoders):
-            if isinstance(result, EncodedVideo):
-                yield result.features
-            else:
-                yield UnreadableVideo(result.message)
+    with closing(DeviceThreads("cpu")) as threads:
+        encoding = Encoding(encoders, threads, Path(tempfile.gettempdir()))
+        for path in paths:
+            task = VideoTask(str(path), path, tuple(encoders))
+            for result in encoding.run(DecodeHere(encoders), [task]):
+                if isinstance(result, Refused):
+                    yield UnreadableVideo(result.message)
+                elif result is not None:
+                    yield result.spool.arrays()
+                    result.spool.close()

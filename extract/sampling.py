@@ -3,30 +3,44 @@
 from fractions import Fraction
 from typing import Literal
 
-Rule = Literal["first", "middle", "uniform"]
+Rule = Literal["first", "middle", "uniform", "all"]
+Tail = Literal["drop", "keep"]
+
+_ONE_SECOND = Fraction(1)
 
 
-def chunk_of(seconds: Fraction) -> int:
-    """Chunk i covers [i, i + 1) seconds from the first frame."""
-    return int(seconds // 1)
+def chunk_of(seconds: Fraction, chunk_seconds: Fraction = _ONE_SECOND) -> int:
+    """The chunk of a frame: chunk i covers [i, i + 1) · chunk_seconds from the first frame."""
+    return int(seconds // chunk_seconds)
 
 
-def chunk_count(duration_seconds: Fraction, frame_seconds: Fraction) -> int:
-    """K = floor(duration), at least one (LMM-VQA, section III).
+def chunk_count(
+    duration_seconds: Fraction,
+    frame_seconds: Fraction,
+    chunk_seconds: Fraction = _ONE_SECOND,
+    tail: Tail = "drop",
+) -> int:
+    """How many chunks a video has, at least one.
 
-    Half a frame of tolerance, so that a last second that rounding in the container made slightly short
-    counts as whole.
+    `drop`: K = floor(duration) whole ones (LMM-VQA, section III), with half a frame of tolerance, so that
+    a last one that rounding in the container made slightly short counts as whole. `keep`: one more for
+    frames that are left (VQA²). `duration_seconds` is to the end of the last frame.
     """
-    return max(1, int((duration_seconds + frame_seconds / 2) // 1))
+    if tail == "keep":
+        last = max(duration_seconds - frame_seconds, Fraction(0))
+        return chunk_of(last, chunk_seconds) + 1
+    return max(1, int((duration_seconds + frame_seconds / 2) // chunk_seconds))
 
 
 def frame_indices(available: int, count: int, rule: Rule) -> list[int]:
     """Indices of `count` of a chunk's `available` frames, in order.
 
     `first` takes the first ones, `middle` the centre ones, `uniform`
-    floor(linspace(0, available - 1, count)).
+    floor(linspace(0, available - 1, count)), `all` every one, whatever `count` is.
     Where there are fewer than `count`, each rule takes all and repeats the last one.
     """
+    if rule == "all":
+        count = available
     if available < 1 or count < 1:
         raise ValueError(f"a chunk of {available} frames cannot give {count}: both must be positive")
     if available <= count:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Phases:
-    """Seconds by phase. `decode` adds up over workers, so it may exceed the job's own time."""
+    """Seconds by phase. Those of several workers or devices add up, so they may exceed the job's own time."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -29,3 +29,12 @@ class Phases:
     def total(self) -> float:
         """Seconds since the phases began."""
         return time.perf_counter() - self._started
+
+    @property
+    def busy_share(self) -> float | None:
+        """Share of the time in which the devices computed; None where no encoder runs on a device.
+
+        `run` and `encode` both add up over the devices (see Extractor).
+        """
+        run, encode = self.seconds.get("run", 0.0), self.seconds.get("encode", 0.0)
+        return min(1.0, encode / run) if run and encode else None

@@ -1,9 +1,12 @@
 """Weights of the encoders: where a setting points to, seeded random ones, digests, and plain errors."""
 
 import hashlib
+import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import torch
 from torch import nn
@@ -12,6 +15,7 @@ from config.schema import EncoderSettings
 from extract.errors import EncoderError
 
 _RANDOM = "random:"
+_URL = ("https://", "http://")
 _Model = TypeVar("_Model", bound=nn.Module)
 
 
@@ -19,7 +23,8 @@ def random_seed(settings: EncoderSettings) -> int | None:
     """The seed of `random:SEED` weights, or None for real ones. Raises EncoderError if none are named."""
     if not settings.weights:
         raise EncoderError(
-            f"encoders.{settings.name}.weights is not set: expected random:SEED, a hub id or a path (./…)"
+            f"encoders.{settings.name}.weights is not set: expected random:SEED, a hub id, a path (./…) or, "
+            "for SlowFast, a URL"
         )
     if not settings.weights.startswith(_RANDOM):
         return None
@@ -37,7 +42,7 @@ def seeded(build: Callable[[], _Model], seed: int) -> _Model:
 
 
 def local_path(settings: EncoderSettings) -> Path | None:
-    """The file or folder that the weights are in, or None if the setting is a hub id. Raises EncoderError."""
+    """The file or folder that the weights are in, or None for a hub id or a URL. Raises EncoderError."""
     path = Path(str(settings.weights)).expanduser()
     if path.exists():
         return path
@@ -46,21 +51,53 @@ def local_path(settings: EncoderSettings) -> Path | None:
     return None
 
 
-def read_checkpoint(path: Path, settings: EncoderSettings) -> dict[str, torch.Tensor]:
+def checkpoint(settings: EncoderSettings) -> dict[str, torch.Tensor]:
+    """State dict of the torch checkpoint at the setting's path or URL. Raises EncoderError.
+
+    What is at a URL is downloaded once, to where torch.hub keeps its checkpoints.
+    """
+    path = local_path(settings)
+    if path is not None:
+        return _read(path, settings)
+    url = str(settings.weights)
+    if not url.startswith(_URL):
+        raise absent(settings, "these weights are a checkpoint file or its URL, not a hub id")
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+    return _read(kept, settings) if kept.exists() else _download(url, kept, settings)
+
+
+def _download(url: str, kept: Path, settings: EncoderSettings) -> dict[str, torch.Tensor]:
+    """State dict of the checkpoint at the URL; it is kept only if it can be read, so that a broken
+    download is not met again."""
+    partial = kept.with_name(f"{kept.name}.{uuid.uuid4().hex}")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(partial), progress=sys.stderr.isatty())
+        state = _read(partial, settings, found_at=url)
+        partial.replace(kept)
+    except OSError as error:
+        raise absent(settings, f"the download to {kept.parent} failed: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return state
+
+
+def _read(path: Path, settings: EncoderSettings, found_at: str = "") -> dict[str, torch.Tensor]:
     """State dict of a torch checkpoint, `{"model_state": …}` or bare, on the CPU.
 
     Only tensors are unpickled (`weights_only`): a checkpoint cannot run code. Raises EncoderError.
     """
+    where = found_at or str(path)
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch raises nearly anything on a file that is none of its own
         raise EncoderError(
-            f"encoders.{settings.name}.weights: {path} is no torch checkpoint of plain tensors: {error}"
+            f"encoders.{settings.name}.weights: {where} is no torch checkpoint of plain tensors: {error}"
         ) from None
     state = loaded.get("model_state", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise EncoderError(
-            f"encoders.{settings.name}.weights: {path} holds no state dict; "
+            f"encoders.{settings.name}.weights: {where} holds no state dict; "
             'expected {"model_state": {name: tensor}} or {name: tensor}'
         )
     return state

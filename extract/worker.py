@@ -1,167 +1,126 @@
-"""What a decode worker does: take the next video, decode it once, send blocks of its chunks."""
+"""What a decode worker does: decode one video after another, send chunks and features.
+
+Nothing here may import torch: a worker must start in a fraction of a second.
+"""
 
 import logging
-import multiprocessing
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from multiprocessing.connection import Connection
 
+import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-from torch.utils.data import IterableDataset, get_worker_info
 
-from extract.decode import VideoInfo, decode
-from extract.encoders.base import Chunk, Encoder, FrameRequest
+from extract.decode import decode
+from extract.encoders.base import Chunk, Encoder, View
 from extract.errors import UnreadableVideo
-from extract.transport import SharedChunks, share
+from extract.messages import Decoded, Encoded, Ended, Failed, VideoMessage
+from extract.ring import Ring
+from extract.tasks import VideoTask
+from extract.transport import ChunkSender, Credit, Shape
 
 logger = logging.getLogger(__name__)
 
-Features = dict[str, dict[str, NDArray[Any]]]
-"""Encoder name → stream name → array [chunks, *stream shape]."""
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started and waits for its first video."""
 
 
 @dataclass(frozen=True)
-class VideoTask:
-    """A video and the encoders that still lack it."""
+class Duty:
+    """What a decoder has to know: encoder → its view, and the encoders that run beside the decoder."""
 
-    video: str
-    path: Path
-    encoders: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive chunks of one video: pictures for the device encoders, features of the others."""
-
-    video: str
-    first_chunk: int
-    chunks: list[Chunk] | SharedChunks
-    features: Features
+    views: Mapping[str, View]
+    in_worker: Mapping[str, Encoder]
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """All blocks of the video have been sent."""
-
-    video: str
-    info: VideoInfo
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The video gives no features; blocks that were sent of it are void."""
-
-    video: str
-    kind: str
-    message: str
+def duty_of(encoders: Mapping[str, Encoder]) -> Duty:
+    """What decoding for these encoders takes; small enough to be sent to a process."""
+    return Duty(
+        {name: encoder.view for name, encoder in encoders.items()},
+        {name: encoder for name, encoder in encoders.items() if encoder.in_worker},
+    )
 
 
-Message = Block | Decoded | Failed
+def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Iterator[VideoMessage]:
+    """Decode a video, here and now, for the encoders that its task names: chunks, features and how it ended.
 
-
-class DecodeDataset(IterableDataset[Message]):
-    """Messages of all videos. Workers share one counter, so that none idles behind a long video.
-
-    `requests`: encoder → its requests. `in_worker`: the encoders that run here instead of on a device.
-    `shared`: whether the pictures for the others go through shared memory.
+    `recycle`: the frames of a chunk are overwritten once the next message is asked for.
     """
-
-    def __init__(
-        self,
-        tasks: list[VideoTask],
-        requests: Mapping[str, Mapping[str, FrameRequest]],
-        in_worker: Mapping[str, Encoder],
-        block_chunks: int,
-        shared: bool,
-    ) -> None:
-        self.tasks = tasks
-        self._requests = requests
-        self._in_worker = in_worker
-        self._block_chunks = block_chunks
-        self._shared = shared
-        self._taken = multiprocessing.get_context("spawn").Value("q", 0)
-
-    @property
-    def taken(self) -> int:
-        """How many tasks have been begun."""
-        return int(self._taken.value)
-
-    def __iter__(self) -> Iterator[Message]:
-        inline = get_worker_info() is None
-        with threadpool_limits(None if inline else 1):
-            while (number := self._take()) is not None:
-                yield from self._messages(self.tasks[number])
-
-    def _take(self) -> int | None:
-        with self._taken.get_lock():
-            task = self._taken.value
-            if task >= len(self.tasks):
-                return None
-            self._taken.value += 1
-            return int(task)
-
-    def _messages(self, task: VideoTask) -> Iterator[Message]:
-        requests = {
-            f"{encoder}/{name}": request
-            for encoder in task.encoders
-            for name, request in self._requests[encoder].items()
-        }
-        seconds = {"decode": 0.0, "encode in workers": 0.0}
-        decoding = decode(task.path, requests)
-        try:
-            while True:
+    buffers = _Buffers()
+    encode_seconds = 0.0
+    decoding = decode(
+        task.path, {name: duty.views[name] for name in task.encoders}, allocate=buffers.allocate
+    )
+    try:
+        for name, chunk in decoding:
+            if name in duty.in_worker:
                 started = time.perf_counter()
-                chunks = list(islice(decoding, self._block_chunks))
-                decoded = time.perf_counter()
-                seconds["decode"] += decoded - started
-                if not chunks:
-                    break
-                block = self._block(task, chunks)
-                seconds["encode in workers"] += time.perf_counter() - decoded
-                yield block
-            yield Decoded(task.video, decoding.info, seconds)
-        except UnreadableVideo as error:
-            yield Failed(task.video, error.kind, str(error))
-        except Exception as error:
-            # A defect of ours, met on one video of thousands, must not stop the others.
-            logger.exception("%s: unexpected error", task.path)
-            yield Failed(task.video, "defect", f"{task.path}: {type(error).__name__}: {error}")
-        finally:
-            decoding.close()
-
-    def _block(self, task: VideoTask, chunks: list[Chunk]) -> Block:
-        features = {
-            name: encoder.encode(chunks_for(name, chunks))
-            for name, encoder in self._in_worker.items()
-            if name in task.encoders
-        }
-        for_device = [_without(chunk, self._in_worker) for chunk in chunks]
-        sent = share(for_device) if self._shared else for_device
-        return Block(task.video, chunks[0].index, sent, features)
+                (features,) = duty.in_worker[name].encode([chunk])
+                encode_seconds += time.perf_counter() - started
+                yield Encoded(name, features)
+            else:
+                yield Decoded(name, chunk)
+            if recycle or name in duty.in_worker:
+                buffers.give_back(chunk)
+        yield Ended(decoding.info, {**decoding.seconds, "encode in workers": encode_seconds})
+    except UnreadableVideo as error:
+        yield Failed(error.kind, str(error))
+    except Exception as error:
+        # A defect of ours, met on one video of thousands, must not stop the others.
+        logger.exception("%s: unexpected error", task.path)
+        yield Failed("defect", f"{task.path}: {type(error).__name__}: {error}")
+    finally:
+        decoding.close()
 
 
-def chunks_for(encoder: str, chunks: list[Chunk]) -> list[Chunk]:
-    """The chunks as the encoder asked for them: its own requests, under its own names."""
-    prefix = f"{encoder}/"
-    return [
-        Chunk(
-            chunk.index,
-            chunk.start_seconds,
-            {
-                name.removeprefix(prefix): frames
-                for name, frames in chunk.frames.items()
-                if name.startswith(prefix)
-            },
-        )
-        for chunk in chunks
-    ]
+def work(connection: Connection, ring: Ring, duty: Duty) -> None:
+    """Body of a worker process: take videos from the connection until it says None, or its other end dies."""
+    # Ctrl-C reaches every process of the terminal: the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with threadpool_limits(1):
+        try:
+            _Worker(connection, ring, duty).run()
+        except (EOFError, ConnectionError):
+            logger.debug("the parent process has ended")
 
 
-def _without(chunk: Chunk, encoders: Mapping[str, Encoder]) -> Chunk:
-    kept = {name: frames for name, frames in chunk.frames.items() if name.split("/")[0] not in encoders}
-    return Chunk(chunk.index, chunk.start_seconds, kept)
+class _Worker:
+    def __init__(self, connection: Connection, ring: Ring, duty: Duty) -> None:
+        self._connection = connection
+        self._duty = duty
+        self._sender = ChunkSender(connection, ring)
+
+    def run(self) -> None:
+        self._connection.send(Ready())
+        while (task := self._next_task()) is not None:
+            for message in video_messages(task, self._duty, recycle=True):
+                if isinstance(message, Decoded):
+                    self._sender.send(message.encoder, message.chunk)
+                else:
+                    self._connection.send(message)
+
+    def _next_task(self) -> VideoTask | None:
+        while isinstance(message := self._connection.recv(), Credit):
+            self._sender.credit()
+        task: VideoTask | None = message
+        return task
+
+
+class _Buffers:
+    """Arrays for frames, which come again once they are given back: fresh memory costs time."""
+
+    def __init__(self) -> None:
+        self._free: dict[Shape, list[NDArray[np.uint8]]] = {}
+
+    def allocate(self, _view: str, _request: str, shape: Shape) -> NDArray[np.uint8]:
+        free = self._free.get(shape)
+        return free.pop() if free else np.empty(shape, np.uint8)
+
+    def give_back(self, chunk: Chunk) -> None:
+        for frames in chunk.frames.values():
+            self._free.setdefault(frames.shape, []).append(np.asarray(frames))

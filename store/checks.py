@@ -1,7 +1,8 @@
 """What features must be like before they are stored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import google_crc32c
@@ -13,23 +14,38 @@ from store.fingerprint import canonical_json
 from store.marker import DTYPES, StreamShape
 from store.names import check_stream_name
 
-
-def checksum(array: NDArray[Any]) -> int:
-    """crc32c of a C-contiguous array's bytes."""
-    return int(google_crc32c.value(array.reshape(-1).view(np.uint8)))
+Features = NDArray[Any] | Iterable[NDArray[Any]]
+"""One stream of a video, [n, *stream shape]: whole, or in blocks along n that can be read more than once."""
 
 
-def checked_arrays(
-    video: str, streams: Mapping[str, NDArray[Any]], expected: Mapping[str, StreamShape]
-) -> dict[str, NDArray[Any]]:
-    """The arrays, C-contiguous and little-endian. Raises InvalidFeatures where they may not be stored."""
+def checksum(array: NDArray[Any], before: int = 0) -> int:
+    """crc32c of a C-contiguous array's bytes; `before`: that of what precedes them."""
+    return int(google_crc32c.extend(before, array.reshape(-1).view(np.uint8)))
+
+
+@dataclass(frozen=True)
+class CheckedStream:
+    """One stream of a video that may be stored, block by block."""
+
+    blocks: Iterable[NDArray[Any]]
+    shape: StreamShape
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Arrays [n, *shape], C-contiguous and little-endian."""
+        return map(_storable, self.blocks)
+
+
+def checked_streams(
+    video: str, streams: Mapping[str, Features], expected: Mapping[str, StreamShape]
+) -> dict[str, CheckedStream]:
+    """The streams, every block of them checked. Raises InvalidFeatures where they may not be stored."""
     if not streams:
         raise InvalidFeatures(f"{video!r} has no streams at all")
     if expected and streams.keys() != expected.keys():
         raise InvalidFeatures(
             f"{video!r} has the streams {', '.join(sorted(streams))}; expected {', '.join(sorted(expected))}"
         )
-    return {name: _checked_array(video, name, array, expected.get(name)) for name, array in streams.items()}
+    return {name: _checked_stream(video, name, given, expected.get(name)) for name, given in streams.items()}
 
 
 def checked_meta(video: str, meta: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -41,11 +57,28 @@ def checked_meta(video: str, meta: Mapping[str, Any] | None) -> dict[str, Any]:
     return copy
 
 
-def _checked_array(
-    video: str, stream: str, array: NDArray[Any], expected: StreamShape | None
-) -> NDArray[Any]:
+def _checked_stream(video: str, stream: str, given: Features, expected: StreamShape | None) -> CheckedStream:
     check_stream_name(stream)
     what = f"{video!r}, stream {stream!r}"
+    if isinstance(given, np.ndarray):
+        blocks: Iterable[NDArray[Any]] = [_storable(given)]
+    elif isinstance(given, Iterable) and not isinstance(given, Iterator):
+        blocks = given
+    else:
+        raise InvalidFeatures(
+            f"{what}: expected a numpy array, found {type(given).__name__}"
+            " (blocks of one must come in what can be read twice, such as a list)"
+        )
+    found: StreamShape | None = None
+    for block in blocks:
+        _check_block(block, what, expected or found)
+        found = StreamShape(block.shape[1:], block.dtype.name)
+    if found is None:
+        raise InvalidFeatures(f"{what}: found no blocks; expected at least one item [n, …]")
+    return CheckedStream(blocks, found)
+
+
+def _check_block(array: NDArray[Any], what: str, expected: StreamShape | None) -> None:
     if not isinstance(array, np.ndarray):
         raise InvalidFeatures(f"{what}: expected a numpy array, found {type(array).__name__}")
     found = f"{list(array.shape)} {array.dtype.name}"
@@ -56,11 +89,14 @@ def _checked_array(
     if expected and (array.shape[1:] != expected.shape or array.dtype.name != expected.dtype):
         wanted = ", ".join(["n", *map(str, expected.shape)])
         raise InvalidFeatures(f"{what}: found {found}; expected [{wanted}] {expected.dtype}")
-    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    count = np.count_nonzero(not_finite(array))
+    count = np.count_nonzero(not_finite(_storable(array)))
     if count:
         raise InvalidFeatures(f"{what}: {count:,} of {array.size:,} values are NaN or infinite")
-    return array
+
+
+def _storable(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, C-contiguous and little-endian; itself where it is that already."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
 def not_finite(array: NDArray[Any]) -> NDArray[np.bool_]:

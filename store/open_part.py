@@ -1,7 +1,7 @@
 """A part while it is being written, and the order of steps that commits it."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,22 @@ class OpenPart:
         self._body = backend.create(self._temporary, streams, chunk_bytes)
         self.size_bytes = 0
 
-    def add(self, video: str, arrays: Mapping[str, NDArray[Any]], meta: dict[str, Any]) -> None:
-        """Append a video's arrays, checked already, to their streams."""
-        for name, array in arrays.items():
-            self._body.append(name, array)
+    def add(self, video: str, streams: Mapping[str, Iterable[NDArray[Any]]], meta: dict[str, Any]) -> None:
+        """Append a video's blocks, checked already, to their streams.
+
+        An error on the way leaves items that belong to no video: the part is then to be discarded.
+        """
+        for name, blocks in streams.items():
             rows = self.marker.streams[name]
-            rows.offsets.append(rows.total)
-            rows.lengths.append(len(array))
-            rows.crc32c.append(checksum(array))
-            self.size_bytes += array.nbytes
+            first, length, crc32c = rows.total, 0, 0
+            for block in blocks:
+                self._body.append(name, block)
+                length += len(block)
+                crc32c = checksum(block, crc32c)
+                self.size_bytes += block.nbytes
+            rows.offsets.append(first)
+            rows.lengths.append(length)
+            rows.crc32c.append(crc32c)
         self.marker.videos.append(video)
         self.marker.meta.append(meta)
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from numpy.typing import NDArray
-
-from store.checks import checked_arrays, checked_meta
+from store.checks import Features, checked_meta, checked_streams
 from store.errors import DuplicateVideo, StoreError, WriteFailed
 from store.marker import StreamShape
 from store.names import check_video_id
@@ -47,10 +45,11 @@ class PartWriter:
         self._streams: dict[str, StreamShape] = dict(features.streams)
         self._added: set[str] = set()
 
-    def add(
-        self, video: str, streams: Mapping[str, NDArray[Any]], meta: Mapping[str, Any] | None = None
-    ) -> None:
+    def add(self, video: str, streams: Mapping[str, Features], meta: Mapping[str, Any] | None = None) -> None:
         """Store a video's features: stream → array [n, *stream shape], float16 or float32, n ≥ 1.
+
+        A stream too long for memory may be given as blocks of it instead: an iterable, such as a list, of
+        arrays [n_i, *stream shape]. It is read twice: all of it is checked before anything is written.
 
         The first video decides on the streams, unless the feature set has some already. `meta` is a small
         JSON object. A video that the feature set already has is superseded. Raises InvalidName,
@@ -59,19 +58,20 @@ class PartWriter:
         check_video_id(video)
         if video in self._added:
             raise DuplicateVideo(f"{video!r} was added twice to {self._features.path}")
-        arrays = checked_arrays(video, streams, self._streams)
+        checked = checked_streams(video, streams, self._streams)
         note = checked_meta(video, meta)
-        self._streams = self._streams or {
-            name: StreamShape(array.shape[1:], array.dtype.name) for name, array in arrays.items()
-        }
+        self._streams = self._streams or {name: stream.shape for name, stream in checked.items()}
         try:
             if self._part is None:
                 self._features.create()
                 self._part = OpenPart(self._features.path, self._backend, self._streams, self._chunk_bytes)
-            self._part.add(video, arrays, note)
+            self._part.add(video, checked, note)
         except OSError as error:
             self.discard()
             raise _write_failed(self._features.path, video, error) from error
+        except BaseException:
+            self.discard()
+            raise
         self._added.add(video)
         if self._part.size_bytes >= self._part_bytes:
             self.flush()

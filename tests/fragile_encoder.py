@@ -1,30 +1,48 @@
-"""A small encoder that runs in decode workers, and brings its process down at a chosen brightness."""
+"""Small encoders: of the mean luma, in decode workers or on a device, that fail when a test wants them to."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from extract.encoders.base import Chunk, FrameRequest, StreamShape
+from extract.encoders.base import Chunk, Features, FrameRequest, StreamShape, View
 
 
 class FragileEncoder:
-    """Mean luma of each chunk; `dies_above` ends the process, as a crash within a decoder would."""
+    """Mean luma of each chunk's frames; `dies_above` ends the process, as a crash within a decoder would."""
 
     in_worker = True
+    batch = 1
 
     def __init__(self, dies_above: float = np.inf) -> None:
         self._dies_above = dies_above
-        self.requests: Mapping[str, FrameRequest] = {"luma": FrameRequest(4, "uniform", colour="luma")}
-        self.streams: Mapping[str, StreamShape] = {"mean": StreamShape((4,), "float32")}
+        self.view = View({"luma": FrameRequest(4, "uniform", colour="luma")})
+        self.streams = {"mean": StreamShape((4,), "float32")}
 
     def specification(self) -> dict[str, Any]:
         return {"kind": "mean-luma"}
 
-    def encode(self, chunks: Sequence[Chunk]) -> dict[str, NDArray[Any]]:
-        means = np.stack([chunk.frames["luma"].mean((1, 2), dtype=np.float32) for chunk in chunks])
-        if means.max() > self._dies_above:
+    def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
+        means = [chunk.frames["luma"].mean((1, 2), dtype=np.float32)[None] for chunk in chunks]  # [1, 4]
+        if np.max(means) > self._dies_above:
             os._exit(11)
-        return {"mean": means}
+        return [{"mean": mean} for mean in means]
+
+
+class DeviceEncoder(FragileEncoder):
+    """The same on a device, in batches; notes how many chunks each batch had."""
+
+    in_worker = False
+
+    def __init__(self, batch: int = 1) -> None:
+        super().__init__()
+        self.batch = batch
+        self.batches: list[int] = []
+
+    def specification(self) -> dict[str, Any]:
+        return {"kind": "mean-luma-on-device"}
+
+    def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
+        self.batches.append(len(chunks))
+        return super().encode(chunks)

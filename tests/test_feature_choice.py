@@ -20,8 +20,26 @@ def test_of_several_feature_sets_the_newest_is_taken_and_said(
         with features.writer() as writer:
             blocks = {name: np.ones((1, 1, 3), np.float32) for name in ("spatial", "temporal")}
             writer.add("v", blocks)
-    branches = run_settings(tmp_path).pipeline.branches
+    settings = run_settings(tmp_path)
+    dataset, branches = settings.dataset, settings.pipeline.branches
     with caplog.at_level(logging.WARNING):
-        assert FeatureReader(store, "demo", branches).keys == {"nss": sets[1].key}
+        assert FeatureReader(store, dataset, branches).keys == {"nss": sets[1].key}
     assert f"2 feature sets demo/nss: taking the newest, @{sets[1].key}" in caplog.text
-    assert FeatureReader(store, "demo", branches, {"nss": sets[0].key}).keys == {"nss": sets[0].key}
+    assert FeatureReader(store, dataset, branches, {"nss": sets[0].key}).keys == {"nss": sets[0].key}
+
+
+def test_short_videos_repeat_their_last_chunk_up_to_the_dataset_s_minimum(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    values = np.arange(12, dtype=np.float32).reshape(4, 1, 3)
+    with store.feature_set("demo", "nss", {}).writer() as writer:
+        for video, chunks in (("short", 2), ("long", 4)):
+            writer.add(video, dict.fromkeys(("spatial", "temporal"), values[:chunks]))
+    settings = run_settings(tmp_path)
+    branches = {
+        name: branch.model_copy(update={"over_time": "keep"})
+        for name, branch in settings.pipeline.branches.items()
+    }
+    reader = FeatureReader(store, settings.dataset.model_copy(update={"minimum_chunks": 3}), branches)
+    assert reader.read("short")["spatial"].numpy().tolist() == values[[0, 1, 1]].tolist()
+    assert reader.read("long")["spatial"].numpy().tolist() == values.tolist()
+    assert reader.read("short", 1, 2)["spatial"].numpy().tolist() == values[1:2].tolist()

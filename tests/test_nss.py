@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from seen_chunks import decoded_chunks
 
-from extract.decode import decode
+from config.schema import EncoderSettings
 from extract.encoders.base import Chunk
 from extract.encoders.nss import MOTION_FRAMES, NssEncoder
 from extract.encoders.nss_motion import standstill_features
@@ -35,7 +36,7 @@ def chunk_of(frames: Luma) -> Chunk:
 
 
 def named(encoder: NssEncoder, frames: Luma) -> dict[str, float]:
-    features = encoder.encode([chunk_of(frames)])
+    (features,) = encoder.encode([chunk_of(frames)])
     values = np.concatenate([features["spatial"].ravel(), features["temporal"].ravel()])
     return dict(zip(encoder.spatial_names + encoder.temporal_names, values.tolist(), strict=True))
 
@@ -46,7 +47,7 @@ def test_flat_and_tiny_pictures_give_finite_features(
     encoder: NssEncoder, size: tuple[int, int], value: int
 ) -> None:
     frames = np.full((MOTION_FRAMES, *size), value, np.uint8)
-    features = encoder.encode([chunk_of(frames)])
+    (features,) = encoder.encode([chunk_of(frames)])
     for name, stream in encoder.streams.items():
         assert features[name].shape == (1, *stream.shape)
         assert features[name].dtype == np.float32
@@ -62,9 +63,10 @@ def test_noise_extremes_give_finite_features(encoder: NssEncoder) -> None:
 def test_rows_depend_on_their_own_chunk_alone(encoder: NssEncoder) -> None:
     one, other = moving_texture(), moving_texture()[:, ::-1]
     together = encoder.encode([chunk_of(one), chunk_of(other)])
-    for name in encoder.streams:
-        alone = np.concatenate([encoder.encode([chunk_of(frames)])[name] for frames in (one, other)])
-        np.testing.assert_array_equal(together[name], alone)
+    for frames, features in zip((one, other), together, strict=True):
+        (alone,) = encoder.encode([chunk_of(frames)])
+        for name in encoder.streams:
+            np.testing.assert_array_equal(features[name], alone[name])
 
 
 def test_blur_softens_edges_and_steepens_the_fall_over_octaves(encoder: NssEncoder) -> None:
@@ -127,12 +129,13 @@ def test_normalised_coefficients_of_a_flat_picture_are_zero() -> None:
 
 
 def test_real_video_gives_the_same_finite_features_twice(encoder: NssEncoder, shared_data: Path) -> None:
-    chunks = list(decode(shared_data / "videos" / "carphone_pristine.mp4", encoder.requests))
+    chunks = decoded_chunks(shared_data / "videos" / "carphone_pristine.mp4", encoder)
     first, second = encoder.encode(chunks), encoder.encode(chunks)
-    assert first["spatial"].shape[0] == 4
-    for name in encoder.streams:
-        assert np.isfinite(first[name]).all()
-        np.testing.assert_array_equal(first[name], second[name])
+    assert len(first) == 4
+    for one, other in zip(first, second, strict=True):
+        for name in encoder.streams:
+            assert np.isfinite(one[name]).all()
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_compressed_copy_of_a_real_scene_is_told_from_the_pristine_one(
@@ -140,7 +143,14 @@ def test_compressed_copy_of_a_real_scene_is_told_from_the_pristine_one(
 ) -> None:
     detail = []
     for name in ("carphone_pristine.mp4", "carphone_distorted.mp4"):
-        chunks = list(decode(shared_data / "videos" / name, encoder.requests))
-        features = encoder.encode(chunks)["spatial"].mean(axis=(0, 1))
+        chunks = decoded_chunks(shared_data / "videos" / name, encoder)
+        features = np.mean([one["spatial"][0, 0] for one in encoder.encode(chunks)], axis=0)
         detail.append(features[encoder.spatial_names.index("octave0_q0.5")])
     assert detail[0] > detail[1] + 0.5
+
+
+def test_chunks_come_at_the_rate_of_the_settings() -> None:
+    settings = EncoderSettings(name="nss", kind="nss", chunks_per_second=0.5, tail="keep")
+    encoder = NssEncoder(settings)
+    assert (encoder.view.chunk_seconds, encoder.view.tail) == (2, "keep")
+    assert encoder.specification() != NssEncoder().specification()

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from config.schema import EncoderSettings
 from extract.decode import decode
-from extract.encoders.base import Chunk, FrameRequest
+from extract.encoders.base import Chunk, FrameRequest, View
 from extract.encoders.nss import NssEncoder
 from extract.errors import EncoderError
 from extract.sampling import frame_indices
@@ -39,8 +39,9 @@ def generated() -> Frames:
 @pytest.fixture(scope="module")
 def real(shared_data: Path) -> Chunk:
     """The second second of a real video, all of its frames in one request."""
-    every = {"all": FrameRequest(24, "first", max_lines=180, colour="luma")}
-    return next(islice(decode(shared_data / "videos" / "bikes.mp4", every), 1, None))
+    every = View({"all": FrameRequest(24, "first", max_lines=180, colour="luma")})
+    _, chunk = next(islice(decode(shared_data / "videos" / "bikes.mp4", {"every": every}), 1, None))
+    return chunk
 
 
 @pytest.fixture(params=["generated", "real"])
@@ -57,13 +58,13 @@ def chunk(encoder: NssEncoder, frames: Frames) -> Chunk:
     """The chunk that decoding these frames gives."""
     chosen = {
         name: frames[frame_indices(len(frames), request.count, request.rule)]
-        for name, request in encoder.requests.items()
+        for name, request in encoder.view.requests.items()
     }
     return Chunk(0, 0.0, chosen)
 
 
 def features(encoder: NssEncoder, frames: Frames) -> dict[str, float]:
-    found = encoder.encode([chunk(encoder, frames)])
+    (found,) = encoder.encode([chunk(encoder, frames)])
     values = np.concatenate([found["spatial"].ravel(), found["temporal"].ravel()])
     return dict(zip(encoder.spatial_names + encoder.temporal_names, values.tolist(), strict=True))
 
@@ -143,7 +144,8 @@ def test_odd_frames_give_finite_features(
 
 def test_only_the_asked_streams_are_given(generated: Frames) -> None:
     encoder = NssEncoder(EncoderSettings(name="nss", kind="nss", streams=("temporal",)))
-    assert list(encoder.encode([chunk(encoder, generated)])) == ["temporal"]
+    (found,) = encoder.encode([chunk(encoder, generated)])
+    assert list(found) == ["temporal"]
     assert encoder.specification() != NssEncoder(EncoderSettings(name="nss", kind="nss")).specification()
-    with pytest.raises(EncoderError, match="expected one or both of"):
+    with pytest.raises(EncoderError, match="expected one or more of"):
         NssEncoder(EncoderSettings(name="nss", kind="nss", streams=("slow",)))

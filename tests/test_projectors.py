@@ -70,5 +70,6 @@ def test_without_a_grid_tokens_are_kept_and_may_be_averaged_over_time() -> None:
     block = torch.randn(6, 4, 5)
     assert torch.equal(branch_tokens(block, branch()), block)
     assert torch.allclose(branch_tokens(block, branch(over_time="mean"))[0], block.mean(dim=0))
+    assert torch.equal(branch_tokens(block, branch(), 8), block[[0, 1, 2, 3, 4, 5, 5, 5]])
     with pytest.raises(TrainError, match=r"e.s has the shape \[4, 5\]: remove `grid`"):
         token_shape((4, 5), branch(grid=(1, 1, 1)))

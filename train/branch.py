@@ -21,12 +21,14 @@ def token_shape(shape: tuple[int, ...], branch: BranchSettings) -> tuple[int, in
     return math.prod(branch.grid), shape[-1]
 
 
-def branch_tokens(block: torch.Tensor, branch: BranchSettings) -> torch.Tensor:
+def branch_tokens(block: torch.Tensor, branch: BranchSettings, minimum_chunks: int = 1) -> torch.Tensor:
     """[K, *stream shape] → [K, tokens, features]; [1, tokens, features] where the branch averages over time.
 
     Maps are average-pooled to the branch's grid here, at load time: all token counts of the paper's
-    ablation come from the same stored features.
+    ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`.
     """
+    if len(block) < minimum_chunks:
+        block = block[torch.arange(minimum_chunks).clamp(max=len(block) - 1)]
     if branch.over_time == "mean":
         block = block.float().mean(dim=0, keepdim=True)
     if branch.grid is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset
 
-from config.schema import BranchSettings, TrainingSettings
+from config.schema import BranchSettings, DatasetSettings, TrainingSettings
 from store.errors import AmbiguousFeatures
 from store.features import FeatureSet, FeatureStore
 from train.branch import branch_tokens, token_shape
@@ -35,13 +35,15 @@ class FeatureReader:
     def __init__(
         self,
         store: FeatureStore,
-        dataset: str,
+        dataset: DatasetSettings,
         branches: Mapping[str, BranchSettings],
         keys: Mapping[str, str] | None = None,
     ) -> None:
+        self._minimum_chunks = dataset.minimum_chunks
         encoders = sorted({branch.encoder for branch in branches.values()})
         self.sets: dict[str, FeatureSet] = {
-            encoder: _feature_set(store, dataset, encoder, (keys or {}).get(encoder)) for encoder in encoders
+            encoder: _feature_set(store, dataset.name, encoder, (keys or {}).get(encoder))
+            for encoder in encoders
         }
         self.branches = dict(branches)
         for branch in branches.values():
@@ -69,10 +71,16 @@ class FeatureReader:
         return set.intersection(*(set(features.videos()) for features in self.sets.values()))
 
     def read(self, video: str, start: int = 0, stop: int | None = None) -> Features:
-        """Branch → [K, tokens, features] of the chunks from `start` up to `stop`."""
+        """Branch → [K, tokens, features] of the chunks from `start` up to `stop`.
+
+        A whole video repeats its last chunk up to the dataset's `minimum_chunks`.
+        """
+        minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
         return {
             name: branch_tokens(
-                torch.from_numpy(self.sets[branch.encoder].read(video, branch.stream, start, stop)), branch
+                torch.from_numpy(self.sets[branch.encoder].read(video, branch.stream, start, stop)),
+                branch,
+                minimum,
             )
             for name, branch in self.branches.items()
         }

@@ -54,7 +54,7 @@ def train_run(
     FeaturesMissingError where the store has no features of them, RunError where the folder holds another run.
     """
     chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
-    reader = FeatureReader(store, settings.dataset.name, settings.pipeline.branches, keys or chosen)
+    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches, keys or chosen)
     present, missing = join_split(split, reader.videos())
     if not present.get("train"):
         raise FeaturesMissingError(

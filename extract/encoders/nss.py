@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from config.schema import EncoderSettings
 from extract.decode import DECODE_VERSION
-from extract.encoders.base import Chunk, FrameRequest, StreamShape
+from extract.encoders.base import Chunk, FrameRequest, StreamShape, View
+from extract.encoders.base import Features as Encoded
+from extract.encoders.choices import chunk_seconds, kept_streams
 from extract.encoders.nss_motion import flicker_features, motion_features
 from extract.encoders.nss_spatial import (
     OCTAVES,
@@ -33,7 +35,6 @@ from extract.encoders.nss_statistics import (
     natural_scene_features,
     natural_scene_names,
 )
-from extract.errors import EncoderError
 
 VERSION = "2"
 """Semantic version of the features: raised whenever the same pictures give other numbers."""
@@ -46,27 +47,25 @@ _LEAST_SIDE = 2 * TILE
 
 
 class NssEncoder:
-    """Hand-made statistics of each second: `spatial` [1, Ds] and `temporal` [1, Dt], float32, always finite.
+    """Hand-made statistics of each chunk: `spatial` [1, Ds] and `temporal` [1, Dt], float32, always finite.
 
     `spatial` describes the key frame; `temporal` its difference to the frame after it, and the motion
-    over the second at a lower resolution: its first frames in a row, where short freezes show, and frames
+    over the chunk at a lower resolution: its first frames in a row, where short freezes show, and frames
     spread over all of it. Fewer frames are asked for than a second of common video has, so that repeated
     ones are the video's own.
     """
 
     in_worker = True
+    batch = 8
 
     def __init__(self, settings: EncoderSettings | None = None) -> None:
-        self._dtype = settings.dtype if settings else "float32"
-        self.requests: Mapping[str, FrameRequest] = {
-            "key": FrameRequest(count=2, rule="first", max_lines=KEY_LINES, colour="luma"),
-            "row": FrameRequest(count=MOTION_FRAMES, rule="first", max_lines=MOTION_LINES, colour="luma"),
-            "spread": FrameRequest(
-                count=MOTION_FRAMES, rule="uniform", max_lines=MOTION_LINES, colour="luma"
-            ),
-        }
+        settings = settings or EncoderSettings(name="nss", kind="nss", dtype="float32")
+        self._dtype = settings.dtype
+        self.view = View(_requests(), chunk_seconds(settings), settings.tail)
         blank = Chunk(
-            0, 0.0, {name: np.zeros((r.count, 64, 64), np.uint8) for name, r in self.requests.items()}
+            0,
+            0.0,
+            {name: np.zeros((r.count, 64, 64), np.uint8) for name, r in self.view.requests.items()},
         )
         self.spatial_names = list(spatial_features(blank))
         self.temporal_names = list(temporal_features(blank))
@@ -74,7 +73,7 @@ class NssEncoder:
             "spatial": StreamShape((1, len(self.spatial_names)), self._dtype),
             "temporal": StreamShape((1, len(self.temporal_names)), self._dtype),
         }
-        self.streams: Mapping[str, StreamShape] = _kept(shapes, settings)
+        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes)
 
     def specification(self) -> dict[str, Any]:
         """The version stands for the formulas, the rest for what they are given."""
@@ -82,6 +81,8 @@ class NssEncoder:
             "kind": "nss",
             "version": VERSION,
             "decode": DECODE_VERSION,
+            "chunk_seconds": str(self.view.chunk_seconds),
+            "tail": self.view.tail,
             "key_lines": KEY_LINES,
             "motion_lines": MOTION_LINES,
             "motion_frames": MOTION_FRAMES,
@@ -90,26 +91,22 @@ class NssEncoder:
             "dtype": self._dtype,
         }
 
-    def encode(self, chunks: Sequence[Chunk]) -> dict[str, NDArray[Any]]:
-        """`spatial` [n, 1, Ds] and `temporal` [n, 1, Dt] of n chunks."""
-        makers = {"spatial": spatial_features, "temporal": temporal_features}
-        return {name: self._rows([makers[name](chunk) for chunk in chunks], name) for name in self.streams}
+    def encode(self, chunks: Sequence[Chunk]) -> list[Encoded]:
+        """`spatial` [1, 1, Ds] and `temporal` [1, 1, Dt] of each chunk."""
+        return [{name: self._item(chunk, name) for name in self.streams} for chunk in chunks]
 
-    def _rows(self, rows: list[Features], stream: str) -> NDArray[Any]:
-        values = np.array([list(row.values()) for row in rows], dtype=np.float64)
-        return values.reshape(len(rows), *self.streams[stream].shape).astype(self._dtype)
+    def _item(self, chunk: Chunk, stream: str) -> NDArray[Any]:
+        features = spatial_features(chunk) if stream == "spatial" else temporal_features(chunk)
+        return np.array([*features.values()], np.float64).astype(self._dtype)[None, None]
 
 
-def _kept(shapes: Mapping[str, StreamShape], settings: EncoderSettings | None) -> dict[str, StreamShape]:
-    if settings is None or settings.streams is None:
-        return dict(shapes)
-    unknown = [name for name in settings.streams if name not in shapes]
-    if unknown or not settings.streams:
-        raise EncoderError(
-            f"encoders.{settings.name}.streams is {list(settings.streams)}: "
-            f"expected one or both of {list(shapes)}"
-        )
-    return {name: shapes[name] for name in settings.streams}
+def _requests() -> dict[str, FrameRequest]:
+    """The frames of a chunk that are described, as luma planes."""
+    return {
+        "key": FrameRequest(count=2, rule="first", max_lines=KEY_LINES, colour="luma"),
+        "row": FrameRequest(count=MOTION_FRAMES, rule="first", max_lines=MOTION_LINES, colour="luma"),
+        "spread": FrameRequest(count=MOTION_FRAMES, rule="uniform", max_lines=MOTION_LINES, colour="luma"),
+    }
 
 
 def spatial_features(chunk: Chunk) -> Features:

@@ -8,16 +8,25 @@ from extract.errors import EncoderError
 def build_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
     """The encoder of these settings, with its weights loaded on the device. Raises EncoderError.
 
-    Each kind is imported only where it is used: CLIP and SlowFast bring large libraries along.
+    Each kind is imported only where it is used: those with a model bring large libraries along.
     """
     if settings.kind == "clip":
         from extract.encoders.clip import ClipEncoder
 
         return ClipEncoder(settings, device)
+    if settings.kind == "siglip":
+        from extract.encoders.siglip import SiglipEncoder
+
+        return SiglipEncoder(settings, device)
     if settings.kind == "slowfast":
         from extract.encoders.slowfast import SlowFastEncoder
+        from extract.encoders.slowfast_motion import MOTION, MotionEncoder
 
-        return SlowFastEncoder(settings, device)
+        return (MotionEncoder if MOTION in (settings.streams or ()) else SlowFastEncoder)(settings, device)
+    if settings.kind == "videomae":
+        from extract.encoders.videomae import VideoMaeEncoder
+
+        return VideoMaeEncoder(settings, device)
     if settings.kind == "nss":
         from extract.encoders.nss import NssEncoder
 

@@ -1,0 +1,120 @@
+"""Features of a video in progress: in memory while they are few, then in a file without a name."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.encoders.base import Features
+from store.errors import WriteFailed
+
+MEMORY_BYTES = 32 << 20
+"""Of one video's features that stay in memory, whatever its length."""
+
+
+class Spool:
+    """Takes the features of a video's chunks, in order, and gives each stream back block by block.
+
+    `folder`: of the file, which the system removes with this process, however that ends.
+    """
+
+    def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._folder = folder
+        self._memory_bytes = memory_bytes
+        self._streams: dict[str, dict[str, Blocks]] = {}
+        self._file: IO[bytes] | None = None
+        self._in_memory_bytes = 0
+        self.size_bytes = 0
+        """Of all that was added."""
+
+    def add(self, encoder: str, features: Features) -> None:
+        """Take the next chunk's features. Raises WriteFailed."""
+        streams = self._streams.setdefault(encoder, {})
+        for name, block in features.items():
+            streams.setdefault(name, Blocks(self)).append(block)
+            self.size_bytes += block.nbytes
+            self._in_memory_bytes += block.nbytes
+        if self._in_memory_bytes > self._memory_bytes:
+            self._spill()
+
+    def streams(self, encoder: str) -> "dict[str, Blocks]":
+        """Stream → its blocks [n_i, *stream shape], to be read any number of times."""
+        return dict(self._streams.get(encoder, {}))
+
+    def arrays(self) -> dict[str, Features]:
+        """Encoder → stream → array [n, *stream shape], all in memory."""
+        return {
+            encoder: {name: np.concatenate(list(blocks)) for name, blocks in streams.items()}
+            for encoder, streams in self._streams.items()
+        }
+
+    def close(self) -> None:
+        """Free memory and file."""
+        self._streams = {}
+        if self._file is not None:
+            self._file.close()
+
+    def read(self, place: "Place") -> NDArray[Any]:
+        """The block that was written there."""
+        assert self._file is not None
+        content = os.pread(self._file.fileno(), prod(place.shape) * place.dtype.itemsize, place.offset)
+        return np.frombuffer(content, place.dtype).reshape(place.shape)
+
+    def _spill(self) -> None:
+        try:
+            if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see close
+            for streams in self._streams.values():
+                for blocks in streams.values():
+                    blocks.spill(self._file)
+        except OSError as error:
+            raise WriteFailed(
+                f"{self._folder}: a long video's features cannot be put aside there: {error.strerror}."
+                " Committed videos are safe; the others are extracted when the command is run again."
+            ) from error
+        self._in_memory_bytes = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a block lies in the file."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Blocks:
+    """One stream's blocks [n_i, *stream shape], wherever they are."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._blocks: list[NDArray[Any] | Place] = []
+        self._spilled = 0
+
+    def append(self, block: NDArray[Any]) -> None:
+        """Take the next block; it stays as it is until it is spilled."""
+        self._blocks.append(block)
+
+    def spill(self, file: IO[bytes]) -> None:
+        """Write what is in memory at the end of the file."""
+        for number in range(self._spilled, len(self._blocks)):
+            block = self._blocks[number]
+            assert isinstance(block, np.ndarray)
+            offset = file.seek(0, os.SEEK_END)
+            left = block.tobytes()
+            while left:
+                left = left[file.write(left) :]
+            self._blocks[number] = Place(offset, block.shape, block.dtype)
+        self._spilled = len(self._blocks)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        for block in self._blocks:
+            yield self._spool.read(block) if isinstance(block, Place) else block

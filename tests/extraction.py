@@ -1,0 +1,30 @@
+"""Short ways to run an extraction in a test."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from extract.encoders.base import Encoder
+from extract.executors.local import LocalExecutor
+from extract.job import ExtractionJob
+from extract.summary import ExtractionSummary
+from extract.tasks import Recipe
+
+
+def recipe(store: Path, **changes: Any) -> Recipe:
+    """A recipe for the dataset `set`; the encoders are given beside it."""
+    values = {"workers": 0, "time_budget_seconds": 60.0, "commit_seconds": 60.0, **changes}
+    return Recipe(store, "zarr", "set", (), **values)
+
+
+def run_job(
+    store: Path, encoders: Mapping[str, Encoder], videos: Mapping[str, Path], **changes: Any
+) -> tuple[ExtractionJob, ExtractionSummary]:
+    """Extract the videos on the CPU; `changes` of the recipe, such as the number of workers."""
+    how = recipe(store, **changes)
+    job = ExtractionJob(how, encoders)
+    executor = LocalExecutor(how, "cpu", encoders)
+    try:
+        return job, job.run(videos, executor, quiet=True)
+    finally:
+        executor.close()

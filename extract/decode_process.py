@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
+from extract.buffers import Buffers
 from extract.messages import Attempt, Decoded, Ended, Failed, VideoMessage
 from extract.ring import Ring
 from extract.transport import PIECE_BYTES, PIECES, ChunkHeader, ChunkReceiver, Piece
@@ -26,7 +27,8 @@ _SPAWN = multiprocessing.get_context("spawn")
 class DecodeProcess:
     """A worker process. It has a connection and memory that no other process shares, and no lock."""
 
-    def __init__(self, duty: Duty) -> None:
+    def __init__(self, duty: Duty, buffers: Buffers) -> None:
+        """`buffers`: for the chunks that it sends."""
         ring = Ring(PIECES, PIECE_BYTES)
         self.connection, far_end = _SPAWN.Pipe(duplex=True)
         self._process: BaseProcess = _SPAWN.Process(target=work, args=(far_end, ring, duty), daemon=True)
@@ -36,7 +38,7 @@ class DecodeProcess:
         # Only when nobody else holds it does the worker's death close the connection.
         far_end.close()
         ring.close()
-        self._receiver = ChunkReceiver(self.connection, ring)
+        self._receiver = ChunkReceiver(self.connection, ring, buffers)
         self._silent_seconds = 0.0
         self._looked = time.monotonic()
         self.ready = False

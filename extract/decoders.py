@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Protocol
 
-from extract.encoders.base import Encoder
+from extract.encoders.base import Chunk, Encoder
 from extract.messages import Attempt, Event
 from extract.tasks import VideoTask
 from extract.worker import duty_of, video_messages
@@ -18,6 +18,10 @@ class Decoders(Protocol):
         Every task's last event is Ended or Failed. If the iterator is not read to its end, what was begun
         is given up.
         """
+        ...
+
+    def recycle(self, chunk: Chunk) -> None:
+        """The chunk has been encoded: its memory may be used for another."""
         ...
 
     def close(self) -> None:
@@ -37,6 +41,9 @@ class DecodeHere:
             attempt = Attempt(task)
             for message in video_messages(task, self._duty):
                 yield attempt, message
+
+    def recycle(self, chunk: Chunk) -> None:
+        """See Decoders."""
 
     def close(self) -> None:
         """See Decoders."""

@@ -54,7 +54,7 @@ class Encoding:
         None stands between them, so that the receiver can see to other things. Raises what an encoder
         raises: that is no video's fault.
         """
-        run = _Run(self)
+        run = _Run(self, decoders)
         busy_seconds = self.threads.busy_seconds
         try:
             with closing(_timed(decoders.events(tasks), self.phases)) as events:
@@ -71,8 +71,9 @@ class Encoding:
 
 
 class _Run:
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, decoders: Decoders) -> None:
         self._encoding = encoding
+        self._decoders = decoders
         self._videos: dict[Attempt, _Video] = {}
         self._lanes: dict[str, Lane[_Video]] = {
             name: Lane(encoder, encoding.threads)
@@ -108,7 +109,8 @@ class _Run:
         """The videos that are complete now."""
         wanted = set(self._videos.values())
         for name, lane in self._lanes.items():
-            for video, features in lane.results():
+            for video, chunk, features in lane.results():
+                self._decoders.recycle(chunk)
                 if video in wanted:
                     video.spool.add(name, features)
                     video.outstanding -= 1

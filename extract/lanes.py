@@ -86,8 +86,8 @@ class Lane(Generic[Owner]):
         self._encoder = encoder
         self._threads = threads
         self._gathered: list[tuple[Owner, Chunk]] = []
-        self._running: deque[tuple[list[Owner], Future[list[Features]]]] = deque()
-        self._done: deque[tuple[Owner, Features]] = deque()
+        self._running: deque[tuple[list[tuple[Owner, Chunk]], Future[list[Features]]]] = deque()
+        self._done: deque[tuple[Owner, Chunk, Features]] = deque()
 
     def put(self, owner: Owner, chunk: Chunk) -> None:
         """Take a chunk. Waits while the encoder has as much ahead of it as it should."""
@@ -106,7 +106,7 @@ class Lane(Generic[Owner]):
         """Spare the work that has not begun for this owner."""
         self._gathered = [(whose, chunk) for whose, chunk in self._gathered if whose is not owner]
 
-    def results(self) -> Iterator[tuple[Owner, Features]]:
+    def results(self) -> Iterator[tuple[Owner, Chunk, Features]]:
         """What has been encoded since, in the order in which it was put. Raises what `encode` raised."""
         while self._running and self._running[0][1].done():
             self._take()
@@ -116,10 +116,11 @@ class Lane(Generic[Owner]):
     def _submit(self) -> None:
         while len(self._running) >= _BATCHES_AHEAD:
             self._take()
-        owners, chunks = [owner for owner, _ in self._gathered], [chunk for _, chunk in self._gathered]
-        self._gathered = []
-        self._running.append((owners, self._threads.encode(self._encoder, chunks)))
+        gathered, self._gathered = self._gathered, []
+        chunks = [chunk for _, chunk in gathered]
+        self._running.append((gathered, self._threads.encode(self._encoder, chunks)))
 
     def _take(self) -> None:
-        owners, batch = self._running.popleft()
-        self._done.extend(zip(owners, batch.result(), strict=True))
+        gathered, batch = self._running.popleft()
+        for (owner, chunk), features in zip(gathered, batch.result(), strict=True):
+            self._done.append((owner, chunk, features))

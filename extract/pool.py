@@ -6,8 +6,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 
 from config.errors import Problem
+from extract.buffers import Buffers
 from extract.decode_process import START_SECONDS, DecodeProcess
-from extract.encoders.base import Encoder
+from extract.encoders.base import Chunk, Encoder
 from extract.messages import Attempt, Event, Failed, Lost
 from extract.tasks import VideoTask
 from extract.worker import duty_of
@@ -33,6 +34,7 @@ class DecodePool:
 
     def __init__(self, encoders: Mapping[str, Encoder], workers: int, time_budget_seconds: float) -> None:
         self._duty = duty_of(encoders)
+        self._buffers = Buffers()
         self._limit = workers
         self._time_budget_seconds = time_budget_seconds
         self._workers: list[DecodeProcess] = []
@@ -54,6 +56,10 @@ class DecodePool:
             for worker in [worker for worker in self._workers if worker.attempt]:
                 self._dismiss(worker)
 
+    def recycle(self, chunk: Chunk) -> None:
+        """See Decoders."""
+        self._buffers.give_back(chunk)
+
     def close(self) -> None:
         """End all workers, at once."""
         for worker in list(self._workers):
@@ -66,7 +72,7 @@ class DecodePool:
                 worker.give(waiting.popleft())
         starting = sum(not worker.ready for worker in self._workers)
         wanted = min(self._limit - len(self._workers), len(waiting) - starting)
-        self._workers.extend(DecodeProcess(self._duty) for _ in range(wanted))
+        self._workers.extend(DecodeProcess(self._duty, self._buffers) for _ in range(wanted))
 
     def _round(self, waiting: deque[Attempt]) -> Iterator[Event | None]:
         """Read one message of each worker that has any; see who has died or hangs."""

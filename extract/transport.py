@@ -13,14 +13,13 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.buffers import Buffers, Shape
 from extract.encoders.base import Chunk
 from extract.ring import Ring
 
 PIECE_BYTES = 1 << 20
 PIECES = 16
 """Of one worker's ring: what it may decode ahead of the encoders."""
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,9 @@ class ChunkSender:
 class ChunkReceiver:
     """The encoders' side: puts the chunks together again, in memory of their own."""
 
-    def __init__(self, connection: Connection, ring: Ring) -> None:
+    def __init__(self, connection: Connection, ring: Ring, buffers: Buffers) -> None:
         self._connection = connection
+        self._buffers = buffers
         self._places = ring.pieces
         self._next = 0
         self._assembly: _Assembly | None = None
@@ -97,7 +97,7 @@ class ChunkReceiver:
     def receive(self, message: ChunkHeader | Piece) -> tuple[str, Chunk] | None:
         """Take up the worker's next message. Returns (encoder, chunk) when it completes a chunk."""
         if isinstance(message, ChunkHeader):
-            self._assembly = _Assembly(message)
+            self._assembly = _Assembly(message, self._buffers)
         elif self._assembly is not None:
             self._assembly.add(self._places[self._next, : message.count_bytes])
             self._next = (self._next + 1) % len(self._places)
@@ -109,9 +109,9 @@ class ChunkReceiver:
 
 
 class _Assembly:
-    def __init__(self, header: ChunkHeader) -> None:
+    def __init__(self, header: ChunkHeader, buffers: Buffers) -> None:
         self.header = header
-        self._frames = {name: np.empty(shape, np.uint8) for name, shape in header.shapes.items()}
+        self._frames = {name: buffers.allocate(shape) for name, shape in header.shapes.items()}
         self._missing = sum(prod(shape) for shape in header.shapes.values())
         self._gaps = self._unfilled()
         self._gap = np.empty(0, np.uint8)

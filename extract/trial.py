@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from extract.decoders import DecodeHere, Decoders
-from extract.encoders.base import Encoder
+from extract.encoders.base import Chunk, Encoder
 from extract.encoding import EncodedVideo, Encoding
 from extract.lanes import DeviceThreads
 from extract.messages import Attempt, Decoded, Encoded, Event
@@ -53,8 +53,10 @@ class _Timed:
         """See Decoders."""
         with closing(self._decoders.events(tasks)) as events:
             for event in events:
-                self.started = self.started or time.perf_counter()
-                if time.perf_counter() - self.started > self._limit_seconds:
+                now = time.perf_counter()
+                if event:
+                    self.started = self.started or now
+                if self.started and now - self.started > self._limit_seconds:
                     return
                 if event and isinstance(event[1], Decoded | Encoded):
                     attempt, name = event[0], event[1].encoder
@@ -72,6 +74,10 @@ class _Timed:
             ),
             Fraction(0),
         )
+
+    def recycle(self, chunk: Chunk) -> None:
+        """See Decoders."""
+        self._decoders.recycle(chunk)
 
     def close(self) -> None:
         """See Decoders."""

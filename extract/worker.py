@@ -10,17 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from extract.buffers import Buffers
 from extract.decode import decode
-from extract.encoders.base import Chunk, Encoder, View
+from extract.encoders.base import Encoder, View
 from extract.errors import UnreadableVideo
 from extract.messages import Decoded, Encoded, Ended, Failed, VideoMessage
 from extract.ring import Ring
 from extract.tasks import VideoTask
-from extract.transport import ChunkSender, Credit, Shape
+from extract.transport import ChunkSender, Credit
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +50,12 @@ def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Ite
 
     `recycle`: the frames of a chunk are overwritten once the next message is asked for.
     """
-    buffers = _Buffers()
+    buffers = Buffers()
     encode_seconds = 0.0
     decoding = decode(
-        task.path, {name: duty.views[name] for name in task.encoders}, allocate=buffers.allocate
+        task.path,
+        {name: duty.views[name] for name in task.encoders},
+        allocate=lambda _view, _request, shape: buffers.allocate(shape),
     )
     try:
         for name, chunk in decoding:
@@ -109,18 +110,3 @@ class _Worker:
             self._sender.credit()
         task: VideoTask | None = message
         return task
-
-
-class _Buffers:
-    """Arrays for frames, which come again once they are given back: fresh memory costs time."""
-
-    def __init__(self) -> None:
-        self._free: dict[Shape, list[NDArray[np.uint8]]] = {}
-
-    def allocate(self, _view: str, _request: str, shape: Shape) -> NDArray[np.uint8]:
-        free = self._free.get(shape)
-        return free.pop() if free else np.empty(shape, np.uint8)
-
-    def give_back(self, chunk: Chunk) -> None:
-        for frames in chunk.frames.values():
-            self._free.setdefault(frames.shape, []).append(np.asarray(frames))

@@ -105,6 +105,7 @@ class Encoder(Protocol):
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
         """For each chunk its streams, [items, *stream shape]; they depend on that chunk alone.
 
-        `items` is 1 for an encoder that gives one block of tokens a chunk.
+        They share no memory with its frames, which are overwritten afterwards. `items` is 1 for an
+        encoder that gives one block of tokens a chunk.
         """
         ...

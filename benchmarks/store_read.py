@@ -5,7 +5,8 @@
 Each reads every video once in the same random order, in turn, `--rounds` times; the page cache is warm.
 The figure is the median over rounds of the ratio to raw pread, which reads the bytes of a part's chunk files
 into a fresh buffer, one video after the other. Writing is set against a plain write and fsync of as many
-bytes.
+bytes. Through a DataLoader of two workers, the ratio is to raw pread in the workers, sent as torch sends
+whatever a dataset returns.
 """
 
 import argparse
@@ -16,21 +17,30 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+import torch
 import zarr
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from store.feature_set import FeatureSet
 from store.features import FeatureStore
+from store.torch_view import StoredFeatures
 
 SHAPE = (8, 256, 1024)
 """Chunks, tokens and width of CLIP ViT-L/14's tokens of a video of 8 s."""
+SETS = {"zarr": ("zarr", "float16"), "hdf5": ("hdf5", "float16"), "int8": ("zarr", "int8")}
+"""Name → backend and dtype."""
+
+Sets = Mapping[str, FeatureSet]
+Read = Callable[[str], NDArray[Any] | bytes]
 
 
 def main() -> None:
@@ -41,108 +51,177 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=options.folder))
+    videos = [f"video{number}" for number in range(options.videos)]
     try:
-        _compare(folder, options.videos, options.rounds)
+        sets = _write(folder, videos, options.rounds)
+        order = random.Random(0).sample(videos, len(videos))
+        _compare_reads(folder, sets, order, options.rounds)
+        _compare_loaders(sets, order, options.rounds)
     finally:
         shutil.rmtree(folder)
 
 
-def _compare(folder: Path, count: int, rounds: int) -> None:
-    videos = [f"video{number}" for number in range(count)]
-    features, ratio = _write(folder, videos, rounds)
-    gigabytes = features.size_bytes / 1e9
-    print(f"{count} videos, {gigabytes:.2f} GB; written at {ratio:.2f} × plain write and fsync")
-    ways = _ways(folder, features, videos)
-    order = random.Random(0).sample(videos, count)
+def _compare_reads(folder: Path, sets: Sets, order: list[str], rounds: int) -> None:
+    raw = _RawVideos(sets["zarr"], order)
+    ways = _ways(folder, sets) | {"raw pread": raw.read}
     for video in order[:3]:
-        _require_equal({name: read(video) for name, read in ways.items() if name != "raw pread"})
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
+        first = sets["zarr"].read(video, "tokens").tobytes()
         for name, read in ways.items():
+            if "int8" not in name and bytes(read(video)) != first:
+                raise SystemExit(f"{name} reads other numbers than the store")
+
+    def one_after_the_other(read: Read) -> None:
+        for video in order:
+            read(video)
+
+    jobs = {name: (lambda read=read: one_after_the_other(read)) for name, read in ways.items()}
+    _print_ratios(jobs, "raw pread", rounds, len(order))
+
+
+def _compare_loaders(sets: Sets, order: list[str], rounds: int) -> None:
+    datasets: dict[str, Dataset[Any]] = {"raw pread, 2 workers": _RawVideos(sets["zarr"], order)}
+    for name, features in sets.items():
+        datasets[f"store ({name}), 2 workers"] = StoredFeatures(features, order)
+    loaders = {
+        name: DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=True)
+        for name, dataset in datasets.items()
+    }
+
+    def through(loader: DataLoader[Any]) -> None:
+        for _ in loader:
+            pass
+
+    jobs = {name: (lambda loader=loader: through(loader)) for name, loader in loaders.items()}
+    for job in jobs.values():
+        job()  # starts the workers
+    _print_ratios(jobs, "raw pread, 2 workers", rounds, len(order))
+
+
+def _print_ratios(jobs: Mapping[str, Callable[[], None]], reference: str, rounds: int, videos: int) -> None:
+    """Do each job in turn, round after round; print speeds and the median ratio to the reference's."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
             started = time.perf_counter()
-            for video in order:
-                read(video)
+            job()
             times[name].append(time.perf_counter() - started)
+    gigabytes = videos * int(np.prod(SHAPE)) * 2 / 1e9
     for name, measured in times.items():
-        ratios = [raw / own for raw, own in zip(times["raw pread"], measured, strict=True)]
+        ratios = [first / own for first, own in zip(times[reference], measured, strict=True)]
         speed = gigabytes / statistics.median(measured)
-        print(f"{name:32} {statistics.median(ratios):5.2f} × raw pread   {speed:6.2f} GB/s")
+        print(f"{name:32} {statistics.median(ratios):5.2f} × {reference}   {speed:6.2f} GB/s of float16")
 
 
-def _write(folder: Path, videos: list[str], rounds: int) -> tuple[FeatureSet, float]:
-    """The written features, and the median over rounds of plain seconds by the store's seconds."""
+def _write(folder: Path, videos: list[str], rounds: int) -> dict[str, FeatureSet]:
+    """The written sets; prints the median over rounds of plain seconds by each one's seconds."""
     generator = np.random.default_rng(0)
     tokens = generator.standard_normal(SHAPE, np.float32).astype(np.float16)  # [8, 256, 1024]
-    ratios = []
+    sets: dict[str, FeatureSet] = {}
+    ratios: dict[str, list[float]] = {name: [] for name in SETS}
     for number in range(rounds):
-        features = FeatureStore(folder / f"store{number}").feature_set("bench", "clip", {})
-        started = time.perf_counter()
-        with features.writer() as writer:
-            for position, video in enumerate(videos):
-                tokens[0, 0, 0] = position
-                writer.add(video, {"tokens": tokens})
-        ended = time.perf_counter()
-        _plain_write(folder / "plain", tokens, len(videos))
-        ratios.append((time.perf_counter() - ended) / (ended - started))
-        if number < rounds - 1:
-            shutil.rmtree(folder / f"store{number}")
+        plain = _plain_write(folder / "plain", tokens, len(videos))
+        for name, (backend, dtype) in SETS.items():
+            if name in sets:
+                shutil.rmtree(sets[name].path)
+            store = FeatureStore(folder / name, backend)
+            sets[name] = store.feature_set(f"round{number}", "clip", {"dtype": dtype})
+            ratios[name].append(plain / _fill(sets[name], videos, tokens))
+    for name, measured in ratios.items():
+        size = sets[name].size_bytes / 1e9
+        ratio = statistics.median(measured)
+        print(
+            f"{name}: {len(videos)} videos, {size:.2f} GB; written at {ratio:.2f} × plain write and fsync"
+            " of the same features as float16"
+        )
     for video in videos:
-        np.save(folder / f"{video}.npy", features.read(video, "tokens"))
+        np.save(folder / f"{video}.npy", sets["zarr"].read(video, "tokens"))
         path = folder / f"{video}.zarr"
-        zarr.create_array(path, data=features.read(video, "tokens"), chunks=SHAPE, compressors=None)
-    return features, statistics.median(ratios)
+        zarr.create_array(path, data=sets["zarr"].read(video, "tokens"), chunks=SHAPE, compressors=None)
+    return sets
 
 
-def _plain_write(file: Path, tokens: NDArray[Any], count: int) -> None:
+def _fill(features: FeatureSet, videos: list[str], tokens: NDArray[Any]) -> float:
+    started = time.perf_counter()
+    with features.writer() as writer:
+        for position, video in enumerate(videos):
+            tokens[0, 0, 0] = position
+            writer.add(video, {"tokens": tokens})
+    return time.perf_counter() - started
+
+
+def _plain_write(file: Path, tokens: NDArray[Any], count: int) -> float:
     file.unlink(missing_ok=True)
+    started = time.perf_counter()
     with file.open("wb") as target:
         for _ in range(count):
             target.write(tokens.data)
         target.flush()
         os.fsync(target.fileno())
+    return time.perf_counter() - started
 
 
-def _ways(
-    folder: Path, features: FeatureSet, videos: list[str]
-) -> dict[str, Callable[[str], NDArray[Any] | bytes]]:
+def _ways(folder: Path, sets: Sets) -> dict[str, Read]:
     reused = np.empty(SHAPE, np.float16)
-    arrays: dict[str, tuple[zarr.Array[Any], int]] = {}
-    for marker in features.index.markers.values():
-        array = zarr.open_array(features.path / marker.part / "tokens", mode="r")
-        arrays |= dict(
-            zip(marker.videos, [(array, o) for o in marker.streams["tokens"].offsets], strict=True)
-        )
+    arrays = _opened(sets["zarr"], lambda part: zarr.open_array(part / "tokens", mode="r"))
+    datasets = _opened(sets["hdf5"], lambda part: h5py.File(part)["tokens"])
 
-    def through_zarr(video: str) -> NDArray[Any]:
-        array, offset = arrays[video]
+    def sliced(place: tuple[Any, int]) -> NDArray[Any]:
+        array, offset = place
         return np.asarray(array[offset : offset + SHAPE[0]])
 
     return {
-        "raw pread": _raw_pread(features, videos),
-        "store": lambda video: features.read(video, "tokens"),
-        "store, into one array": lambda video: features.read(video, "tokens", out=reused),
+        "store": lambda video: sets["zarr"].read(video, "tokens"),
+        "store, into one array": lambda video: sets["zarr"].read(video, "tokens", out=reused),
+        "store, HDF5": lambda video: sets["hdf5"].read(video, "tokens"),
+        "store, HDF5, into one array": lambda video: sets["hdf5"].read(video, "tokens", out=reused),
+        "store, int8": lambda video: sets["int8"].read(video, "tokens"),
         "a .npy for each video": lambda video: np.load(folder / f"{video}.npy"),
         "zarr-python, an array each": lambda video: np.asarray(zarr.open_array(folder / f"{video}.zarr")[:]),
-        "zarr-python, the store's parts": through_zarr,
+        "zarr-python, the store's parts": lambda video: sliced(arrays[video]),
+        "h5py, the store's parts": lambda video: sliced(datasets[video]),
     }
 
 
-def _raw_pread(features: FeatureSet, videos: list[str]) -> Callable[[str], bytes]:
-    size = int(np.prod(SHAPE)) * 2
-    places: dict[str, tuple[int, int]] = {}
-    files = sorted(features.path.glob("part-*/tokens/c.*"))
-    slots = [(file, at) for file in files for at in range(0, file.stat().st_size - size + 1, size)]
-    descriptors = {file: os.open(file, os.O_RDONLY) for file in files}
-    for video, (file, at) in zip(videos, slots, strict=False):
-        places[video] = (descriptors[file], at)
-    return lambda video: os.pread(places[video][0], size, places[video][1])
+def _opened(features: FeatureSet, open_part: Callable[[Path], Any]) -> dict[str, tuple[Any, int]]:
+    """Video → its part's array, opened once, and the first item in it."""
+    places: dict[str, tuple[Any, int]] = {}
+    for marker in features.index.markers.values():
+        array = open_part(features.path / marker.part)
+        offsets = marker.streams["tokens"].offsets
+        places |= {video: (array, offset) for video, offset in zip(marker.videos, offsets, strict=True)}
+    return places
 
 
-def _require_equal(found: dict[str, Any]) -> None:
-    first = found["store"].copy()
-    for name, array in found.items():
-        if array.tobytes() != first.tobytes():
-            raise SystemExit(f"{name} reads other numbers than the store")
+class _RawVideos(Dataset[torch.Tensor]):
+    """Reads the bytes of a part's chunk files; as a dataset, as a tensor."""
+
+    def __init__(self, features: FeatureSet, order: list[str]) -> None:
+        self._size = int(np.prod(SHAPE)) * 2
+        self._order = order
+        self._places: dict[str, tuple[int, int]] = {}
+        for marker in features.index.markers.values():
+            rows = marker.streams["tokens"]
+            files = sorted(
+                (features.path / marker.part / "tokens").glob("c.*"), key=lambda f: int(f.name.split(".")[1])
+            )
+            descriptors = [os.open(file, os.O_RDONLY) for file in files]
+            for video, offset in zip(marker.videos, rows.offsets, strict=True):
+                # Chunk files hold whole videos here: 96 items are a multiple of 8.
+                chunk, within = divmod(offset, rows.chunk_items)
+                self._places[video] = (descriptors[chunk], within * rows.stream_shape.item_bytes)
+
+    def read(self, video: str) -> bytes:
+        descriptor, position = self._places[video]
+        return os.pread(descriptor, self._size, position)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        descriptor, position = self._places[self._order[index]]
+        tokens = torch.empty(SHAPE, dtype=torch.float16)
+        os.preadv(descriptor, [tokens.numpy().data], position)
+        return tokens
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ class StoreSettings(Entry):
     """Where features are kept."""
 
     path: Path
-    backend: Literal["zarr"] = "zarr"
+    backend: Literal["zarr", "hdf5"] = "zarr"
+    """What new parts are written as; parts of both kinds are read."""
 
 
 class DatasetSettings(Entry):
@@ -93,8 +94,8 @@ class EncoderSettings(Entry):
     single frames, bilinearly to (height, width); None keeps them whole."""
     streams: tuple[str, ...] | None = None
     """Which of the encoder's streams to keep; None keeps the usual ones."""
-    dtype: Literal["float16", "float32"] = "float16"
-    """Stored precision."""
+    dtype: Literal["float16", "float32", "bfloat16", "int8"] = "float16"
+    """Stored precision. `int8`: with a scale for each token; half the disk, read back as float16."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Computed precision."""
     batch: int | None = Field(None, ge=1)
@@ -106,6 +107,20 @@ class EncoderSettings(Entry):
     """The feature key to train on (its beginning is enough), where the store has several for a dataset."""
     source: str = ""
     """Where to get the weights: printed when they are absent."""
+
+    @model_validator(mode="after")
+    def _tokens_bear_one_scale(self) -> "EncoderSettings":
+        if self.dtype == "int8" and self.kind in ("nss", "external"):
+            raise ValueError(
+                f"dtype = int8 gives all numbers of a token one scale; those of kind {self.kind!r} differ"
+                " too much in size: choose float32"
+            )
+        return self
+
+    @property
+    def array_dtype(self) -> Literal["float16", "float32", "bfloat16"]:
+        """Of the arrays that the encoder gives to be stored."""
+        return "float16" if self.dtype == "int8" else self.dtype
 
 
 class ProjectorSettings(Entry):

@@ -14,6 +14,7 @@ from extract.recorder import Recorder
 from extract.tasks import Outcome, Recipe, Refused, VideoTask
 from extract.timing import Phases
 from store.features import FeatureSet, FeatureStore
+from store.remote_place import local_folder
 
 
 class Extractor:
@@ -36,7 +37,7 @@ class Extractor:
         self.phases = Phases()
         self._commit_seconds = recipe.commit_seconds
         self._threads = DeviceThreads(device)
-        self._encoding = Encoding(encoders, self._threads, recipe.store, self.phases)
+        self._encoding = Encoding(encoders, self._threads, local_folder(recipe.store), self.phases)
         self._decoders: Decoders = (
             DecodePool(encoders, recipe.workers, recipe.time_budget_seconds)
             if recipe.workers

@@ -1,35 +1,28 @@
 """`python -m store`: what is stored, whether it is whole, and the way in and out for other programs."""
 
 import json as json_text
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from tabulate import tabulate
-from tqdm import tqdm
 
 from config import cli
-from config.load import DEFAULT_FILE, load_settings
-from store.errors import FeaturesNotFound, ImportFailed, StoreError
+from store import exchange_commands, maintenance_commands
+from store.command_options import SetName, StoreFolder, count, fail_with, find_set, open_store, size
+from store.errors import StoreError
 from store.feature_set import FeatureSet
-from store.features import FeatureStore
 from store.summary import coverage, summary
 
 app = cli.command_app("Look at, check, import and export stored features.")
 
 _SHOWN = 10
 
-StoreFolder = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder; that of pipelines.toml where not given.")
-]
-SetName = Annotated[str, typer.Argument(metavar="SET", help="DATASET/ENCODER, or DATASET/ENCODER@KEY.")]
-
 
 @app.command("ls")
 def list_sets(store: StoreFolder = None, json: cli.Json = False) -> None:
     """List the feature sets."""
-    opened = _open(store)
+    opened = open_store(store)
     sets, faults = [], []
     for path in opened.paths():
         try:
@@ -40,13 +33,13 @@ def list_sets(store: StoreFolder = None, json: cli.Json = False) -> None:
         cli.print_json({"store": str(opened.root), "feature_sets": sets, "faults": faults})
     elif sets:
         rows = [
-            [s["name"], s["videos"], _size(s["bytes"]), s["quarantined"], s["committed"] or "–"] for s in sets
+            [s["name"], s["videos"], size(s["bytes"]), s["quarantined"], s["committed"] or "–"] for s in sets
         ]
         headers = ["feature set", "videos", "size", "quarantined", "last written"]
         print(tabulate(rows, headers, intfmt=",", colalign=("left", "right", "right", "right", "left")))
     elif not faults:
         print(f"{opened.root} holds no features yet: `python -m extract` makes them")
-    _fail_with(faults)
+    fail_with(faults)
 
 
 @app.command()
@@ -59,7 +52,7 @@ def show(
     json: cli.Json = False,
 ) -> None:
     """Show the specification behind a key, its streams, counts and quarantine."""
-    features = _find(_open(store), name)
+    features = find_set(open_store(store), name)
     shown = summary(features)
     meeting = coverage(features, labels) if labels else None
     if json:
@@ -72,7 +65,7 @@ def show(
         ["folder", shown["path"]],
         ["videos", f"{shown['videos']:,}"],
         ["subset hash", shown["subset_hash"]],
-        ["size", f"{_size(shown['bytes'])} in {_count(shown['parts'], 'part')}"],
+        ["size", f"{size(shown['bytes'])} in {count(shown['parts'], 'part')}"],
         ["last written", shown["committed"] or "–"],
         ["with warnings", f"{shown['with_warnings']:,}"],
     ]
@@ -83,115 +76,43 @@ def show(
     refused = features.quarantine.entries()
     if refused:
         rows = [[entry.video, entry.error_type, entry.reason] for entry in refused]
-        print(f"\n{_count(len(refused), 'video')} in quarantine")
+        print(f"\n{count(len(refused), 'video')} in quarantine")
         print(
             tabulate(rows, ["video", "error", "reason"], maxcolwidths=[40, None, 80], disable_numparse=True)
         )
     if meeting:
         print(f"\n{labels}: {meeting.report()}")
-    _fail_with(shown["faults"])
+    fail_with(shown["faults"])
 
 
 @app.command()
-def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="One set; all where not given.")] = None,
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Check only this many videos of each set.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Which sample.")] = 0,
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="DATASET/ENCODER@KEY, or the first digits of KEY.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     store: StoreFolder = None,
     json: cli.Json = False,
 ) -> None:
-    """Compare stored features with their checksums; exit with status 1 where anything is damaged."""
-    from store.verify import verify as verify_set
+    """Say why two feature sets differ: in their specifications, and in their videos."""
+    from store.difference import difference
 
-    opened = _open(store)
-    checked, found, faults = {}, [], []
-    for path in opened.paths() if name is None else [_find(opened, name).path]:
-        try:
-            features = opened.open(path)
-            bar = partial(tqdm, desc=features.name, unit="video", disable=json)
-            damages = verify_set(features, sample, seed, bar)
-        except StoreError as error:
-            faults.append(str(error))
-            continue
-        checked[features.name] = min(sample or len(features), len(features))
-        found += [{"feature_set": features.name, **vars(damage)} for damage in damages]
+    opened = open_store(store)
+    sets = find_set(opened, a), find_set(opened, b)
+    found = difference(*sets)
     if json:
-        cli.print_json({"videos_checked": checked, "damages": found, "faults": faults})
-    else:
-        for damage in found:
-            where = [damage["feature_set"], damage["part"], damage["video"], damage["stream"]]
-            print(f"damaged: {' · '.join(part for part in where if part)}: {damage['reason']}")
-        scope = f"{_count(sum(checked.values()), 'video')} of {_count(len(checked), 'feature set')} checked"
-        print(f"{scope}, {_count(len(found), 'damage') if found else 'all whole'}")
-        if found:
-            print("Delete a damaged part with its .json beside it, and extract its videos again.")
-    _fail_with(faults, failed=bool(found))
-
-
-@app.command("import")
-def import_features(
-    file: Annotated[Path, typer.Argument(help="A MATLAB file.")],
-    key: Annotated[str, typer.Option(help="The matrix in it, one row a video.")],
-    ids: Annotated[str, typer.Option(help="CSV_FILE:COLUMN with the videos' ids, in the order of the rows.")],
-    dataset: Annotated[str, typer.Option(help="The dataset they belong to.")],
-    encoder: Annotated[str, typer.Option(help="A name for what made them.")],
-    store: StoreFolder = None,
-    json: cli.Json = False,
-) -> None:
-    """Import a feature matrix that was made elsewhere."""
-    from store.imports import import_matrix
-
-    ids_file, _, column = ids.rpartition(":")
-    if not ids_file or not column:
-        raise ImportFailed(f"--ids {ids}: expected CSV_FILE:COLUMN, as in metadata.csv:flickr_id")
-    done = import_matrix(_open(store), dataset, encoder, file, key, Path(ids_file), column)
-    if json:
-        facts = {"videos": done.videos, "new": done.new, "imputed": done.imputed}
-        cli.print_json({"name": done.features.name, "path": str(done.features.path), **facts})
+        cli.print_json({"a": sets[0].name, "b": sets[1].name, **vars(found)})
         return
-    if done.new:
-        print(f"imported {done.new:,} videos: {done.features.name}")
-    else:
-        print(f"already imported ({done.videos:,} videos): {done.features.name}")
-    if done.imputed:
-        cells = _count(sum(map(len, done.imputed.values())), "missing value")
-        print(f"{cells} (NaN) replaced by the median of the column, in {_count(len(done.imputed), 'video')}:")
-    for video, columns in list(done.imputed.items())[:_SHOWN]:
-        print(f"  {video}: column {', '.join(map(str, columns))}")
-    if len(done.imputed) > _SHOWN:
-        print("  … (--json lists all)")
-
-
-@app.command()
-def export(
-    name: SetName,
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    store: StoreFolder = None,
-    json: cli.Json = False,
-) -> None:
-    """Write one .npy for each video and stream, and a manifest.json."""
-    from store.exports import export_npy
-
-    features = _find(_open(store), name)
-    videos = export_npy(features, folder, partial(tqdm, desc=features.name, unit="video", disable=json))
-    if json:
-        cli.print_json({"name": features.name, "folder": str(folder), "videos": videos})
-    else:
-        print(f"exported {_count(videos, 'video')}, {_count(len(features.streams), 'stream')}: {folder}")
-
-
-def _open(folder: Path | None) -> FeatureStore:
-    return FeatureStore(folder or load_settings(DEFAULT_FILE).store.path)
-
-
-def _find(store: FeatureStore, name: str) -> FeatureSet:
-    dataset, _, rest = name.partition("/")
-    encoder, _, key = rest.partition("@")
-    if not encoder:
-        raise FeaturesNotFound(f"{name!r}: expected DATASET/ENCODER, as `python -m store ls` prints them")
-    return store.find(dataset, encoder, key or None)
+    print(f"{sets[0].name} → {sets[1].name}")
+    print("\n".join(f"  {line}" for line in found.specification) or "  the same specification")
+    print(f"{count(found.common, 'video')} in both")
+    hashes = found.subset_hash_a, found.subset_hash_b
+    for features, only, subset in zip(sets, (found.only_a, found.only_b), hashes, strict=True):
+        print(
+            f"{features.name}: {count(len(features), 'video')}, subset hash {subset}, {len(only):,} only here"
+        )
+        for video in only[:_SHOWN]:
+            print(f"  only here: {video}")
+        if len(only) > _SHOWN:
+            print("  … (--json lists all)")
 
 
 def _stream_rows(features: FeatureSet) -> list[list[object]]:
@@ -202,20 +123,8 @@ def _stream_rows(features: FeatureSet) -> list[list[object]]:
     ]
 
 
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _fail_with(faults: list[str], failed: bool = False) -> None:
-    for fault in faults:
-        typer.echo(f"error: {fault}", err=True)
-    if faults or failed:
-        raise typer.Exit(1)
-
+exchange_commands.register(app)
+maintenance_commands.register(app)
 
 if __name__ == "__main__":
     cli.run(app)

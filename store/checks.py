@@ -9,9 +9,10 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from store.dtypes import GIVEN, not_finite
 from store.errors import InvalidFeatures, InvalidSpecification
 from store.fingerprint import canonical_json
-from store.marker import DTYPES, StreamShape
+from store.marker import StreamShape
 from store.names import check_stream_name
 
 Features = NDArray[Any] | Iterable[NDArray[Any]]
@@ -82,8 +83,8 @@ def _check_block(array: NDArray[Any], what: str, expected: StreamShape | None) -
     if not isinstance(array, np.ndarray):
         raise InvalidFeatures(f"{what}: expected a numpy array, found {type(array).__name__}")
     found = f"{list(array.shape)} {array.dtype.name}"
-    if array.dtype.name not in DTYPES:
-        raise InvalidFeatures(f"{what}: found {found}; features are stored as {' or '.join(DTYPES)}")
+    if array.dtype.name not in GIVEN:
+        raise InvalidFeatures(f"{what}: found {found}; features are stored as {' or '.join(GIVEN)}")
     if array.ndim == 0 or array.size == 0:
         raise InvalidFeatures(f"{what}: found {found}; expected at least one item [n, …]")
     if expected and (array.shape[1:] != expected.shape or array.dtype.name != expected.dtype):
@@ -97,13 +98,3 @@ def _check_block(array: NDArray[Any], what: str, expected: StreamShape | None) -
 def _storable(array: NDArray[Any]) -> NDArray[Any]:
     """The array, C-contiguous and little-endian; itself where it is that already."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-
-
-def not_finite(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a little-endian array is NaN or infinite."""
-    if array.dtype.name == "float16":
-        # All exponent bits set: numpy's own test takes 25 times as long in half precision.
-        mask: NDArray[np.bool_] = (array.view("<u2") & 0x7C00) == 0x7C00
-    else:
-        mask = ~np.isfinite(array)
-    return mask

@@ -30,6 +30,10 @@ class WriteFailed(StoreError):
     """The operating system refused a write: the disk is full, the folder is read-only, …"""
 
 
+class RemoteFailed(StoreError):
+    """Object storage cannot be reached, refuses, or needs a package that is not installed."""
+
+
 class FeaturesNotFound(StoreError):
     """There is no such feature set."""
 
@@ -68,6 +72,10 @@ class NewerFormat(StoreError):
 
 class UnknownBackend(StoreError):
     """No storage backend has this name."""
+
+
+class OnlyInFolders(StoreError):
+    """Maintenance of a feature set that is not in a folder of a file system."""
 
 
 class ImportFailed(StoreError):

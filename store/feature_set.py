@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.commit import make_folders, write_file
+from store.dtypes import array_dtype
 from store.errors import DamagedFeatureSet, InvalidRange, NewerFormat, UnknownStream
 from store.fingerprint import canonical_json, fingerprint, subset_hash
 from store.index import Index, describe
 from store.litter import remove_litter
-from store.marker import FORMAT, Marker, StreamRows, StreamShape
-from store.parts import backend
+from store.marker import FORMAT, SCALE, Marker, StreamRows, StreamShape
+from store.open_part import OpenPart
+from store.parts import Backend, Fault, backend
+from store.quantised import given_shapes, restored
 from store.quarantine import Quarantine
 from store.verify import Damage, verify
 from store.writer import PART_BYTES, PartWriter
@@ -50,9 +53,19 @@ class FeatureSet:
         return f"{self.dataset}/{self.encoder}@{self.key}"
 
     @property
+    def location(self) -> str:
+        """Where it is, for people: a folder or a URL."""
+        return str(self.path)
+
+    @property
     def streams(self) -> dict[str, StreamShape]:
-        """Stream → shape and dtype of one item; empty before the first commit."""
-        return dict(self.index.streams)
+        """Stream → shape and dtype of one item, as `read` gives it; empty before the first commit."""
+        return given_shapes(self.index.streams)
+
+    @property
+    def quantised(self) -> bool:
+        """Whether float16 features are stored as int8; see store.quantised."""
+        return self.specification.get("dtype") == "int8"
 
     @property
     def size_bytes(self) -> int:
@@ -86,17 +99,17 @@ class FeatureSet:
 
     def length(self, video: str, stream: str | None = None) -> int:
         """Items (chunks, frames) of a video. Raises UnknownStream where streams differ and none is named."""
-        marker, row = self.index.row(video, self.path)
+        marker, row = self.index.row(video, self.location)
         if stream is not None:
             return self._rows(marker, stream).lengths[row]
-        lengths = {name: rows.lengths[row] for name, rows in marker.streams.items()}
+        lengths = {name: marker.streams[name].lengths[row] for name in self.streams}
         if len(set(lengths.values())) > 1:
             raise UnknownStream(f"the streams of {video!r} differ in length: name one of {lengths}")
         return next(iter(lengths.values()))
 
     def meta(self, video: str) -> dict[str, Any]:
         """What was noted about the video when its features were made."""
-        marker, row = self.index.row(video, self.path)
+        marker, row = self.index.row(video, self.location)
         return dict(marker.meta[row])
 
     def read(
@@ -112,32 +125,55 @@ class FeatureSet:
         `out`: a C-contiguous array of that shape and the stream's dtype to read into, such as a view of a
         shared-memory tensor. Raises VideoNotStored, UnknownStream, InvalidRange, DamagedPart.
         """
-        marker, row = self.index.row(video, self.path)
+        if stream + SCALE not in self.index.streams:
+            return self.read_stored(video, stream, start, stop, out)
+        values = self.read_stored(video, stream, start, stop)
+        scales = self.read_stored(video, stream + SCALE, start, stop)
+        return restored(values, scales, _target(video, out, values.shape, "float16"))
+
+    def read_stored(
+        self,
+        video: str,
+        stream: str,
+        start: int = 0,
+        stop: int | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """As `read`, but as the part holds it: int8 values of a quantised stream, float32 scales."""
+        marker, row = self.index.row(video, self.location)
         rows = self._rows(marker, stream)
         length = rows.lengths[row]
         stop = length if stop is None else stop
         if not 0 <= start <= stop <= length:
             raise InvalidRange(f"{video!r} has {length} items of {stream!r}: cannot read {start} to {stop}")
         shape = (stop - start, *rows.shape)
-        if out is None:
-            out = np.empty(shape, rows.dtype)
-        elif out.shape != shape or out.dtype != rows.dtype or not out.flags.c_contiguous:
-            raise InvalidRange(
-                f"cannot read {video!r} into {list(out.shape)} {out.dtype.name}:"
-                f" expected a C-contiguous array {list(shape)} {rows.dtype}"
-            )
-        reader = backend(marker.backend).read_items
-        reader(self.path / marker.part, stream, rows, rows.offsets[row] + start, out)
+        out = _target(video, out, shape, rows.dtype)
+        self.read_items(marker, stream, rows.offsets[row] + start, out)
         return out
 
+    def read_items(self, marker: Marker, stream: str, first: int, out: NDArray[Any]) -> None:
+        """Read items of a part's stream, from `first` on, into `out`; see store.parts.ReadItems."""
+        reader = backend(marker.backend).read_items
+        reader(self.path / marker.part, stream, marker.streams[stream], first, out)
+
+    def faults(self, marker: Marker) -> list[Fault]:
+        """What tools other than this project would misread in a part."""
+        return backend(marker.backend).check(self.path / marker.part, marker)
+
+    def open_part(
+        self, backend: Backend, streams: Mapping[str, StreamShape], chunk_bytes: int | None
+    ) -> OpenPart:
+        """For writers: begin a part."""
+        return OpenPart(self.path, backend, streams, chunk_bytes)
+
     def checksum(self, video: str, stream: str) -> int:
-        """crc32c of the video's bytes, as written."""
-        marker, row = self.index.row(video, self.path)
+        """crc32c of the video's bytes, as written: those of `read_stored`."""
+        marker, row = self.index.row(video, self.location)
         return self._rows(marker, stream).crc32c[row]
 
     def part_of(self, video: str) -> str:
         """Name of the part that holds a video."""
-        return self.index.row(video, self.path)[0].part
+        return self.index.row(video, self.location)[0].part
 
     def writer(self, part_bytes: int = PART_BYTES, chunk_bytes: int | None = None) -> PartWriter:
         """A context manager that adds videos; see PartWriter.
@@ -150,7 +186,7 @@ class FeatureSet:
         """12 hexadecimal digits of the ids of these videos (all, where not given). Raises VideoNotStored."""
         if videos is None:
             return subset_hash(self.index.rows)
-        return subset_hash([video for video in videos if self.index.row(video, self.path)])
+        return subset_hash([video for video in videos if self.index.row(video, self.location)])
 
     def verify(self, sample: int | None = None, seed: int = 0) -> list[Damage]:
         """What is not as it was written; empty if all is well. See store.verify."""
@@ -197,8 +233,19 @@ class FeatureSet:
             return marker.streams[stream]
         except KeyError:
             raise UnknownStream(
-                f"{self.path} has no stream {stream!r}; it has {describe(marker.streams)}"
+                f"{self.location} has no stream {stream!r}; it has {describe(marker.streams)}"
             ) from None
+
+
+def _target(video: str, out: NDArray[Any] | None, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    if out is None:
+        return np.empty(shape, array_dtype(dtype))
+    if out.shape != shape or out.dtype != array_dtype(dtype) or not out.flags.c_contiguous:
+        raise InvalidRange(
+            f"cannot read {video!r} into {list(out.shape)} {out.dtype.name}:"
+            f" expected a C-contiguous array {list(shape)} {dtype}"
+        )
+    return out
 
 
 def read_specification(file: Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from store.fingerprint import fingerprint
 from store.marker import StreamShape
 from store.names import check_folder_name
 from store.quarantine import Quarantine, QuarantineEntry
+from store.remote import Remote
+from store.remote_place import is_url
+from store.remote_set import RemoteFeatureSet
 from store.verify import Damage
 from store.writer import PartWriter
 
@@ -33,10 +36,15 @@ __all__ = [
 
 
 class FeatureStore:
-    """All feature sets below one folder. Raises UnknownBackend."""
+    """All feature sets below one folder, or below one URL such as s3://bucket/features.
 
-    def __init__(self, root: Path, backend: str = "zarr") -> None:
-        self.root = Path(root)
+    Raises UnknownBackend; for a URL, RemoteFailed from all that it does.
+    """
+
+    def __init__(self, root: Path | str, backend: str = "zarr") -> None:
+        self._remote = Remote(root) if is_url(root) else None
+        self._folder = self._remote.mirror if self._remote else Path(root)
+        self.root: Path | str = self._remote.url if self._remote else Path(root)
         self._backend = parts.backend(backend).name
 
     def feature_set(self, dataset: str, encoder: str, specification: Mapping[str, Any]) -> FeatureSet:
@@ -46,10 +54,11 @@ class FeatureStore:
         """
         check_folder_name(dataset, "dataset")
         check_folder_name(encoder, "encoder")
-        path = self.root / dataset / f"{encoder}@{fingerprint(specification)}"
+        path = self._folder / dataset / f"{encoder}@{fingerprint(specification)}"
+        self._pull(path)
         if (path / DESCRIPTION).is_file():
             return self.open(path)
-        return FeatureSet(path, dataset, encoder, specification, self._backend)
+        return self._feature_set(path, dataset, encoder, specification)
 
     def find(self, dataset: str, encoder: str, key: str | None = None) -> FeatureSet:
         """The only feature set of an encoder on a dataset, or the one whose key begins with `key`.
@@ -61,7 +70,7 @@ class FeatureStore:
         check_folder_name(encoder, "encoder")
         found = [path for path in self.paths(dataset) if path.name.startswith(f"{encoder}@{key or ''}")]
         if len(found) > 1:
-            found = [path for path in found if any(path.glob("part-*.json"))] or found
+            found = [path for path in found if self._has_parts(path)] or found
         if len(found) == 1:
             return self.open(found[0])
         wanted = f"{dataset}/{encoder}" + (f"@{key}" if key else "")
@@ -80,8 +89,10 @@ class FeatureStore:
         return [self.open(path) for path in self.paths()]
 
     def paths(self, dataset: str = "*") -> list[Path]:
-        """Folders of all feature sets (of one dataset), sorted."""
-        return sorted(file.parent for file in self.root.glob(f"{dataset}/*@*/{DESCRIPTION}"))
+        """Folders of all feature sets (of one dataset), sorted; for a URL, those of its mirror."""
+        if self._remote:
+            self._remote.pull_descriptions(None if dataset == "*" else dataset)
+        return sorted(file.parent for file in self._folder.glob(f"{dataset}/*@*/{DESCRIPTION}"))
 
     def open(self, path: Path) -> FeatureSet:
         """The feature set in a folder. Raises DamagedFeatureSet, NewerFormat."""
@@ -93,7 +104,22 @@ class FeatureStore:
                 f"{path / DESCRIPTION} describes features with the key {found}, not {key} as the name of its"
                 " folder says: one of the two was changed by hand"
             )
-        return FeatureSet(path, path.parent.name, encoder, specification, self._backend)
+        return self._feature_set(path, path.parent.name, encoder, specification)
+
+    def _feature_set(
+        self, path: Path, dataset: str, encoder: str, specification: Mapping[str, Any]
+    ) -> FeatureSet:
+        if self._remote:
+            return RemoteFeatureSet(self._remote, dataset, encoder, specification, self._backend)
+        return FeatureSet(path, dataset, encoder, specification, self._backend)
+
+    def _has_parts(self, path: Path) -> bool:
+        self._pull(path)
+        return any(path.glob("part-*.json"))
+
+    def _pull(self, path: Path) -> None:
+        if self._remote:
+            self._remote.pull(path.relative_to(self._folder).as_posix())
 
     def _listing(self, paths: list[Path]) -> str:
-        return "".join(f"\n  {path.relative_to(self.root).as_posix()}" for path in paths)
+        return "".join(f"\n  {path.relative_to(self._folder).as_posix()}" for path in paths)

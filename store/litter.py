@@ -1,5 +1,6 @@
 """Removes what stopped writers left behind, and never what another writer is still at."""
 
+import os
 import time
 from pathlib import Path
 
@@ -12,17 +13,24 @@ FOREIGN_HOURS = 24.0
 
 def remove_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
     """Remove temporary files and uncommitted parts of dead writers. Returns the names that were removed."""
+    return [name for name in find_litter(folder, foreign_hours) if remove(folder / name)]
+
+
+def find_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
+    """Names of the temporary files and uncommitted parts of dead writers."""
     if not folder.is_dir():
         return []
-    names = sorted(path.name for path in folder.iterdir())
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    committed = {name.removesuffix(".json") for name in names if name.endswith(".json")}
     # A part gets its name while its marker still has a temporary one, which names the owner.
     owners = {unique_of(name.removesuffix(".json")): name for name in names if is_temporary(name)}
-    removed = []
+    litter = []
     for name in names:
         path = folder / name
         if is_temporary(name):
             abandoned = _abandoned(path, name, foreign_hours)
-        elif name.startswith("part-") and not name.endswith(".json"):
+        elif name.startswith("part-") and name.partition(".")[0] not in committed:
             unique = Path(name).stem.removeprefix("part-")
             # Asked last, as the marker may have come after the folder was listed.
             abandoned = (
@@ -31,9 +39,9 @@ def remove_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[st
             )
         else:
             continue
-        if abandoned and remove(path):
-            removed.append(name)
-    return removed
+        if abandoned:
+            litter.append(name)
+    return litter
 
 
 def _abandoned(path: Path, temporary: str | None, foreign_hours: float) -> bool:

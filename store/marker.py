@@ -1,23 +1,29 @@
 """The commit marker of a part: the JSON file whose presence makes the part's videos exist."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import operator
+import re
+from array import array
+from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from store.dtypes import STORED, array_dtype
 from store.errors import DamagedMarker, InvalidSpecification, NewerFormat
 from store.fingerprint import canonical_json
+from store.meta_texts import MetaTexts
 from store.names import is_stream_name
 
 FORMAT = 1
 """Version of the layout of feature sets; a reader refuses later ones."""
-DTYPES = ("float16", "float32")
+SCALE = ".scale"
+"""Ends the name of the stream that holds the steps of an int8 stream."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,12 @@ class StreamShape:
 
     shape: tuple[int, ...]
     dtype: str
-    """float16 or float32."""
+    """float16, float32 or bfloat16; int8 where it is stored quantised."""
 
     @property
     def item_bytes(self) -> int:
         """Bytes of one item."""
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
+        return prod(self.shape) * array_dtype(self.dtype).itemsize
 
 
 @dataclass
@@ -41,16 +47,21 @@ class StreamRows:
     shape: tuple[int, ...]
     dtype: str
     chunk_items: int = 0
-    """Items in each of the part's chunk files."""
-    offsets: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    crc32c: list[int] = field(default_factory=list)
+    """Items in each of the part's chunks."""
+    chunk_offsets: list[int] = field(default_factory=list)
+    """Byte offset of each chunk in the part's file; empty where the part is a folder of chunk files."""
+    offsets: MutableSequence[int] = field(default_factory=list)
+    """Increasing; between two videos there may be items of one that a repair dropped."""
+    lengths: MutableSequence[int] = field(default_factory=list)
+    crc32c: MutableSequence[int] = field(default_factory=list)
     """Of each video's bytes, little-endian."""
+    spare_items: int = 0
+    """Items after the last video's, of videos that a repair dropped."""
 
     @property
     def total(self) -> int:
-        """Items of all videos."""
-        return self.offsets[-1] + self.lengths[-1] if self.offsets else 0
+        """Items in the part, those of dropped videos included."""
+        return (self.offsets[-1] + self.lengths[-1] if self.offsets else 0) + self.spare_items
 
     @property
     def stream_shape(self) -> StreamShape:
@@ -72,8 +83,13 @@ class Marker:
     """
     videos: list[str]
     streams: dict[str, StreamRows]
-    meta: list[dict[str, Any]]
+    meta: Sequence[dict[str, Any]]
     """What the extraction noted about each video."""
+
+    @property
+    def file(self) -> str:
+        """Name of the marker's file, beside the part."""
+        return f"{self.part.partition('.')[0]}.json"
 
     @property
     def committed(self) -> datetime:
@@ -86,61 +102,134 @@ _MARKERS = TypeAdapter(Marker)
 
 def marker_bytes(marker: Marker) -> bytes:
     """The marker's file, with a checksum of its own."""
-    content = json.loads(canonical_json(asdict(marker)))
-    text = json.dumps({"format": FORMAT, "crc32c": _checksum(content), **content}, separators=(",", ":"))
-    return text.encode("utf-8")
+    streams = {name: _plain(rows) for name, rows in marker.streams.items()}
+    body = canonical_json(vars(marker) | {"streams": streams, "meta": list(marker.meta)})
+    head = f'{{"format":{FORMAT},"crc32c":{google_crc32c.value(body.encode("ascii"))},'
+    return (head + body[1:]).encode("ascii")
 
 
 def read_marker(path: Path) -> Marker:
     """Read and check a marker. Raises DamagedMarker or NewerFormat, naming the file."""
     try:
-        content = json.loads(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return parse_marker(path, data)
+
+
+def unreadable(path: Path, error: Exception) -> DamagedMarker:
+    """The error to raise for a marker that cannot be read as JSON, or not at all."""
+    return DamagedMarker(f"{path} is not a readable commit marker: {error!r}. {_ADVICE}")
+
+
+def parse_marker(path: Path, data: bytes) -> Marker:
+    """The marker in a file's bytes; its lists are packed. Raises DamagedMarker or NewerFormat."""
+    try:
+        content, meta = _content(path, data)
+        marker: Marker = _MARKERS.validate_python(content)
+        fault = _inconsistency(marker, meta, path)
+        for rows in marker.streams.values():
+            rows.offsets = array("q", rows.offsets)
+            rows.lengths, rows.crc32c = array("I", rows.lengths), array("I", rows.crc32c)
+    except (ValidationError, OverflowError) as error:
+        raise DamagedMarker(f"{path}: {error}. {_ADVICE}") from None
+    if fault:
+        raise DamagedMarker(f"{path}: {fault}. {_ADVICE}")
+    marker.meta = meta
+    return marker
+
+
+def _content(path: Path, data: bytes) -> tuple[Any, Sequence[dict[str, Any]]]:
+    """A marker's content without its meta data, and these. Raises DamagedMarker or NewerFormat."""
+    as_written = _as_written(path, data)
+    if as_written:
+        return as_written
+    try:
+        content = json.loads(data)
         version, expected = content.pop("format"), content.pop("crc32c")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise DamagedMarker(f"{path} is not a readable commit marker: {error!r}. {_ADVICE}") from None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise unreadable(path, error) from None
     if not isinstance(version, int) or version > FORMAT:
         raise NewerFormat(
             f"{path} has format {version!r}; this version reads up to {FORMAT}: update this program"
         )
     if expected != _checksum_of_found(content):
         raise DamagedMarker(f"{path} was changed since it was written: its checksum differs. {_ADVICE}")
-    try:
-        marker = _MARKERS.validate_python(content)
-    except ValidationError as error:
-        raise DamagedMarker(f"{path}: {error}. {_ADVICE}") from None
-    fault = _inconsistency(marker, path)
-    if fault:
-        raise DamagedMarker(f"{path}: {fault}. {_ADVICE}")
-    return marker
+    _MARKERS.validate_python(content)
+    return {**content, "meta": []}, content["meta"]
 
 
-_ADVICE = "Restore it, or delete it with its part and extract its videos again."
+_HEAD = re.compile(rb'\{"format":%d,"crc32c":(\d+),' % FORMAT)
 
 
-def _checksum(content: Any) -> int:
-    return int(google_crc32c.value(canonical_json(content).encode("utf-8")))
+def _as_written(path: Path, data: bytes) -> tuple[Any, MetaTexts] | None:
+    """What `_content` gives, if the bytes are those that `marker_bytes` made.
+
+    Their checksum then proves them without making canonical JSON of them again, and their order shows where
+    the meta data are, most of the bytes, which few readers ask for.
+    """
+    head = _HEAD.match(data)
+    if not head:
+        return None
+    if google_crc32c.extend(google_crc32c.value(b"{"), data[head.end() :]) != int(head[1]):
+        return None
+    begin = data.find(b'"meta":[', head.end())
+    # Quotes within a text are escaped, so that this can only be the end of the meta data, or within them.
+    end = data.rfind(b'],"part":"')
+    if begin < 0 or end < begin:
+        return None
+    content = json.loads(b"{" + data[head.end() : begin] + b'"meta":[' + data[end:])
+    return content, MetaTexts(path, data[begin + len('"meta":') : end + 1], len(content.get("videos", ())))
+
+
+_ADVICE = "Restore it, or run `python -m store repair` and extract its videos again."
+
+
+def _plain(rows: StreamRows) -> dict[str, Any]:
+    lists = {"offsets": rows.offsets, "lengths": rows.lengths, "crc32c": rows.crc32c}
+    return vars(rows) | {name: list(values) for name, values in lists.items()}
 
 
 def _checksum_of_found(content: Any) -> int | None:
     try:
-        return _checksum(content)
+        return int(google_crc32c.value(canonical_json(content).encode("ascii")))
     except (InvalidSpecification, RecursionError):
         return None
 
 
-def _inconsistency(marker: Marker, path: Path) -> str | None:
+def _inconsistency(marker: Marker, meta: Sequence[dict[str, Any]], path: Path) -> str | None:
     count = len(marker.videos)
-    if marker.part != Path(marker.part).name or path.name != f"{Path(marker.part).stem}.json":
+    if "/" in marker.part or path.name != marker.file:
         return f"it describes {marker.part!r}"
-    if len(set(marker.videos)) != count or len(marker.meta) != count:
+    if len(set(marker.videos)) != count or len(meta) != count:
         return "videos are listed twice, or without their meta data"
     for name, rows in marker.streams.items():
-        if not is_stream_name(name) or min(rows.shape, default=1) < 1:
+        if not is_stream_name(name.removesuffix(SCALE)) or min(rows.shape, default=1) < 1:
             return f"stream {name!r} has items of shape {list(rows.shape)}"
-        if rows.dtype not in DTYPES or rows.chunk_items < 1:
+        if rows.dtype not in STORED or rows.chunk_items < 1:
             return f"stream {name!r} has dtype {rows.dtype!r} and chunks of {rows.chunk_items} items"
         if not len(rows.offsets) == len(rows.lengths) == len(rows.crc32c) == count:
             return f"stream {name!r} does not describe {count} videos"
-        if rows.offsets != np.cumsum([0, *rows.lengths])[:-1].tolist() or min(rows.lengths, default=1) < 1:
+        ends = map(operator.add, rows.offsets, rows.lengths)
+        in_order = all(map(operator.le, [0, *ends], [*rows.offsets, rows.total]))
+        if not in_order or min(rows.lengths, default=1) < 1 or rows.spare_items < 0:
             return f"stream {name!r} has offsets that do not follow from its lengths"
+        chunks = -(-rows.total // rows.chunk_items) if marker.backend == "hdf5" else 0
+        if len(rows.chunk_offsets) != chunks or min(rows.chunk_offsets, default=0) < 0:
+            return f"stream {name!r} does not say where its {chunks} chunks lie"
+        if not _has_scales(name, marker):
+            return f"stream {name!r} is int8 and has no scales, or the other way round"
     return None
+
+
+def _has_scales(name: str, marker: Marker) -> bool:
+    """Whether an int8 stream has its scales, and scales their stream; true of all others."""
+    values = marker.streams.get(name.removesuffix(SCALE))
+    scales = marker.streams.get(name.removesuffix(SCALE) + SCALE)
+    if values is None or values.dtype != "int8":
+        return values is not None and scales is None
+    return (
+        scales is not None
+        and (scales.shape, scales.dtype) == (values.shape[:-1], "float32")
+        and scales.lengths == values.lengths
+    )

@@ -26,7 +26,8 @@ class OpenPart:
         self._final = folder / f"part-{unique}{backend.suffix}"
         self._final_marker = folder / f"part-{unique}.json"
         rows = {name: StreamRows(stream.shape, stream.dtype) for name, stream in streams.items()}
-        self.marker = Marker(self._final.name, backend.name, 0, [], rows, [])
+        self._meta: list[dict[str, Any]] = []
+        self.marker = Marker(self._final.name, backend.name, 0, [], rows, self._meta)
         self._body = backend.create(self._temporary, streams, chunk_bytes)
         self.size_bytes = 0
 
@@ -47,24 +48,30 @@ class OpenPart:
             rows.lengths.append(length)
             rows.crc32c.append(crc32c)
         self.marker.videos.append(video)
-        self.marker.meta.append(meta)
+        self._meta.append(meta)
 
     def commit(self, sequence: int) -> Marker:
-        """Part first, marker last, each synced before it gets its name.
+        """Part first, marker last."""
+        for name, layout in self._body.finish().items():
+            self.marker.streams[name].chunk_items = layout.chunk_items
+            self.marker.streams[name].chunk_offsets = list(layout.chunk_offsets)
+        self.marker.sequence = sequence
+        self.publish()
+        return self.marker
+
+    def publish(self) -> None:
+        """Make the complete part visible, and then its marker, each synced before it gets its name.
 
         The marker's temporary file stands before the part has its final name: it tells `store.litter`
         that the part has an owner.
         """
-        for name, items in self._body.finish().items():
-            self.marker.streams[name].chunk_items = items
-        self.marker.sequence = sequence
         write_synced(self._temporary_marker, marker_bytes(self.marker))
         publish_folder(self._temporary, self._final)
         publish_file(self._temporary_marker, self._final_marker)
-        return self.marker
 
     def discard(self) -> None:
         """Remove what has been written, unless it is committed."""
+        self._body.discard()
         if self._final_marker.exists():
             return
         for path in (self._temporary, self._final, self._temporary_marker):

@@ -1,9 +1,13 @@
-"""Videos that gave no features, and why: a file of one JSON object a line, only ever appended to."""
+"""Videos that gave no features, and why: one JSON object a line, in a file that is only ever appended to.
+
+In object storage, which cannot append, every append is a file of its own beside it: quarantine-*.jsonl. A
+store that is copied from there to a folder, or the other way, keeps its list.
+"""
 
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,37 +64,32 @@ class Quarantine:
 
     def entries(self) -> list[QuarantineEntry]:
         """The videos on the list, in the order of their entries. A half-written line is passed over."""
-        try:
-            lines = self.file.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
+        files = self._files()
+        records = [record for file in files for record in _records(file)]
+        if len(files) > 1:
+            records.sort(key=lambda record: str(record["time"]))
         current: dict[str, QuarantineEntry] = {}
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                self._apply(line, number, current)
+        for record in records:
+            for video in record.get("removed", [record.get("video")]):
+                current.pop(video, None)
+            if "video" in record:
+                current[record["video"]] = QuarantineEntry(**record)
         return list(current.values())
 
     def __len__(self) -> int:
         return len(self.entries())
 
-    def _apply(self, line: bytes, number: int, current: dict[str, QuarantineEntry]) -> None:
-        try:
-            record = json.loads(line)
-            if "removed" in record:
-                for video in record["removed"]:
-                    current.pop(video, None)
-                return
-            entry = QuarantineEntry(
-                record["video"], record["reason"], record["error_type"], record.get("path"), record["time"]
-            )
-            current.pop(entry.video, None)
-            current[entry.video] = entry
-        except (ValueError, KeyError, TypeError, AttributeError):
-            log.warning("%s: line %d is not a whole entry and is passed over", self.file, number)
+    def _files(self) -> list[Path]:
+        """All files of the list, the one that is appended to first."""
+        own = [self.file] if self.file.is_file() else []
+        return own + sorted(self.file.parent.glob(f"{self.file.stem}-*{self.file.suffix}"))
 
     def _append(self, records: list[dict[str, Any]]) -> None:
         self._create_folder()
-        text = "".join(json.dumps(record) + "\n" for record in records)
+        self._write("".join(json.dumps(record) + "\n" for record in records))
+
+    def _write(self, text: str) -> None:
+        """Append whole lines, durably."""
         descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             size = os.fstat(descriptor).st_size
@@ -100,6 +99,22 @@ class Quarantine:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _records(file: Path) -> Iterator[dict[str, Any]]:
+    """The file's entries (the fields of QuarantineEntry) and removals (`removed`, a list of videos)."""
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            if "removed" in record:
+                yield {"removed": [str(video) for video in record["removed"]], "time": record.get("time")}
+            else:
+                fields = {name: record[name] for name in ("video", "reason", "error_type", "time")}
+                yield fields | {"path": record.get("path")}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            log.warning("%s: line %d is not a whole entry and is passed over", file, number)
 
 
 def _now() -> str:

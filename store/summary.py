@@ -17,7 +17,7 @@ def summary(features: FeatureSet) -> dict[str, Any]:
         "dataset": features.dataset,
         "encoder": features.encoder,
         "key": features.key,
-        "path": str(features.path),
+        "path": features.location,
         "videos": len(videos),
         "bytes": features.size_bytes,
         "parts": len(features.index.markers),

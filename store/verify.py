@@ -1,16 +1,26 @@
 """Compare what is on disk with the checksums that were taken when it was written."""
 
-import json
+import errno
+import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from store.checks import checksum
 from store.errors import DamagedPart
+from store.marker import Marker
 
 if TYPE_CHECKING:
     from store.feature_set import FeatureSet
+
+_BLOCK_BYTES = 16 << 20
+_AHEAD = 512
+_GONE = {errno.ENOENT, errno.ENOTDIR}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class Damage:
     video: str | None
     stream: str | None
     reason: str
+    lost: bool = True
+    """False: the operating system would not let it be read, so that it may be whole after all."""
 
 
 def verify(
@@ -32,47 +44,62 @@ def verify(
 ) -> list[Damage]:
     """Compare the crc32c of all videos, or of a seeded sample of them; check every part's metadata.
 
-    `progress` wraps the list of videos, as tqdm does.
+    Threads read, in the order in which the videos lie on the disk. `progress` wraps the list of videos, as
+    tqdm does.
     """
     index = features.index
     damages = [Damage(name, None, None, fault) for name, fault in sorted(index.damaged.items())]
-    for marker in index.markers.values():
-        if marker.backend == "zarr":
-            damages += _zarr_metadata(features, marker.part)
-    videos = features.videos()
+    videos = []
+    for marker, rows in index.places():
+        # What later parts have taken over is not read any more: it only waits to be removed.
+        if rows:
+            damages += metadata_damages(features, marker)
+            videos += [marker.videos[row] for row in rows]
     if sample is not None and sample < len(videos):
-        videos = sorted(random.Random(seed).sample(videos, sample))
-    for video in progress(videos):
-        for stream in features.streams:
-            reason = _video_fault(features, video, stream)
-            if reason:
-                damages.append(Damage(features.part_of(video), video, stream, reason))
+        chosen = set(random.Random(seed).sample(sorted(videos), sample))
+        videos = [video for video in videos if video in chosen]
+    for _, found in zip(progress(videos), _damages(features, videos), strict=True):
+        damages += found
     return damages
 
 
-def _video_fault(features: "FeatureSet", video: str, stream: str) -> str | None:
+def metadata_damages(features: "FeatureSet", marker: Marker) -> list[Damage]:
+    """What other tools would misread in a part."""
+    return [Damage(marker.part, None, fault.stream, fault.reason) for fault in features.faults(marker)]
+
+
+def video_damages(features: "FeatureSet", video: str) -> list[Damage]:
+    """Streams of the video whose bytes are not those that were written."""
+    return [
+        damage for stream in features.index.streams if (damage := _stream_damage(features, video, stream))
+    ]
+
+
+def stored_blocks(features: "FeatureSet", video: str, stream: str) -> Iterator[NDArray[Any]]:
+    """A video's stream as its part holds it, in blocks along the first dimension: long ones exceed memory."""
+    items = max(1, _BLOCK_BYTES // features.index.streams[stream].item_bytes)
+    length = features.length(video, stream)
+    for first in range(0, length, items):
+        yield features.read_stored(video, stream, first, min(first + items, length))
+
+
+def _damages(features: "FeatureSet", videos: list[str]) -> Iterator[list[Damage]]:
+    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
+        for first in range(0, len(videos), _AHEAD):
+            yield from pool.map(partial(video_damages, features), videos[first : first + _AHEAD])
+
+
+def _stream_damage(features: "FeatureSet", video: str, stream: str) -> Damage | None:
+    part, found = features.part_of(video), 0
     try:
-        found = checksum(features.read(video, stream))
+        for block in stored_blocks(features, video, stream):
+            found = checksum(block, found)
     except DamagedPart as error:
-        return str(error)
+        cause = error.__context__
+        lost = not isinstance(cause, OSError) or cause.errno in _GONE
+        return Damage(part, video, stream, str(error), lost)
     expected = features.checksum(video, stream)
-    return None if found == expected else f"its crc32c is {found:08x}; {expected:08x} was written"
-
-
-def _zarr_metadata(features: "FeatureSet", part: str) -> list[Damage]:
-    """Whether the metadata that other Zarr tools go by says what the marker says."""
-    marker = next(m for m in features.index.markers.values() if m.part == part)
-    damages = []
-    for stream, rows in marker.streams.items():
-        file = features.path / part / stream / "zarr.json"
-        try:
-            shape = json.loads(file.read_bytes())["shape"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            damages.append(Damage(part, None, stream, f"{file} cannot be read: {error!r}"))
-            continue
-        if shape != [rows.total, *rows.shape]:
-            expected = [rows.total, *rows.shape]
-            damages.append(
-                Damage(part, None, stream, f"{file} has the shape {shape}; {expected} was written")
-            )
-    return damages
+    if found == expected:
+        return None
+    reason = f"its crc32c in {features.location}/{part} is {found:08x}; {expected:08x} was written"
+    return Damage(part, video, stream, reason)

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +12,7 @@ from store.marker import StreamShape
 from store.names import check_video_id
 from store.open_part import OpenPart
 from store.parts import Backend
+from store.quantised import ERROR, QuantisedVideo, stored_shapes
 
 if TYPE_CHECKING:
     from store.feature_set import FeatureSet
@@ -43,13 +43,14 @@ class PartWriter:
         self._chunk_bytes = chunk_bytes
         self._part: OpenPart | None = None
         self._streams: dict[str, StreamShape] = dict(features.streams)
+        self._quantised = features.quantised
         self._added: set[str] = set()
 
     def add(self, video: str, streams: Mapping[str, Features], meta: Mapping[str, Any] | None = None) -> None:
-        """Store a video's features: stream → array [n, *stream shape], float16 or float32, n ≥ 1.
+        """Store a video's features: stream → array [n, *stream shape] of a dtype in `store.dtypes`, n ≥ 1.
 
         A stream too long for memory may be given as blocks of it instead: an iterable, such as a list, of
-        arrays [n_i, *stream shape]. It is read twice: all of it is checked before anything is written.
+        arrays [n_i, *stream shape]. It is read again: all of it is checked before anything is written.
 
         The first video decides on the streams, unless the feature set has some already. `meta` is a small
         JSON object. A video that the feature set already has is superseded. Raises InvalidName,
@@ -57,18 +58,22 @@ class PartWriter:
         """
         check_video_id(video)
         if video in self._added:
-            raise DuplicateVideo(f"{video!r} was added twice to {self._features.path}")
+            raise DuplicateVideo(f"{video!r} was added twice to {self._features.location}")
         checked = checked_streams(video, streams, self._streams)
         note = checked_meta(video, meta)
+        quantised = QuantisedVideo(video, checked) if self._quantised else None
         self._streams = self._streams or {name: stream.shape for name, stream in checked.items()}
         try:
             if self._part is None:
                 self._features.create()
-                self._part = OpenPart(self._features.path, self._backend, self._streams, self._chunk_bytes)
-            self._part.add(video, checked, note)
+                streams_in_part = stored_shapes(self._streams) if quantised else self._streams
+                self._part = self._features.open_part(self._backend, streams_in_part, self._chunk_bytes)
+            self._part.add(video, quantised.streams() if quantised else checked, note)
+            if quantised:
+                note[ERROR] = quantised.errors
         except OSError as error:
             self.discard()
-            raise _write_failed(self._features.path, video, error) from error
+            raise _write_failed(self._features.location, video, error) from error
         except BaseException:
             self.discard()
             raise
@@ -85,7 +90,7 @@ class PartWriter:
         except OSError as error:
             last = self._part.marker.videos[-1]
             self.discard()
-            raise _write_failed(self._features.path, last, error) from error
+            raise _write_failed(self._features.location, last, error) from error
         except BaseException:
             self.discard()
             raise
@@ -112,7 +117,7 @@ class PartWriter:
             self.discard()
 
 
-def _write_failed(folder: Path, video: str, error: OSError) -> StoreError:
+def _write_failed(folder: str, video: str, error: OSError) -> StoreError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     return WriteFailed(
         f"{folder}: writing stopped at {video!r}: {reason}. Committed videos are safe;"

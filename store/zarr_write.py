@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from store.chunks import ChunkBuffer, Layout
+from store.dtypes import array_dtype, file_dtype
 from store.marker import StreamShape
 
 _CHUNK_BYTES = 64 << 20
@@ -36,71 +37,57 @@ class ZarrBody:
         self, path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None = None
     ) -> None:
         group = zarr.create_group(LocalStore(path), zarr_format=3)
-        self._arrays = {
-            name: _GrowingArray(group, name, stream, chunk_items(stream.item_bytes, chunk_bytes))
+        self._streams = {
+            name: ChunkBuffer(
+                stream.shape,
+                array_dtype(stream.dtype),
+                chunk_items(stream.item_bytes, chunk_bytes),
+                _GrowingArray(group, name, stream).write,
+            )
             for name, stream in streams.items()
         }
 
     def append(self, stream: str, items: NDArray[Any]) -> None:
         """Add items [n, *stream shape] of the stream's dtype."""
-        self._arrays[stream].append(items)
+        self._streams[stream].append(items)
 
-    def finish(self) -> dict[str, int]:
-        """Write what is buffered. Returns stream → items in each chunk file."""
-        return {name: array.finish() for name, array in self._arrays.items()}
+    def finish(self) -> dict[str, Layout]:
+        """Write what is buffered. Returns stream → layout."""
+        return {name: Layout(stream.finish()) for name, stream in self._streams.items()}
+
+    def discard(self) -> None:
+        """Nothing is open."""
 
 
 class _GrowingArray:
-    def __init__(self, group: zarr.Group, name: str, stream: StreamShape, chunk_items: int) -> None:
+    def __init__(self, group: zarr.Group, name: str, stream: StreamShape) -> None:
         self._group = group
         self._name = name
-        self._dtype = np.dtype(stream.dtype)
         self._shape = stream.shape
-        self._chunk_items = chunk_items
-        # Pages that are never filled are never given memory, so a small part stays small.
-        self._buffer = np.empty((chunk_items, *stream.shape), self._dtype)  # [chunk, *shape]
-        self._buffered = 0
-        self._written = 0
+        self._file = file_dtype(stream.dtype)
         self._array: zarr.Array[Any] | None = None
 
-    def append(self, items: NDArray[Any]) -> None:
-        taken = 0
-        while taken < len(items):
-            count = min(len(items) - taken, self._chunk_items - self._buffered)
-            self._buffer[self._buffered : self._buffered + count] = items[taken : taken + count]
-            self._buffered += count
-            taken += count
-            if self._buffered == self._chunk_items:
-                self._write()
-
-    def finish(self) -> int:
+    def write(self, first: int, count: int, chunk: NDArray[Any]) -> None:
+        """See WriteChunk."""
+        end = first + count
         if self._array is None:
-            # All fits in one chunk: it need not be longer than what it holds.
-            self._chunk_items = max(1, self._buffered)
-        if self._buffered:
-            self._write()
-        return self._chunk_items
-
-    def _write(self) -> None:
-        end = self._written + self._buffered
-        if self._array is None:
-            self._array = self._create(end)
+            self._array = self._create(end, len(chunk))
         else:
             self._array.resize((end, *self._shape))
-        self._array[self._written : end] = self._buffer[: self._buffered]
-        self._written, self._buffered = end, 0
+        self._array[first:end] = chunk[:count].view(self._file.dtype)
 
-    def _create(self, items: int) -> "zarr.Array[Any]":
+    def _create(self, items: int, chunk_items: int) -> "zarr.Array[Any]":
         return self._group.create_array(
             self._name,
             shape=(items, *self._shape),
-            chunks=(self._chunk_items, *self._shape),
-            dtype=self._dtype,
+            chunks=(chunk_items, *self._shape),
+            dtype=self._file.dtype,
             # One file a chunk, without a folder for each dimension.
             chunk_key_encoding={"name": "default", "separator": "."},
             # A chunk that is lost then reads as NaN, not as plausible zeros.
-            fill_value=float("nan"),
+            fill_value=self._file.fill,
             filters=None,
             compressors=None,
             config={"write_empty_chunks": True},
+            attributes=self._file.attributes,
         )

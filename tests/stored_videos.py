@@ -30,9 +30,9 @@ def features_of(video: str, version: int = 0) -> dict[str, NDArray[Any]]:
     }
 
 
-def feature_set(root: Path) -> FeatureSet:
+def feature_set(root: Path, backend: str = "zarr") -> FeatureSet:
     """The feature set that all of these tests write to."""
-    return FeatureStore(root).feature_set("demo", "random", SPECIFICATION)
+    return FeatureStore(root, backend).feature_set("demo", "random", SPECIFICATION)
 
 
 def write(features: FeatureSet, videos: list[str], version: int = 0, **sizes: int) -> None:
@@ -51,11 +51,11 @@ def assert_holds(features: FeatureSet, videos: list[str], version: int = 0) -> N
             assert found.tobytes() == expected.tobytes(), (video, stream)
 
 
-def _fork(root: Path, name: str, count: int) -> int:
+def _fork(root: Path, backend: str, name: str, count: int) -> int:
     child = os.fork()
     if child:
         return child
-    features = feature_set(root)
+    features = feature_set(root, backend)
     with features.writer(part_bytes=3000, chunk_bytes=400) as writer:
         for number in range(count):
             video = f"{name}/{number}"
@@ -63,21 +63,33 @@ def _fork(root: Path, name: str, count: int) -> int:
     os._exit(0)
 
 
-def main(root: Path, mode: str) -> None:
+def _kill_within_a_part(child: int, folder: Path) -> None:
+    while True:
+        os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)
+        if any(folder.glob("*.tmp-*")):
+            break
+        os.kill(child, signal.SIGCONT)
+        time.sleep(random.uniform(0, 0.002))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def main(root: Path, mode: str, backend: str) -> None:
     """`kill`: kill five writers, one after the other, at random moments. `together`: four write at once."""
-    import zarr  # noqa: F401  so that the forked writers need not
+    import h5py  # noqa: F401  so that the forked writers need not
+    import zarr  # noqa: F401
 
     if mode == "together":
-        children = [_fork(root, f"writer{number}", 30) for number in range(4)]
+        children = [_fork(root, backend, f"writer{number}", 30) for number in range(4)]
         sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
     for trial in range(5):
-        child = _fork(root, f"trial{trial}", 10**9)
+        child = _fork(root, backend, f"trial{trial}", 10**9)
         while not any(video.startswith(f"trial{trial}/") for video in feature_set(root).videos()):
             time.sleep(0.01)
         time.sleep(random.uniform(0, 0.2))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        _kill_within_a_part(child, feature_set(root).path)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

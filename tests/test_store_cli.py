@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from stored_videos import feature_set, write
+from stored_videos import assert_holds, feature_set, write
 from typer.testing import CliRunner
 
 from config.errors import Problem
 from store.__main__ import app
+from store.features import FeatureStore
 
 
 @pytest.fixture
@@ -99,3 +100,69 @@ def test_the_command_prints_a_problem_without_a_traceback(root: Path, tmp_path: 
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path} has no features demo/random; it is empty\n"
+
+
+def _spoil(store: Path, video: str) -> None:
+    """Change the last byte of a video's spatial stream, which is the last one of its file."""
+    features = feature_set(store)
+    (file,) = (features.path / features.part_of(video)).glob("spatial/c.*")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def test_verify_then_repair_then_verify(store: Path) -> None:
+    _spoil(store, "three")
+    found = _run("verify", "--store", store, status=1)
+    assert "· three · spatial" in found and "python -m store repair" in found
+    assert "would be dropped: three" in _run("repair", "--store", store, "--dry-run")
+    assert len(feature_set(store)) == 3
+    assert "1 damaged video dropped" in _run("repair", "demo/random", "--store", store)
+    assert "2 videos of 1 feature set checked, all whole" in _run("verify", "--store", store)
+    (done,) = json.loads(_run("repair", "--store", store, "--json"))["feature_sets"].values()
+    assert done == {"dropped": [], "removed": [], "set_aside": [], "rewritten": [], "left": []}
+
+
+def test_gc_lists_what_it_would_remove_and_then_removes_it(store: Path) -> None:
+    old = feature_set(store).part_of("two")
+    write(feature_set(store), ["dir/one", "two", "three", "four"])
+    listed = _run("gc", "--store", store, "--grace-hours", 0, "--dry-run")
+    assert f"superseded, would be removed: {old}" in listed
+    assert "quarantine entry would be removed: four" in listed
+    assert "stays until" in _run("gc", "--store", store) and len(feature_set(store).index.markers) == 2
+    (done,) = json.loads(_run("gc", "--store", store, "--grace-hours", 0, "--json"))["feature_sets"].values()
+    assert list(done["superseded"]) == [old] and done["superseded"][old] > 0
+    assert len(feature_set(store).index.markers) == 1 and len(feature_set(store)) == 4
+
+
+def test_compact_merges_and_removes_what_it_merged(store: Path) -> None:
+    write(feature_set(store), ["five"])
+    assert "2 parts would be merged into 1 new part: 4 videos" in _run(
+        "compact", "--store", store, "--dry-run"
+    )
+    assert "2 parts merged into 1 new part" in _run("compact", "--store", store, "--grace-hours", 0)
+    features = feature_set(store)
+    assert len(features.index.markers) == 1 and features.verify() == []
+    assert_holds(features, ["dir/one", "two", "three", "five"])
+
+
+def test_diff_tells_what_differs_in_words(store: Path) -> None:
+    other = FeatureStore(store).feature_set("demo", "random", {"kind": "test", "seed": 1})
+    write(other, ["two", "six"])
+    one = feature_set(store)
+    output = _run("diff", f"demo/random@{one.key[:6]}", f"demo/random@{other.key[:6]}", "--store", store)
+    for expected in ("  seed: 0 → 1", "1 video in both", "only here: six", one.subset_hash()):
+        assert expected in output
+    found = json.loads(_run("diff", one.name, other.name, "--store", store, "--json"))
+    assert (found["only_a"], found["only_b"]) == (["dir/one", "three"], ["six"])
+    assert "the same specification" in _run("diff", one.name, one.name, "--store", store)
+
+
+def test_one_broken_set_does_not_keep_the_others_from_being_maintained(store: Path) -> None:
+    broken = store / "demo" / "other@000000000000"
+    broken.mkdir()
+    (broken / "feature.json").write_text("{")
+    for command in ("verify", "repair", "gc", "compact"):
+        output = _run(command, "--store", store, status=1)
+        assert "other@000000000000" in output
+        assert ("1 feature set checked" if command == "verify" else "demo/random@") in output

@@ -11,38 +11,46 @@ from stored_videos import assert_holds, feature_set, features_of, write
 from store.errors import WriteFailed
 from store.owner import owner_alive, temporary_name
 
+BACKENDS = pytest.mark.parametrize("backend", ["zarr", "hdf5"])
 
-def run_writers(root: Path, store: Path, mode: str) -> None:
+
+def run_writers(root: Path, store: Path, mode: str, backend: str = "zarr") -> None:
     program = root / "tests" / "stored_videos.py"
     environment = os.environ | {"PYTHONPATH": str(root)}
-    subprocess.run([sys.executable, program, store, mode], check=True, env=environment, timeout=60)
+    subprocess.run([sys.executable, program, store, mode, backend], check=True, env=environment, timeout=60)
 
 
-def test_what_killed_writers_committed_is_whole_and_the_rest_is_litter(root: Path, tmp_path: Path) -> None:
-    run_writers(root, tmp_path, "kill")
+@BACKENDS
+def test_what_killed_writers_committed_is_whole_and_the_rest_is_litter(
+    root: Path, tmp_path: Path, backend: str
+) -> None:
+    run_writers(root, tmp_path, "kill", backend)
     features = feature_set(tmp_path)
     videos = features.videos()
     assert videos
     assert_holds(features, videos)
     assert features.verify() == []
     assert any(".tmp-" in path.name for path in features.path.iterdir())
-    write(features, ["resumed"])
+    write(feature_set(tmp_path, backend), ["resumed"])
+    features.refresh()
     assert_holds(feature_set(tmp_path), [*videos, "resumed"])
     parts = {features.part_of(video) for video in features.videos()}
-    expected = {"feature.json", *parts, *(f"{part}.json" for part in parts)}
+    expected = {"feature.json", *parts, *(f"{Path(part).stem}.json" for part in parts)}
     assert {path.name for path in features.path.iterdir()} == expected
 
 
-def test_four_processes_write_one_set_at_once(root: Path, tmp_path: Path) -> None:
-    run_writers(root, tmp_path, "together")
+@BACKENDS
+def test_four_processes_write_one_set_at_once(root: Path, tmp_path: Path, backend: str) -> None:
+    run_writers(root, tmp_path, "together", backend)
     features = feature_set(tmp_path)
     assert features.videos() == sorted(f"writer{w}/{n}" for w in range(4) for n in range(30))
     assert_holds(features, features.videos())
     assert features.clean() == []
 
 
-def test_an_error_drops_the_open_part_and_keeps_what_was_flushed(tmp_path: Path) -> None:
-    features = feature_set(tmp_path)
+@BACKENDS
+def test_an_error_drops_the_open_part_and_keeps_what_was_flushed(tmp_path: Path, backend: str) -> None:
+    features = feature_set(tmp_path, backend)
     with pytest.raises(KeyboardInterrupt), features.writer() as writer:
         writer.add("kept", features_of("kept"))
         writer.flush()

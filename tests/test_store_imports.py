@@ -1,18 +1,24 @@
-import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
-from stored_videos import assert_holds, feature_set, features_of, write
 
-from store.errors import DuplicateVideo, ExportFailed, ImportFailed
-from store.exports import export_npy, file_names
+from store.errors import DuplicateVideo, ImportFailed
+from store.exchange.importing import Imported, import_features
+from store.exchange.mat import read_matrix
+from store.exchange.matrix import Matrix
+from store.exchange.registry import open_source
+from store.exchange.source import Options
 from store.features import FeatureStore
-from store.imports import import_matrix, impute, read_matrix
 
-VIDEOS = ["batch/one.mp4", "two", "ü 🎬", "../up", ".hidden", "A", "a", "x" * 500, "x" * 499 + "y"]
+
+def import_matrix(
+    store: FeatureStore, dataset: str, encoder: str, file: Path, key: str, ids: Path, column: str
+) -> Imported:
+    with open_source(file, Options(key=key, ids=f"{ids}:{column}")) as source:
+        return import_features(store, dataset, encoder, source)
 
 
 @pytest.fixture
@@ -44,6 +50,7 @@ def test_the_published_features_of_konvid_are_imported_row_by_row(
     assert features.meta("12465909365") == {"imputed_columns": [20]}
     assert features.meta(ids[0]) == {}
     assert features.specification["imputation"] == {"rule": "column median", "values": 2}
+    assert features.key == "d2187a7ccb02", "sets that were imported before keep their names"
 
 
 def test_the_same_import_twice_changes_nothing(videval: Path, konvid: Path, tmp_path: Path) -> None:
@@ -124,40 +131,9 @@ def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None
 
 
 def test_infinite_values_are_imputed_and_the_rest_is_untouched() -> None:
-    matrix = np.array([[1.0, 5.0], [np.inf, 6.0], [3.0, -np.inf], [8.0, np.nan]])
-    complete, missing = impute(matrix, "m")
-    assert complete.tolist() == [[1, 5], [3, 6], [3, 5.5], [8, 5.5]]
-    assert missing.sum() == 3
-
-
-def test_an_export_is_bit_exact_and_its_manifest_finds_every_file(tmp_path: Path) -> None:
-    features = feature_set(tmp_path / "store")
-    write(features, VIDEOS)
-    assert export_npy(features, tmp_path / "out") == len(VIDEOS)
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["key"] == features.key
-    assert manifest["streams"]["spatial"] == {"shape": [3, 5], "dtype": "float32"}
-    files = set()
-    for video in VIDEOS:
-        for stream, expected in features_of(video).items():
-            name = manifest["videos"][video]["files"][stream]
-            files.add(name.casefold())
-            found = np.load(tmp_path / "out" / name, allow_pickle=False)
-            assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
-    assert len(files) == 2 * len(VIDEOS) == len(list((tmp_path / "out").iterdir())) - 1
-    assert_holds(features, VIDEOS)
-
-
-def test_an_export_wants_an_empty_folder(tmp_path: Path) -> None:
-    features = feature_set(tmp_path / "store")
-    write(features, ["v"])
-    with pytest.raises(ExportFailed, match="not an empty folder"):
-        export_npy(features, tmp_path)
-
-
-def test_file_names_are_safe_and_different() -> None:
-    names = file_names([*VIDEOS, "a%2Fb", "a/b", "CON", "a:b*?"])
-    assert len({name.casefold() for name in names.values()}) == len(names)
-    assert names["a/b"] == "a%2Fb"
-    for name in names.values():
-        assert len(name) < 200 and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\n')
+    rows = np.array([[1.0, 5.0], [np.inf, 6.0], [3.0, -np.inf], [8.0, np.nan]])
+    matrix = Matrix(rows, "m", list("abcd"), "list", None, {})
+    complete = [matrix.read(video)["features"][0, 0].tolist() for video in "abcd"]
+    assert complete == [[1, 5], [3, 6], [3, 5.5], [8, 5.5]]
+    assert matrix.imputed == {"b": [0], "c": [1], "d": [1]}
+    assert np.isnan(rows[3, 1]), "the source itself stays as it is"

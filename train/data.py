@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from config.schema import BranchSettings, DatasetSettings, TrainingSettings
 from store.errors import AmbiguousFeatures
 from store.features import FeatureSet, FeatureStore
+from store.torch_view import read_tensor
 from train.branch import branch_tokens, token_shape
 from train.errors import FeaturesMissingError
 from train.model import Features
@@ -78,7 +79,7 @@ class FeatureReader:
         minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
         return {
             name: branch_tokens(
-                torch.from_numpy(self.sets[branch.encoder].read(video, branch.stream, start, stop)),
+                read_tensor(self.sets[branch.encoder], video, branch.stream, start, stop),
                 branch,
                 minimum,
             )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from config.errors import Problem
+from store.dtypes import array_dtype
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -62,7 +63,10 @@ def storable(features: torch.Tensor, dtype: str, encoder: str) -> NDArray[Any]:
             f"encoders.{encoder}: features up to {float(features.float().abs().max()):.3g} do not fit into "
             f"{dtype}; set its dtype to float32 (or a wider precision)"
         )
-    array: NDArray[Any] = stored.cpu().numpy()
+    host = stored.cpu()
+    if dtype == "bfloat16":
+        host = host.view(torch.int16)  # numpy itself has no bfloat16
+    array: NDArray[Any] = host.numpy().view(array_dtype(dtype))
     return array
 
 

@@ -48,7 +48,7 @@ class KeyFrameEncoder(ModelEncoder):
         self._resized = size != self._config.image_size
         self._side = size // self._config.patch_size
         height, width = self._grid or (self._side, self._side)
-        shape = StreamShape((height * width, self._config.hidden_size), settings.dtype)
+        shape = StreamShape((height * width, self._config.hidden_size), settings.array_dtype)
         super().__init__(
             settings,
             device,

@@ -80,7 +80,7 @@ class SlowFastEncoder(ModelEncoder):
         shapes = {}
         for name, features in maps.items():
             channels, *grid = features.shape[1:]
-            shapes[name] = StreamShape((*(self._grid or grid), channels), settings.dtype)
+            shapes[name] = StreamShape((*(self._grid or grid), channels), settings.array_dtype)
         return kept_streams(settings, shapes)
 
 

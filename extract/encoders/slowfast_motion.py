@@ -117,4 +117,4 @@ def _shapes(settings: EncoderSettings, pathway: nn.Module, side: int) -> dict[st
             f"encoders.{settings.name}.architecture: the fast pathway has temporal strides: motion needs "
             "one vector for every frame"
         )
-    return {MOTION: StreamShape((maps.shape[1],), settings.dtype)}
+    return {MOTION: StreamShape((maps.shape[1],), settings.array_dtype)}

@@ -52,7 +52,7 @@ class VideoMaeEncoder(ModelEncoder):
         self._config = config
         side = config.image_size // config.patch_size
         self._map = (config.num_frames // config.tubelet_size, side, side)
-        shape = StreamShape((*(self._grid or self._map), config.hidden_size), settings.dtype)
+        shape = StreamShape((*(self._grid or self._map), config.hidden_size), settings.array_dtype)
         super().__init__(
             settings,
             device,

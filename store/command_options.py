@@ -19,7 +19,10 @@ SetName = Annotated[str, typer.Argument(metavar="SET", help="DATASET/ENCODER, or
 
 def open_store(folder: Path | None) -> FeatureStore:
     """The store in a folder; that of the settings where none is given."""
-    return FeatureStore(folder or load_settings(DEFAULT_FILE).store.path)
+    if folder is not None:
+        return FeatureStore(folder)
+    settings = load_settings(DEFAULT_FILE).store
+    return FeatureStore(settings.path, settings.backend)
 
 
 def find_set(store: FeatureStore, name: str) -> FeatureSet:

@@ -59,9 +59,9 @@ class Coverage(Generic[T]):
         """The counts, and at most ten names of each kind that did not meet."""
         lines = [f"{len(self.found)} of {len(self.found) + len(self.missing)} labelled videos found"]
         if self.missing:
-            lines.append(f"{len(self.missing)} labels without a video: {some(self.missing)}")
+            lines.append(f"{_count(self.missing, 'label')} without a video: {some(self.missing)}")
         if self.extra:
-            lines.append(f"{len(self.extra)} videos without a label: {some(self.extra)}")
+            lines.append(f"{_count(self.extra, 'video')} without a label: {some(self.extra)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -164,3 +164,7 @@ def _only_one(label: str, videos: Sequence[T]) -> T:
             " name the directory in the label file, or keep only one of them in the dataset's folder"
         )
     return moving[0]
+
+
+def _count(names: Sequence[str], what: str) -> str:
+    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'}"

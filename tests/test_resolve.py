@@ -100,7 +100,7 @@ def test_report_counts_all_and_names_ten() -> None:
     assert coverage.report().splitlines() == [
         "1 of 13 labelled videos found",
         "12 labels without a video: v01, v02, v03, v04, v05, v06, v07, v08, v09, v10, …",
-        "1 videos without a label: other.mp4",
+        "1 video without a label: other.mp4",
     ]
     assert coverage.to_json()["found"] == {"v00": "v00.mp4"}
     assert len(coverage.to_json()["missing"]) == 12

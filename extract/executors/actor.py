@@ -22,10 +22,10 @@ class RayRunner:
         self._host = host
         self._runner: Runner | None = None
 
-    def start(self, token: Path) -> Ready | Problem:
+    def start(self, token: Path | None) -> Ready | Problem:
         """Load the encoders. `token`: a file that the driver has just written into the store's folder."""
         deadline = time.monotonic() + _TOKEN_SECONDS
-        while not token.exists():
+        while token is not None and not token.exists():
             if time.monotonic() > deadline:
                 return StoreNotShared(
                     f"the node {self._host} does not see {token.parent}: expected store.path to be a folder "

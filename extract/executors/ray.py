@@ -23,6 +23,7 @@ from extract.executors.runner import Finished, Ready, Report, record
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 from store.features import FeatureSet
+from store.remote_place import is_url
 
 try:
     import ray
@@ -82,7 +83,8 @@ class RayExecutor:
             runtime_env={"py_modules": [str(_ROOT / package) for package in _PACKAGES]},
         )
         self._founders = set(self._places())
-        self._token = recipe.store / f".seen-by-all-{uuid.uuid4().hex}"
+        # Object storage is where it is; a folder may be another one on another node.
+        self._token = None if is_url(recipe.store) else recipe.store / f".seen-by-all-{uuid.uuid4().hex}"
 
     def run(self, tasks: Sequence[VideoTask]) -> Generator[Outcome]:
         """One outcome for each task, as they come; all is committed when they end.
@@ -95,8 +97,9 @@ class RayExecutor:
                 f"{' and a GPU' if self._kind == 'cuda' else ''}; see `ray status`"
             )
         queue = LotQueue(cut(tasks, len(self._founders)))
-        self._recipe.store.mkdir(parents=True, exist_ok=True)
-        self._token.touch()
+        if self._token is not None:
+            self._token.parent.mkdir(parents=True, exist_ok=True)
+            self._token.touch()
         self._last_ready = time.monotonic()
         try:
             while not queue.done:
@@ -105,7 +108,8 @@ class RayExecutor:
                 for place in self._heard():
                     yield from self._listen(place, queue)
         finally:
-            self._token.unlink(missing_ok=True)
+            if self._token is not None:
+                self._token.unlink(missing_ok=True)
             if not queue.done:
                 self._kill_actors()
 

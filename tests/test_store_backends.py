@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import resource
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,22 +36,22 @@ def _files_at_most(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-class BackendSuite:
+class BackendSuite(ABC):
     """Inherited by a class for each backend, which says how to look at a part without our code."""
 
     name: ClassVar[str]
 
+    @abstractmethod
     def plain(self, part: Path, stream: str) -> NDArray[Any]:
         """The whole stream, as the format's own library reads it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def place(self, features: FeatureSet, video: str, stream: str) -> tuple[Path, int]:
         """The file that holds a video's first byte, and where, by the format's own library."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lie(self, part: Path) -> str:
         """Let the metadata of `spatial` claim one item more. Returns what a report of it must name."""
-        raise NotImplementedError
 
     @pytest.fixture
     def features(self, tmp_path: Path) -> FeatureSet:

@@ -61,7 +61,7 @@ def extract(
     ] = 60.0,
     executor: Annotated[Where, typer.Option(help="This machine, or those of a Ray cluster.")] = Where.LOCAL,
     ray_address: Annotated[
-        str | None, typer.Option(help="The Ray cluster, such as ray://head:10001. Default: RAY_ADDRESS.")
+        str | None, typer.Option(help="The Ray cluster, HOST:6379. Default: RAY_ADDRESS, or this one.")
     ] = None,
     overrides: cli.Overrides = None,
     config: cli.Config = DEFAULT_FILE,

@@ -7,13 +7,13 @@ import pytest
 import torch
 from seen_chunks import decoded_chunks
 from small_videos import encode
+from tiny_slowfast import trained_slowfast
 
 from config.schema import EncoderSettings
 from extract.encoders.base import Chunk
 from extract.encoders.registry import build_encoder
 from extract.encoders.slowfast_motion import MotionEncoder
 from extract.errors import EncoderError
-from extract.torchvision_guard import import_slowfast
 
 TINY = {"model_depth": 18, "stem_dim_outs": [32, 4]}
 FRAMES = 92
@@ -28,13 +28,7 @@ def motion_settings(**changes):
 @pytest.fixture(scope="module")
 def model():
     """pytorchvideo's own two pathways, with weights as training leaves them: no layer is zero."""
-    torch.manual_seed(1)
-    network = import_slowfast().create_slowfast(**TINY, slowfast_fusion_conv_kernel_size=(7, 1, 1))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm3d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.0)
-            module.running_mean.uniform_(-0.1, 0.1)
-    return network.eval()
+    return trained_slowfast(**TINY)
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from seen_chunks import random_chunks, stacked
+from tiny_slowfast import trained_slowfast
 from torch.nn.functional import adaptive_avg_pool3d
 
 from config.schema import EncoderSettings
 from extract.encoders.registry import build_encoder
 from extract.encoders.slowfast import SlowFastEncoder
 from extract.errors import EncoderError
-from extract.torchvision_guard import import_slowfast
 
 TINY = {"model_depth": 18, "stem_dim_outs": [16, 2]}
 
@@ -30,13 +30,7 @@ def chunks():
 @pytest.fixture(scope="module")
 def model():
     """pytorchvideo's own model, with weights as training leaves them: no layer is zero."""
-    torch.manual_seed(1)
-    network = import_slowfast().create_slowfast(**TINY, slowfast_fusion_conv_kernel_size=(7, 1, 1))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm3d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.0)
-            module.running_mean.uniform_(-0.1, 0.1)
-    return network.eval()
+    return trained_slowfast(**TINY)
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,10 @@ from store.litter import remove_litter
 from store.marker import FORMAT, SCALE, Marker, StreamRows, StreamShape
 from store.open_part import OpenPart
 from store.parts import Backend, Fault, backend
+from store.positional import read_spans
 from store.quantised import given_shapes, restored
 from store.quarantine import Quarantine
+from store.spans import Span
 from store.verify import Damage, verify
 from store.writer import PART_BYTES, PartWriter
 
@@ -148,13 +150,15 @@ class FeatureSet:
             raise InvalidRange(f"{video!r} has {length} items of {stream!r}: cannot read {start} to {stop}")
         shape = (stop - start, *rows.shape)
         out = _target(video, out, shape, rows.dtype)
-        self.read_items(marker, stream, rows.offsets[row] + start, out)
+        if count := stop - start:
+            first, item_bytes = rows.offsets[row] + start, out.nbytes // count
+            spans = backend(marker.backend).spans(stream, rows, first, count, item_bytes)
+            self.read_spans(marker.part, spans, out)
         return out
 
-    def read_items(self, marker: Marker, stream: str, first: int, out: NDArray[Any]) -> None:
-        """Read items of a part's stream, from `first` on, into `out`; see store.parts.ReadItems."""
-        reader = backend(marker.backend).read_items
-        reader(self.path / marker.part, stream, marker.streams[stream], first, out)
+    def read_spans(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
+        """Fill `out` with these bytes of a part; see store.positional."""
+        read_spans(f"{self.path}/{part}", spans, out)
 
     def faults(self, marker: Marker) -> list[Fault]:
         """What tools other than this project would misread in a part."""

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from store.chunks import Layout
 from store.errors import UnknownBackend
 from store.marker import Marker, StreamRows, StreamShape
-
-BACKENDS = ("zarr", "hdf5")
+from store.spans import Span, hdf5_spans, zarr_spans
 
 
 class PartBody(Protocol):
@@ -30,15 +29,11 @@ class PartBody(Protocol):
         ...
 
 
-class ReadItems(Protocol):
-    """Fills an array with consecutive items of a part."""
+class FindItems(Protocol):
+    """Says where consecutive items of a part's stream lie."""
 
-    def __call__(self, part: Path, stream: str, rows: StreamRows, first: int, out: NDArray[Any]) -> None:
-        """Read items `first`, `first + 1`, … into `out` [n, *stream shape], which is C-contiguous.
-
-        Reads by position and keeps nothing open: threads, forked and spawned processes may all read.
-        Raises DamagedPart where a file is missing or too short.
-        """
+    def __call__(self, stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:
+        """Of items `first` to `first + count`, in their order."""
         ...
 
 
@@ -60,23 +55,12 @@ class Backend:
     """Of the part's name; empty for a folder."""
     create: Callable[[Path, Mapping[str, StreamShape], int | None], PartBody]
     """Begin a part at a path that does not exist yet; chunks get that many bytes, or as many as suit."""
-    read_items: ReadItems
+    spans: FindItems
     check: Callable[[Path, Marker], list[Fault]]
     """Whether the metadata that other tools go by says what the marker says."""
 
 
-def backend(name: str) -> Backend:
-    """The backend of that name. Raises UnknownBackend."""
-    # Imported late: zarr and h5py take long to import, and readers never need them.
-    if name == "zarr":
-        from store import zarr_read
-
-        return Backend("zarr", "", _create_zarr, zarr_read.read_items, _check_zarr)
-    if name == "hdf5":
-        from store import hdf5_read
-
-        return Backend("hdf5", ".h5", _create_hdf5, hdf5_read.read_items, _check_hdf5)
-    raise UnknownBackend(f"there is no storage backend {name!r}; there is: {', '.join(BACKENDS)}")
+# Imported late: zarr and h5py take long to import, and readers never need them.
 
 
 def _create_zarr(path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None) -> PartBody:
@@ -101,3 +85,23 @@ def _check_hdf5(part: Path, marker: Marker) -> list[Fault]:
     from store.hdf5_check import check
 
     return check(part, marker)
+
+
+_BACKENDS = {
+    backend.name: backend
+    for backend in (
+        Backend("zarr", "", _create_zarr, zarr_spans, _check_zarr),
+        Backend("hdf5", ".h5", _create_hdf5, hdf5_spans, _check_hdf5),
+    )
+}
+BACKENDS = tuple(_BACKENDS)
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name. Raises UnknownBackend."""
+    try:
+        return _BACKENDS[name]
+    except KeyError:
+        raise UnknownBackend(
+            f"there is no storage backend {name!r}; there is: {', '.join(BACKENDS)}"
+        ) from None

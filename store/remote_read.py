@@ -1,23 +1,20 @@
 """Reads a part in object storage: its marker says where, requests for ranges fetch, several at once."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import DamagedPart
-from store.marker import Marker, StreamRows
 from store.remote import Remote
-from store.zarr_read import chunk_key
+from store.spans import Span
 
 _RANGE_BYTES = 8 << 20
 """Longer reads are divided: several connections are faster than one."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Piece(NamedTuple):
     """Bytes `start` to `stop` (not included) of an object."""
 
     path: str
@@ -25,20 +22,14 @@ class Span:
     stop: int
 
 
-def read_items(
-    remote: Remote, folder: str, marker: Marker, stream: str, first: int, out: NDArray[Any]
-) -> None:
-    """Read items `first`, `first + 1`, … of a stream into `out` [n, *stream shape], which is C-contiguous.
+def read_spans(remote: Remote, part: str, spans: Iterable[Span], out: NDArray[Any]) -> None:
+    """Fill `out`, which is C-contiguous, with these bytes of a part, one span after the other.
 
-    `folder`: of the feature set. Raises DamagedPart where an object is missing or too short, RemoteFailed.
+    `part`: its path below the store. Raises DamagedPart where an object is missing or too short,
+    RemoteFailed.
     """
-    rows = marker.streams[stream]
     target = memoryview(out.reshape(-1).view(np.uint8).data)
-    pieces = [
-        piece
-        for span in _spans(f"{folder}/{marker.part}", marker.backend, stream, rows, first, len(out))
-        for piece in _divided(span)
-    ]
+    pieces = [piece for file, start, size in spans for piece in _divided(part + file, start, size)]
     done = 0
     for piece, content in zip(pieces, _fetched(remote, pieces), strict=True):
         if len(content) != piece.stop - piece.start:
@@ -49,26 +40,12 @@ def read_items(
         done += len(content)
 
 
-def _spans(part: str, backend: str, stream: str, rows: StreamRows, first: int, count: int) -> Iterator[Span]:
-    """Where consecutive items lie, chunk by chunk."""
-    item_bytes = rows.stream_shape.item_bytes
-    done = 0
-    while done < count:
-        chunk, within = divmod(first + done, rows.chunk_items)
-        items = min(rows.chunk_items - within, count - done)
-        in_one_file = backend == "hdf5"
-        path = part if in_one_file else f"{part}/{chunk_key(stream, chunk, len(rows.shape))}"
-        start = within * item_bytes + (rows.chunk_offsets[chunk] if in_one_file else 0)
-        yield Span(path, start, start + items * item_bytes)
-        done += items
+def _divided(path: str, start: int, size: int) -> Iterator[Piece]:
+    for first in range(start, start + size, _RANGE_BYTES):
+        yield Piece(path, first, min(first + _RANGE_BYTES, start + size))
 
 
-def _divided(span: Span) -> Iterator[Span]:
-    for start in range(span.start, span.stop, _RANGE_BYTES):
-        yield Span(span.path, start, min(start + _RANGE_BYTES, span.stop))
-
-
-def _fetched(remote: Remote, pieces: list[Span]) -> list[bytes]:
+def _fetched(remote: Remote, pieces: list[Piece]) -> list[bytes]:
     if not pieces:
         return []
     paths = [remote.at(piece.path) for piece in pieces]
@@ -84,7 +61,7 @@ def _fetched(remote: Remote, pieces: list[Span]) -> list[bytes]:
     return contents
 
 
-def _require(remote: Remote, piece: Span) -> None:
+def _require(remote: Remote, piece: Piece) -> None:
     """Raise DamagedPart where an object is missing or too short. Storages tell that in ways of their own."""
     size = remote.tree(piece.path).get(piece.path)
     if size is None:

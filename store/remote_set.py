@@ -22,7 +22,8 @@ from store.parts import Backend, Fault, backend
 from store.quarantine import Quarantine
 from store.remote import Entry, Remote
 from store.remote_place import scratch
-from store.remote_read import read_items
+from store.remote_read import read_spans
+from store.spans import Span
 
 
 class RemoteFeatureSet(FeatureSet):
@@ -95,9 +96,9 @@ class RemoteFeatureSet(FeatureSet):
         """See FeatureSet.open_part."""
         return RemotePart(self._remote, self.name, backend, streams, chunk_bytes)
 
-    def read_items(self, marker: Marker, stream: str, first: int, out: NDArray[Any]) -> None:
-        """See FeatureSet.read_items."""
-        read_items(self._remote, self.name, marker, stream, first, out)
+    def read_spans(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
+        """See FeatureSet.read_spans."""
+        read_spans(self._remote, f"{self.name}/{part}", spans, out)
 
     def faults(self, marker: Marker) -> list[Fault]:
         """See FeatureSet.faults. A part that is a single file is fetched whole for it."""

@@ -90,7 +90,7 @@ def _check_block(array: NDArray[Any], what: str, expected: StreamShape | None) -
     if expected and (array.shape[1:] != expected.shape or array.dtype.name != expected.dtype):
         wanted = ", ".join(["n", *map(str, expected.shape)])
         raise InvalidFeatures(f"{what}: found {found}; expected [{wanted}] {expected.dtype}")
-    count = np.count_nonzero(not_finite(_storable(array)))
+    count = not_finite(_storable(array))
     if count:
         raise InvalidFeatures(f"{what}: {count:,} of {array.size:,} values are NaN or infinite")
 

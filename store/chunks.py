@@ -13,7 +13,11 @@ class Layout:
 
     chunk_items: int
     chunk_offsets: tuple[int, ...] = ()
-    """Byte offset of each chunk in the part's file; empty where every chunk is a file."""
+    """Byte offset of each chunk in its file; empty where every chunk is a file."""
+    chunk_sizes: tuple[int, ...] = ()
+    """Bytes of each chunk, where they are compressed."""
+    file_chunks: int = 0
+    """Chunks in each file, where they are compressed."""
 
 
 class WriteChunk(Protocol):

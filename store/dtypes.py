@@ -14,6 +14,7 @@ GIVEN = ("float16", "float32", "bfloat16")
 """What encoders may give to be stored."""
 
 _EXPONENT = {"float16": 0x7C00, "bfloat16": 0x7F80}
+_SIGN = 0x8000
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ def file_dtype(name: str) -> FileDtype:
     return _FILES[name]
 
 
-def not_finite(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a little-endian array is NaN or infinite."""
-    bits = _EXPONENT.get(array.dtype.name)
-    if bits is None:
-        mask: NDArray[np.bool_] = ~np.isfinite(array)
-    else:
-        # All exponent bits set: numpy's own test takes 25 times as long in half precision.
-        mask = (array.view("<u2") & bits) == bits
-    return mask
+def not_finite(array: NDArray[Any]) -> int:
+    """How many numbers of a little-endian array are NaN or infinite."""
+    exponent = _EXPONENT.get(array.dtype.name)
+    if exponent is None:
+        return int(array.size - np.count_nonzero(np.isfinite(array)))
+    bits = array.view("<u2")
+    # All exponent bits set: numpy's own test takes 50 times as long in half precision. Without its sign, such
+    # a number is above all others, as signed integers where it is positive, as unsigned where negative.
+    if array.view("<i2").max() < exponent and bits.max() < exponent | _SIGN:
+        return 0
+    return int(np.count_nonzero((bits & exponent) == exponent))

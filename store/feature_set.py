@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.commit import make_folders, write_file
+from store.commit import make_folders
+from store.description import DESCRIPTION, write_specification
 from store.dtypes import array_dtype
-from store.errors import DamagedFeatureSet, InvalidRange, NewerFormat, UnknownStream
+from store.errors import InvalidRange, UnknownStream
 from store.fingerprint import canonical_json, fingerprint, subset_hash
 from store.index import Index, describe
+from store.items import read_items
 from store.litter import remove_litter
-from store.marker import FORMAT, SCALE, Marker, StreamRows, StreamShape
+from store.marker import SCALE, Marker, StreamRows, StreamShape
 from store.open_part import OpenPart
 from store.parts import Backend, Fault, backend
 from store.positional import read_spans
@@ -25,8 +27,6 @@ from store.quarantine import Quarantine
 from store.spans import Span
 from store.verify import Damage, verify
 from store.writer import PART_BYTES, PartWriter
-
-DESCRIPTION = "feature.json"
 
 
 class FeatureSet:
@@ -150,10 +150,8 @@ class FeatureSet:
             raise InvalidRange(f"{video!r} has {length} items of {stream!r}: cannot read {start} to {stop}")
         shape = (stop - start, *rows.shape)
         out = _target(video, out, shape, rows.dtype)
-        if count := stop - start:
-            first, item_bytes = rows.offsets[row] + start, out.nbytes // count
-            spans = backend(marker.backend).spans(stream, rows, first, count, item_bytes)
-            self.read_spans(marker.part, spans, out)
+        if stop > start:
+            read_items(self.read_spans, self.location, marker, stream, rows.offsets[row] + start, out)
         return out
 
     def read_spans(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
@@ -213,16 +211,9 @@ class FeatureSet:
 
     def create(self) -> None:
         """Make the folder and write the specification durably, unless that has been done."""
-        file = self.path / DESCRIPTION
-        if file.is_file():
-            return
-        make_folders(self.path)
-        description = {
-            "format": FORMAT,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "specification": self.specification,
-        }
-        write_file(file, json.dumps(description, indent=2).encode())
+        if not (self.path / DESCRIPTION).is_file():
+            make_folders(self.path)
+            write_specification(self.path / DESCRIPTION, self.specification)
 
     def next_sequence(self, now: int) -> int:
         """For writers: the sequence of a part that is committed now."""
@@ -250,17 +241,3 @@ def _target(video: str, out: NDArray[Any] | None, shape: tuple[int, ...], dtype:
             f" expected a C-contiguous array {list(shape)} {dtype}"
         )
     return out
-
-
-def read_specification(file: Path) -> dict[str, Any]:
-    """The specification in a feature.json. Raises DamagedFeatureSet, NewerFormat."""
-    try:
-        description = json.loads(file.read_bytes())
-        version, specification = description["format"], dict(description["specification"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedFeatureSet(f"{file} cannot be read as a specification: {error!r}") from None
-    if not isinstance(version, int) or version > FORMAT:
-        raise NewerFormat(
-            f"{file} has format {version!r}; this version reads up to {FORMAT}: update this program"
-        )
-    return specification

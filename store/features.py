@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from store import parts
+from store.description import DESCRIPTION, read_specification
 from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
-from store.feature_set import DESCRIPTION, FeatureSet, read_specification
+from store.feature_set import FeatureSet
 from store.fingerprint import fingerprint
 from store.marker import StreamShape
 from store.names import check_folder_name

@@ -1,5 +1,10 @@
-"""Writes a part as one HDF5 file with h5py: an uncompressed dataset for each stream, in large chunks."""
+"""Writes a part as one HDF5 file: an uncompressed dataset for each stream, in large chunks.
 
+How many items will come is not known, so the datasets are chunked. h5py gives every chunk its place in the
+file; no filter touches a chunk, so that the items' bytes are written to that place as they come.
+"""
+
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -7,22 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
-from store.chunks import ChunkBuffer, Layout
-from store.dtypes import array_dtype, file_dtype
+from store.chunks import Layout
+from store.dtypes import file_dtype
 from store.marker import StreamShape
+from store.writeback import WriteBack
 
 _CHUNK_BYTES = 8 << 20
 """The last chunk of a dataset is as long as the others, so that large ones would waste the disk."""
 
 
 class Hdf5Body:
-    """The part's file: videos are concatenated along the first dimension of each stream's dataset.
-
-    How many items will come is not known, so the datasets are chunked. No filter touches a chunk: it goes
-    to its place in the file once, as it is, and stays there.
-    """
+    """The part's file: videos are concatenated along the first dimension of each stream's dataset."""
 
     def __init__(
         self, path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None = None
@@ -30,13 +33,14 @@ class Hdf5Body:
         # Nobody else knows the file yet, and some network file systems refuse locks.
         with _os_errors():
             self._file = h5py.File(path, "x", locking=False)
-        self._datasets = {name: _GrowingDataset(self._file, name, stream) for name, stream in streams.items()}
-        self._streams = {
-            name: ChunkBuffer(
-                stream.shape,
-                array_dtype(stream.dtype),
+        self._bytes = _FileBytes(path)
+        self._datasets = {
+            name: _GrowingDataset(
+                self._file,
+                self._bytes,
+                name,
+                stream,
                 max(1, (chunk_bytes or _CHUNK_BYTES) // stream.item_bytes),
-                self._datasets[name].write,
             )
             for name, stream in streams.items()
         }
@@ -44,54 +48,127 @@ class Hdf5Body:
     def append(self, stream: str, items: NDArray[Any]) -> None:
         """Add items [n, *stream shape] of the stream's dtype."""
         with _os_errors():
-            self._streams[stream].append(items)
+            self._datasets[stream].append(items)
 
     def finish(self) -> dict[str, Layout]:
-        """Write what is buffered and close the file. Returns stream → layout."""
+        """Complete the datasets and close the file. Returns stream → layout."""
         with _os_errors():
-            items = {name: stream.finish() for name, stream in self._streams.items()}
-            layouts = {name: Layout(items[name], self._datasets[name].chunk_offsets()) for name in items}
+            layouts = {name: dataset.finish() for name, dataset in self._datasets.items()}
             self._file.close()
+        self._bytes.finish()
         return layouts
 
     def discard(self) -> None:
         """Close the file."""
+        self._bytes.discard()
         # It is removed next: that the rest of it could not be written does not matter.
         with suppress(RuntimeError, OSError):
             self._file.close()
 
 
+class _FileBytes:
+    """Writes to places in a file that h5py has open too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self._writeback = WriteBack()
+
+    def write(self, position: int, items: NDArray[Any]) -> None:
+        content = items.reshape(-1).view(np.uint8).data
+        while content:
+            written = os.pwrite(self._descriptor, content, position)
+            content, position = content[written:], position + written
+        self._writeback.written(self._path, items.nbytes)
+
+    def finish(self) -> None:
+        """Raises OSError where the disk refused what it had taken."""
+        self._close()
+        self._writeback.finish()
+
+    def discard(self) -> None:
+        self._writeback.stop()
+        self._close()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 class _GrowingDataset:
-    def __init__(self, file: h5py.File, name: str, stream: StreamShape) -> None:
-        self._parent = file
+    """A dataset whose chunks get their places in the file before anything is in them."""
+
+    def __init__(
+        self, file: h5py.File, content: _FileBytes, name: str, stream: StreamShape, chunk_items: int
+    ) -> None:
+        self._file = file
+        self._content = content
         self._name = name
-        self._shape = stream.shape
-        self._file = file_dtype(stream.dtype)
+        self._stream = stream
+        self._chunk_items = chunk_items
+        self._first: list[NDArray[Any]] = []
+        """Copies of what the first chunk holds, until it is full."""
+        self._items = 0
+        self._positions: list[int] = []
         self._dataset: h5py.Dataset | None = None
 
-    def write(self, first: int, count: int, chunk: NDArray[Any]) -> None:
-        """See WriteChunk."""
+    def append(self, items: NDArray[Any]) -> None:
+        """Add items [n, *shape]; they may change afterwards."""
+        self._items += len(items)
+        if self._dataset is not None:
+            self._write(self._dataset, items)
+        elif self._items < self._chunk_items:
+            self._first.append(items.copy())
+        else:
+            self._begin(items)
+
+    def finish(self) -> Layout:
+        """Cut the dataset to the items that it has."""
         if self._dataset is None:
-            self._dataset = self._create(len(chunk))
-        self._dataset.resize(first + count, axis=0)
-        chunk[count:] = 0  # a chunk in the file has its full length: no older items may show in its end
-        self._dataset.id.write_direct_chunk((first, *[0] * len(self._shape)), chunk.view(self._file.dtype))
+            # All fits into one chunk: that need not be longer than what it holds.
+            self._chunk_items = max(1, self._items)
+            self._begin()
+        assert self._dataset is not None
+        self._dataset.resize(self._items, axis=0)
+        return Layout(self._chunk_items, tuple(self._positions))
 
-    def chunk_offsets(self) -> tuple[int, ...]:
-        """Byte offset of each chunk in the file."""
-        return () if self._dataset is None else chunk_offsets(self._dataset)
+    def _begin(self, *items: NDArray[Any]) -> None:
+        self._dataset = self._create()
+        first, self._first = [*self._first, *items], []
+        if first:
+            self._write(self._dataset, np.concatenate(first))
 
-    def _create(self, chunk_items: int) -> h5py.Dataset:
-        dataset = self._parent.create_dataset(
-            self._name,
-            shape=(0, *self._shape),
-            maxshape=(None, *self._shape),
-            chunks=(chunk_items, *self._shape),
-            dtype=self._file.dtype,
-            # A chunk that is lost then reads as NaN, not as plausible zeros.
-            fillvalue=self._file.fill,
-        )
-        dataset.attrs.update(self._file.attributes)
+    def _write(self, dataset: h5py.Dataset, items: NDArray[Any]) -> None:
+        """Write the last of all items."""
+        self._allocate(dataset)
+        at = self._items - len(items)
+        while len(items):
+            chunk, within = divmod(at, self._chunk_items)
+            taken = items[: self._chunk_items - within]
+            self._content.write(self._positions[chunk] + within * self._stream.item_bytes, taken)
+            items, at = items[len(taken) :], at + len(taken)
+
+    def _allocate(self, dataset: h5py.Dataset) -> None:
+        needed = -(-self._items // self._chunk_items)
+        if needed > len(self._positions):
+            dataset.resize(needed * self._chunk_items, axis=0)
+        for chunk in range(len(self._positions), needed):
+            corner = (chunk * self._chunk_items, *[0] * len(self._stream.shape))
+            self._positions.append(dataset.id.get_chunk_info_by_coord(corner).byte_offset)
+
+    def _create(self) -> h5py.Dataset:
+        file, shape = file_dtype(self._stream.dtype), self._stream.shape
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((self._chunk_items, *shape))
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        # A chunk that is lost then reads as NaN, not as plausible zeros.
+        plan.set_fill_value(np.array(file.fill, file.dtype))
+        space = h5py.h5s.create_simple((0, *shape), (h5py.h5s.UNLIMITED, *shape))
+        kind = h5py.h5t.py_create(file.dtype)
+        dataset = h5py.Dataset(h5py.h5d.create(self._file.id, self._name.encode(), kind, space, dcpl=plan))
+        dataset.attrs.update(file.attributes)
         return dataset
 
 

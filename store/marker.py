@@ -49,7 +49,11 @@ class StreamRows:
     chunk_items: int = 0
     """Items in each of the part's chunks."""
     chunk_offsets: list[int] = field(default_factory=list)
-    """Byte offset of each chunk in the part's file; empty where the part is a folder of chunk files."""
+    """Byte offset of each chunk in its file; empty where every chunk is a file."""
+    chunk_sizes: list[int] = field(default_factory=list)
+    """Bytes of each chunk, where they are compressed."""
+    file_chunks: int = 0
+    """Chunks in each file, where they are compressed."""
     offsets: MutableSequence[int] = field(default_factory=list)
     """Increasing; between two videos there may be items of one that a repair dropped."""
     lengths: MutableSequence[int] = field(default_factory=list)
@@ -214,9 +218,11 @@ def _inconsistency(marker: Marker, meta: Sequence[dict[str, Any]], path: Path) -
         in_order = all(map(operator.le, [0, *ends], [*rows.offsets, rows.total]))
         if not in_order or min(rows.lengths, default=1) < 1 or rows.spare_items < 0:
             return f"stream {name!r} has offsets that do not follow from its lengths"
-        chunks = -(-rows.total // rows.chunk_items) if marker.backend == "hdf5" else 0
+        chunks = 0 if marker.backend == "zarr" else -(-rows.total // rows.chunk_items)
         if len(rows.chunk_offsets) != chunks or min(rows.chunk_offsets, default=0) < 0:
             return f"stream {name!r} does not say where its {chunks} chunks lie"
+        if len(rows.chunk_sizes) not in (0, chunks) or bool(rows.chunk_sizes) != (rows.file_chunks > 0):
+            return f"stream {name!r} does not say how large its {chunks} chunks are"
         if not _has_scales(name, marker):
             return f"stream {name!r} is int8 and has no scales, or the other way round"
     return None

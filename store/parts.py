@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from store.chunks import Layout
 from store.errors import UnknownBackend
 from store.marker import Marker, StreamRows, StreamShape
-from store.spans import Span, hdf5_spans, zarr_spans
+from store.spans import Span, coded_spans, hdf5_spans, zarr_spans
 
 
 class PartBody(Protocol):
@@ -37,6 +37,14 @@ class FindItems(Protocol):
         ...
 
 
+class Decode(Protocol):
+    """Takes items out of compressed chunks."""
+
+    def __call__(self, rows: StreamRows, first: int, coded: NDArray[Any], out: NDArray[Any]) -> None:
+        """See store.coded.decode."""
+        ...
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that tools other than this project would misread."""
@@ -58,6 +66,8 @@ class Backend:
     spans: FindItems
     check: Callable[[Path, Marker], list[Fault]]
     """Whether the metadata that other tools go by says what the marker says."""
+    decode: Decode | None = None
+    """Where chunks are compressed, so that the spans are of whole ones."""
 
 
 # Imported late: zarr and h5py take long to import, and readers never need them.
@@ -73,6 +83,18 @@ def _create_hdf5(path: Path, streams: Mapping[str, StreamShape], chunk_bytes: in
     from store.hdf5_write import Hdf5Body
 
     return Hdf5Body(path, streams, chunk_bytes)
+
+
+def _create_coded(path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None) -> PartBody:
+    from store.zarr_coded import CodedZarrBody
+
+    return CodedZarrBody(path, streams, chunk_bytes)
+
+
+def _decode(rows: StreamRows, first: int, coded: NDArray[Any], out: NDArray[Any]) -> None:
+    from store.coded import decode
+
+    decode(rows, first, coded, out)
 
 
 def _check_zarr(part: Path, marker: Marker) -> list[Fault]:
@@ -91,6 +113,7 @@ _BACKENDS = {
     backend.name: backend
     for backend in (
         Backend("zarr", "", _create_zarr, zarr_spans, _check_zarr),
+        Backend("zarr-zstd", "", _create_coded, coded_spans, _check_zarr, _decode),
         Backend("hdf5", ".h5", _create_hdf5, hdf5_spans, _check_hdf5),
     )
 }

@@ -11,8 +11,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from store.description import DESCRIPTION
 from store.errors import RemoteFailed
-from store.feature_set import DESCRIPTION, FeatureSet
+from store.feature_set import FeatureSet
 from store.index import Index
 from store.litter import FOREIGN_HOURS, remove_litter
 from store.marker import Marker, StreamShape, marker_bytes

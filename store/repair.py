@@ -7,8 +7,9 @@ from pathlib import Path
 
 from store.commit import remove, sync, write_file
 from store.compact import merge, require_folder
+from store.description import DESCRIPTION
 from store.errors import DamagedMarker, FeaturesNotFound, WriteFailed
-from store.feature_set import DESCRIPTION, FeatureSet
+from store.feature_set import FeatureSet
 from store.marker import Marker, StreamRows, marker_bytes, read_marker
 from store.verify import Damage
 

@@ -47,6 +47,18 @@ def hdf5_spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes
     return spans
 
 
+def coded_spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:  # noqa: ARG001
+    """Of the compressed chunks, whole, that hold items `first` to `first + count`."""
+    return [
+        Span(
+            f"/{chunk_key(stream, chunk // rows.file_chunks, len(rows.shape))}",
+            rows.chunk_offsets[chunk],
+            rows.chunk_sizes[chunk],
+        )
+        for chunk in range(first // rows.chunk_items, -(-(first + count) // rows.chunk_items))
+    ]
+
+
 def chunk_key(stream: str, chunk: int, item_dimensions: int) -> str:
     """Path of a chunk file within the group: only the first dimension is divided (Zarr v3, default keys)."""
     return f"{stream}/c.{chunk}" + ".0" * item_dimensions

@@ -29,8 +29,9 @@ def _fault(file: Path, rows: StreamRows) -> str | None:
     written = [rows.total, *rows.shape]
     if shape != written:
         return f"{file} has the shape {shape}; {written} was written"
-    if chunks != [rows.chunk_items, *rows.shape]:
-        return f"{file} has the chunks {chunks}; {[rows.chunk_items, *rows.shape]} was written"
+    file_items = rows.chunk_items * max(1, rows.file_chunks)
+    if chunks != [file_items, *rows.shape]:
+        return f"{file} has the chunks {chunks}; {[file_items, *rows.shape]} was written"
     if dtype != expected.dtype.name or attributes != expected.attributes:
         return f"{file} has the data type {dtype!r}; {rows.dtype} was written"
     return None

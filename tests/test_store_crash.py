@@ -11,7 +11,7 @@ from stored_videos import assert_holds, feature_set, features_of, write
 from store.errors import WriteFailed
 from store.owner import owner_alive, temporary_name
 
-BACKENDS = pytest.mark.parametrize("backend", ["zarr", "hdf5"])
+BACKENDS = pytest.mark.parametrize("backend", ["zarr", "zarr-zstd", "hdf5"])
 
 
 def run_writers(root: Path, store: Path, mode: str, backend: str = "zarr") -> None:

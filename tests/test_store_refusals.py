@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stored_videos import assert_holds, feature_set, features_of, write
 
-from store.checks import not_finite
+from store.dtypes import not_finite
 from store.errors import DuplicateVideo, InvalidFeatures, InvalidName
 from store.features import FeatureStore
 
@@ -57,7 +57,9 @@ def test_refused_features_name_the_video_and_leave_the_writer_usable(
 
 def test_every_half_precision_number_is_told_finite_or_not() -> None:
     every = np.arange(1 << 16, dtype="<u2").view("<f2")
-    assert np.array_equal(not_finite(every), ~np.isfinite(every))
+    each = [not_finite(every[at : at + 1]) for at in range(len(every))]
+    assert np.array_equal(each, ~np.isfinite(every))
+    assert not_finite(every) == sum(each)
 
 
 def test_a_later_writer_is_held_to_the_streams_that_are_there(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ soak: $(STAMP) ## Run the long trials
 
 .PHONY: bench
 bench: $(BENCH_STAMP) ## Measure the store's reads and the extraction against the limit and the peers' ways
+	$(BIN)/python benchmarks/store_write.py
 	$(BIN)/python benchmarks/store_read.py
 	$(BIN)/python benchmarks/store_growth.py
 	$(BIN)/python benchmarks/extraction.py $(ARGS)

@@ -1,23 +1,21 @@
 """How fast a video's features are read: the store and its peers, against raw pread of the same bytes.
 
-    python benchmarks/store_read.py [--videos 100] [--folder /tmp]
+    python benchmarks/store_read.py [--videos 250] [--rounds 5] [--folder /tmp]
 
-Each reads every video once in the same random order, in turn, `--rounds` times; the page cache is warm.
-The figure is the median over rounds of the ratio to raw pread, which reads the bytes of a part's chunk files
-into a fresh buffer, one video after the other. Writing is set against a plain write and fsync of as many
-bytes. Through a DataLoader of two workers, the ratio is to raw pread in the workers, sent as torch sends
-whatever a dataset returns.
+Each way reads every video once in the same random order, in turn, round after round. Raw pread opens the
+file that holds a video's bytes, reads them into a fresh buffer and closes it. Warm: all is in the page cache.
+Cold: the files' pages are dropped from it before each way begins (posix_fadvise). Through a DataLoader of two
+workers, the reference is raw pread in the workers, sent as torch sends whatever a dataset returns.
 """
 
 import argparse
 import os
-import random
-import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +28,11 @@ from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.ratios import compare
+from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, scratch, shuffled, tokens
 from store.feature_set import FeatureSet
-from store.features import FeatureStore
+from store.parts import backend
 from store.torch_view import StoredFeatures
-
-SHAPE = (8, 256, 1024)
-"""Chunks, tokens and width of CLIP ViT-L/14's tokens of a video of 8 s."""
-SETS = {"zarr": ("zarr", "float16"), "hdf5": ("hdf5", "float16"), "int8": ("zarr", "int8")}
-"""Name → backend and dtype."""
 
 Sets = Mapping[str, FeatureSet]
 Read = Callable[[str], NDArray[Any] | bytes]
@@ -46,140 +41,124 @@ Read = Callable[[str], NDArray[Any] | bytes]
 def main() -> None:
     """Write the videos, read them in each way, print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--videos", type=int, default=100)
+    parser.add_argument("--videos", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    videos = [f"video{number}" for number in range(options.videos)]
-    try:
-        sets = _write(folder, videos, options.rounds)
-        order = random.Random(0).sample(videos, len(videos))
-        _compare_reads(folder, sets, order, options.rounds)
-        _compare_loaders(sets, order, options.rounds)
-    finally:
-        shutil.rmtree(folder)
-
-
-def _compare_reads(folder: Path, sets: Sets, order: list[str], rounds: int) -> None:
-    raw = _RawVideos(sets["zarr"], order)
-    ways = _ways(folder, sets) | {"raw pread": raw.read}
-    for video in order[:3]:
-        first = sets["zarr"].read(video, "tokens").tobytes()
-        for name, read in ways.items():
-            if "int8" not in name and bytes(read(video)) != first:
-                raise SystemExit(f"{name} reads other numbers than the store")
-
-    def one_after_the_other(read: Read) -> None:
-        for video in order:
-            read(video)
-
-    jobs = {name: (lambda read=read: one_after_the_other(read)) for name, read in ways.items()}
-    _print_ratios(jobs, "raw pread", rounds, len(order))
-
-
-def _compare_loaders(sets: Sets, order: list[str], rounds: int) -> None:
-    datasets: dict[str, Dataset[Any]] = {"raw pread, 2 workers": _RawVideos(sets["zarr"], order)}
-    for name, features in sets.items():
-        datasets[f"store ({name}), 2 workers"] = StoredFeatures(features, order)
-    loaders = {
-        name: DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=True)
-        for name, dataset in datasets.items()
-    }
-
-    def through(loader: DataLoader[Any]) -> None:
-        for _ in loader:
-            pass
-
-    jobs = {name: (lambda loader=loader: through(loader)) for name, loader in loaders.items()}
-    for job in jobs.values():
-        job()  # starts the workers
-    _print_ratios(jobs, "raw pread, 2 workers", rounds, len(order))
-
-
-def _print_ratios(jobs: Mapping[str, Callable[[], None]], reference: str, rounds: int, videos: int) -> None:
-    """Do each job in turn, round after round; print speeds and the median ratio to the reference's."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            started = time.perf_counter()
-            job()
-            times[name].append(time.perf_counter() - started)
-    gigabytes = videos * int(np.prod(SHAPE)) * 2 / 1e9
-    for name, measured in times.items():
-        ratios = [first / own for first, own in zip(times[reference], measured, strict=True)]
-        speed = gigabytes / statistics.median(measured)
-        print(f"{name:32} {statistics.median(ratios):5.2f} × {reference}   {speed:6.2f} GB/s of float16")
-
-
-def _write(folder: Path, videos: list[str], rounds: int) -> dict[str, FeatureSet]:
-    """The written sets; prints the median over rounds of plain seconds by each one's seconds."""
-    generator = np.random.default_rng(0)
-    tokens = generator.standard_normal(SHAPE, np.float32).astype(np.float16)  # [8, 256, 1024]
-    sets: dict[str, FeatureSet] = {}
-    ratios: dict[str, list[float]] = {name: [] for name in SETS}
-    for number in range(rounds):
-        plain = _plain_write(folder / "plain", tokens, len(videos))
-        for name, (backend, dtype) in SETS.items():
-            if name in sets:
-                shutil.rmtree(sets[name].path)
-            store = FeatureStore(folder / name, backend)
-            sets[name] = store.feature_set(f"round{number}", "clip", {"dtype": dtype})
-            ratios[name].append(plain / _fill(sets[name], videos, tokens))
-    for name, measured in ratios.items():
-        size = sets[name].size_bytes / 1e9
-        ratio = statistics.median(measured)
-        print(
-            f"{name}: {len(videos)} videos, {size:.2f} GB; written at {ratio:.2f} × plain write and fsync"
-            " of the same features as float16"
+    order = shuffled(names(options.videos))
+    gigabytes = options.videos * VIDEO_BYTES / 1e9
+    with scratch(options.folder) as folder:
+        features = tokens()
+        sets = {kind: fill(folder / kind, kind, names(options.videos), features) for kind in SETS}
+        ways = _ways(folder, sets, order)
+        _require_equal(ways, order[:3])
+        jobs = {name: partial(_read_all, read, order) for name, read in ways.items()}
+        print(f"warm: {options.videos} videos, {gigabytes:.2f} GB as float16")
+        compare(jobs, options.rounds, gigabytes)
+        _print_latencies(ways, order)
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        print("cold")
+        compare(
+            {name: job for name, job in jobs.items() if "verified" not in name},
+            options.rounds,
+            gigabytes,
+            lambda _: _drop(files),
         )
-    for video in videos:
-        np.save(folder / f"{video}.npy", sets["zarr"].read(video, "tokens"))
-        path = folder / f"{video}.zarr"
-        zarr.create_array(path, data=sets["zarr"].read(video, "tokens"), chunks=SHAPE, compressors=None)
-    return sets
+        print("warm, into the training process")
+        compare(_loaders(sets, order), options.rounds, gigabytes)
 
 
-def _fill(features: FeatureSet, videos: list[str], tokens: NDArray[Any]) -> float:
-    started = time.perf_counter()
-    with features.writer() as writer:
-        for position, video in enumerate(videos):
-            tokens[0, 0, 0] = position
-            writer.add(video, {"tokens": tokens})
-    return time.perf_counter() - started
-
-
-def _plain_write(file: Path, tokens: NDArray[Any], count: int) -> float:
-    file.unlink(missing_ok=True)
-    started = time.perf_counter()
-    with file.open("wb") as target:
-        for _ in range(count):
-            target.write(tokens.data)
-        target.flush()
-        os.fsync(target.fileno())
-    return time.perf_counter() - started
-
-
-def _ways(folder: Path, sets: Sets) -> dict[str, Read]:
+def _ways(folder: Path, sets: Sets, order: list[str]) -> dict[str, Read]:
+    for video in order:
+        features = sets["Zarr"].read(video, "tokens")
+        np.save(folder / f"{video}.npy", features)
+        zarr.create_array(folder / f"{video}.zarr", data=features, chunks=SHAPE, compressors=None)
     reused = np.empty(SHAPE, np.float16)
-    arrays = _opened(sets["zarr"], lambda part: zarr.open_array(part / "tokens", mode="r"))
-    datasets = _opened(sets["hdf5"], lambda part: h5py.File(part)["tokens"])
+    arrays = _opened(sets["Zarr"], lambda part: zarr.open_array(part / "tokens", mode="r"))
+    datasets = _opened(sets["HDF5"], lambda part: h5py.File(part)["tokens"])
 
-    def sliced(place: tuple[Any, int]) -> NDArray[Any]:
-        array, offset = place
-        return np.asarray(array[offset : offset + SHAPE[0]])
+    def sliced(places: Mapping[str, tuple[Any, int]], video: str) -> NDArray[Any]:
+        array, first = places[video]
+        return np.asarray(array[first : first + SHAPE[0]])
 
     return {
-        "store": lambda video: sets["zarr"].read(video, "tokens"),
-        "store, into one array": lambda video: sets["zarr"].read(video, "tokens", out=reused),
-        "store, HDF5": lambda video: sets["hdf5"].read(video, "tokens"),
-        "store, HDF5, into one array": lambda video: sets["hdf5"].read(video, "tokens", out=reused),
-        "store, int8": lambda video: sets["int8"].read(video, "tokens"),
-        "a .npy for each video": lambda video: np.load(folder / f"{video}.npy"),
+        "raw pread": _RawVideos(sets["Zarr"], order).read,
+        **{f"this store, {kind}": partial(_read, features) for kind, features in sets.items()},
+        "this store, Zarr, into one array": lambda video: sets["Zarr"].read(video, "tokens", out=reused),
+        "this store, Zarr, verified": lambda video: sets["Zarr"].read_verified(video, "tokens"),
+        "this store, HDF5, verified": lambda video: sets["HDF5"].read_verified(video, "tokens"),
+        "np.load, a file each": lambda video: np.load(folder / f"{video}.npy"),
         "zarr-python, an array each": lambda video: np.asarray(zarr.open_array(folder / f"{video}.zarr")[:]),
-        "zarr-python, the store's parts": lambda video: sliced(arrays[video]),
-        "h5py, the store's parts": lambda video: sliced(datasets[video]),
+        "zarr-python, this store's parts": partial(sliced, arrays),
+        "h5py, this store's parts": partial(sliced, datasets),
     }
+
+
+def _read(features: FeatureSet, video: str) -> NDArray[Any]:
+    return features.read(video, "tokens")
+
+
+def _read_all(read: Read, order: Iterable[str]) -> None:
+    for video in order:
+        read(video)
+
+
+def _require_equal(ways: Mapping[str, Read], videos: Iterable[str]) -> None:
+    for video in videos:
+        expected = bytes(ways["raw pread"](video))
+        for name, read in ways.items():
+            if "int8" not in name and bytes(read(video)) != expected:
+                raise SystemExit(f"{name} reads other numbers than raw pread")
+
+
+def _print_latencies(ways: Mapping[str, Read], order: list[str]) -> None:
+    print("milliseconds a video, warm: median, 99th percentile")
+    for name, read in ways.items():
+        times = []
+        for video in order:
+            started = time.perf_counter()
+            read(video)
+            times.append(1e3 * (time.perf_counter() - started))
+        print(f"  {name:44} {statistics.median(times):6.2f} {np.percentile(times, 99):6.2f}")
+
+
+def _loaders(sets: Sets, order: list[str]) -> dict[str, Callable[[], None]]:
+    datasets: dict[str, tuple[Dataset[Any], Callable[[Any], Any] | None]] = {
+        "raw pread as tensors, 2 workers": (_RawVideos(sets["Zarr"], order), None),
+        "raw pread through pickle, 2 workers": (_RawVideos(sets["Zarr"], order, pickled=True), _unchanged),
+    }
+    for kind in SETS:
+        datasets[f"this store, {kind}, 2 workers"] = (StoredFeatures(sets[kind], order), None)
+    loaders = {
+        name: DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=True, collate_fn=collate)
+        for name, (dataset, collate) in datasets.items()
+    }
+    jobs: dict[str, Callable[[], None]] = {name: partial(_drain, loader) for name, loader in loaders.items()}
+    for job in jobs.values():
+        job()  # starts the workers
+    for kind in SETS:
+        ahead = StoredFeatures(sets[kind], order)
+        jobs[f"this store, {kind}, read ahead by 2 threads"] = lambda ahead=ahead: _drain(ahead.read_ahead())
+    return jobs
+
+
+def _drain(videos: Iterable[Any]) -> None:
+    for _ in videos:
+        pass
+
+
+def _unchanged(sample: Any) -> Any:
+    return sample
+
+
+def _drop(files: Iterable[Path]) -> None:
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 def _opened(features: FeatureSet, open_part: Callable[[Path], Any]) -> dict[str, tuple[Any, int]]:
@@ -192,36 +171,39 @@ def _opened(features: FeatureSet, open_part: Callable[[Path], Any]) -> dict[str,
     return places
 
 
-class _RawVideos(Dataset[torch.Tensor]):
-    """Reads the bytes of a part's chunk files; as a dataset, as a tensor."""
+class _RawVideos(Dataset[Any]):
+    """Reads the bytes of a part's chunk files; as a dataset, as a tensor or to be pickled."""
 
-    def __init__(self, features: FeatureSet, order: list[str]) -> None:
-        self._size = int(np.prod(SHAPE)) * 2
+    def __init__(self, features: FeatureSet, order: list[str], pickled: bool = False) -> None:
         self._order = order
-        self._places: dict[str, tuple[int, int]] = {}
+        self._pickled = pickled
+        self._places: dict[str, tuple[str, int]] = {}
         for marker in features.index.markers.values():
             rows = marker.streams["tokens"]
-            files = sorted(
-                (features.path / marker.part / "tokens").glob("c.*"), key=lambda f: int(f.name.split(".")[1])
-            )
-            descriptors = [os.open(file, os.O_RDONLY) for file in files]
-            for video, offset in zip(marker.videos, rows.offsets, strict=True):
-                # Chunk files hold whole videos here: 96 items are a multiple of 8.
-                chunk, within = divmod(offset, rows.chunk_items)
-                self._places[video] = (descriptors[chunk], within * rows.stream_shape.item_bytes)
+            for video, first in zip(marker.videos, rows.offsets, strict=True):
+                # Chunk files hold whole videos here.
+                (span,) = backend("zarr").spans("tokens", rows, first, SHAPE[0], VIDEO_BYTES // SHAPE[0])
+                self._places[video] = (f"{features.path / marker.part}{span.file}", span.start)
 
     def read(self, video: str) -> bytes:
-        descriptor, position = self._places[video]
-        return os.pread(descriptor, self._size, position)
+        file, position = self._places[video]
+        descriptor = os.open(file, os.O_RDONLY)
+        content = os.pread(descriptor, VIDEO_BYTES, position)
+        os.close(descriptor)
+        return content
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        descriptor, position = self._places[self._order[index]]
-        tokens = torch.empty(SHAPE, dtype=torch.float16)
-        os.preadv(descriptor, [tokens.numpy().data], position)
-        return tokens
+    def __getitem__(self, index: int) -> Any:
+        if self._pickled:
+            return np.frombuffer(self.read(self._order[index]), np.float16).reshape(SHAPE)
+        file, position = self._places[self._order[index]]
+        features = torch.empty(SHAPE, dtype=torch.float16)
+        descriptor = os.open(file, os.O_RDONLY)
+        os.preadv(descriptor, [features.numpy().data], position)
+        os.close(descriptor)
+        return features
 
 
 if __name__ == "__main__":

@@ -7,16 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from store.commit import make_folders
 from store.description import DESCRIPTION, write_specification
-from store.dtypes import array_dtype
 from store.errors import InvalidRange, UnknownStream
 from store.fingerprint import canonical_json, fingerprint, subset_hash
 from store.index import Index, describe
-from store.items import read_items
+from store.items import read_items, target
 from store.litter import remove_litter
 from store.marker import SCALE, Marker, StreamRows, StreamShape
 from store.open_part import OpenPart
@@ -25,7 +23,7 @@ from store.positional import read_spans
 from store.quantised import given_shapes, restored
 from store.quarantine import Quarantine
 from store.spans import Span
-from store.verify import Damage, verify
+from store.verify import Damage, require_checksum, verify
 from store.writer import PART_BYTES, PartWriter
 
 
@@ -131,7 +129,17 @@ class FeatureSet:
             return self.read_stored(video, stream, start, stop, out)
         values = self.read_stored(video, stream, start, stop)
         scales = self.read_stored(video, stream + SCALE, start, stop)
-        return restored(values, scales, _target(video, out, values.shape, "float16"))
+        return restored(values, scales, target(video, out, values.shape, "float16"))
+
+    def read_verified(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """As `read`, the whole video, after comparing what was read with its checksum.
+
+        Raises DamagedPart too where that differs.
+        """
+        if stream + SCALE not in self.index.streams:
+            return self._checked(video, stream, out)
+        values, scales = self._checked(video, stream), self._checked(video, stream + SCALE)
+        return restored(values, scales, target(video, out, values.shape, "float16"))
 
     def read_stored(
         self,
@@ -149,7 +157,7 @@ class FeatureSet:
         if not 0 <= start <= stop <= length:
             raise InvalidRange(f"{video!r} has {length} items of {stream!r}: cannot read {start} to {stop}")
         shape = (stop - start, *rows.shape)
-        out = _target(video, out, shape, rows.dtype)
+        out = target(video, out, shape, rows.dtype)
         if stop > start:
             read_items(self.read_spans, self.location, marker, stream, rows.offsets[row] + start, out)
         return out
@@ -223,6 +231,11 @@ class FeatureSet:
         """For writers: index a part that has just been committed."""
         self.index.add(marker)
 
+    def _checked(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        stored = self.read_stored(video, stream, out=out)
+        require_checksum(self, video, stream, stored)
+        return stored
+
     def _rows(self, marker: Marker, stream: str) -> StreamRows:
         try:
             return marker.streams[stream]
@@ -230,14 +243,3 @@ class FeatureSet:
             raise UnknownStream(
                 f"{self.location} has no stream {stream!r}; it has {describe(marker.streams)}"
             ) from None
-
-
-def _target(video: str, out: NDArray[Any] | None, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    if out is None:
-        return np.empty(shape, array_dtype(dtype))
-    if out.shape != shape or out.dtype != array_dtype(dtype) or not out.flags.c_contiguous:
-        raise InvalidRange(
-            f"cannot read {video!r} into {list(out.shape)} {out.dtype.name}:"
-            f" expected a C-contiguous array {list(shape)} {dtype}"
-        )
-    return out

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import DamagedPart
+from store.dtypes import array_dtype
+from store.errors import DamagedPart, InvalidRange
 from store.marker import Marker
 from store.parts import backend
 from store.spans import Span
@@ -35,3 +36,15 @@ def read_items(
         kind.decode(rows, first, coded, out)
     except ValueError as error:
         raise DamagedPart(f"{where}/{marker.part}{spans[0].file} cannot be decompressed: {error}") from None
+
+
+def target(video: str, out: NDArray[Any] | None, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """`out`, or a new array where it is not given. Raises InvalidRange where it does not fit."""
+    if out is None:
+        return np.empty(shape, array_dtype(dtype))
+    if out.shape != shape or out.dtype != array_dtype(dtype) or not out.flags.c_contiguous:
+        raise InvalidRange(
+            f"cannot read {video!r} into {list(out.shape)} {out.dtype.name}:"
+            f" expected a C-contiguous array {list(shape)} {dtype}"
+        )
+    return out

@@ -1,6 +1,8 @@
-"""Stored features as torch tensors, and as a map-style dataset for a DataLoader."""
+"""Stored features as torch tensors: a map-style dataset, for a DataLoader or read ahead by threads."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from math import prod
 
 import numpy as np
@@ -33,6 +35,28 @@ class StoredFeatures(Dataset[dict[str, torch.Tensor]]):
         request = self.requests[index]
         video, start, stop = (request, 0, None) if isinstance(request, str) else request
         return {stream: read_tensor(self.features, video, stream, start, stop) for stream in self.streams}
+
+    def read_ahead(
+        self, order: Iterable[int] | None = None, threads: int = 2, ahead: int = 8
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """The items of these indices (all, where not given), in this order, while threads read the next.
+
+        Reading waits outside Python, so that threads keep up with the disk without what a DataLoader's
+        processes take to hand over memory. At most `ahead` items wait. Raises what reading them raises,
+        when their turn comes.
+        """
+        waiting: deque[Future[dict[str, torch.Tensor]]] = deque()
+        with ThreadPoolExecutor(threads, "read-ahead") as pool:
+            try:
+                for index in range(len(self)) if order is None else order:
+                    waiting.append(pool.submit(self.__getitem__, index))
+                    if len(waiting) > ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
 
 
 def read_tensor(

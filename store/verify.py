@@ -75,6 +75,16 @@ def video_damages(features: "FeatureSet", video: str) -> list[Damage]:
     ]
 
 
+def require_checksum(features: "FeatureSet", video: str, stream: str, stored: NDArray[Any]) -> None:
+    """Raise DamagedPart where a whole stream, as the part holds it, is not what was written."""
+    reason = _difference(features, video, stream, checksum(stored))
+    if reason:
+        raise DamagedPart(
+            f"{video!r}, stream {stream!r}: {reason}. Run `python -m store repair {features.name}`,"
+            " then extract the video again"
+        )
+
+
 def stored_blocks(features: "FeatureSet", video: str, stream: str) -> Iterator[NDArray[Any]]:
     """A video's stream as its part holds it, in blocks along the first dimension: long ones exceed memory."""
     items = max(1, _BLOCK_BYTES // features.index.streams[stream].item_bytes)
@@ -98,8 +108,13 @@ def _stream_damage(features: "FeatureSet", video: str, stream: str) -> Damage | 
         cause = error.__context__
         lost = not isinstance(cause, OSError) or cause.errno in _GONE
         return Damage(part, video, stream, str(error), lost)
+    reason = _difference(features, video, stream, found)
+    return Damage(part, video, stream, reason) if reason else None
+
+
+def _difference(features: "FeatureSet", video: str, stream: str, found: int) -> str | None:
     expected = features.checksum(video, stream)
     if found == expected:
         return None
-    reason = f"its crc32c in {features.location}/{part} is {found:08x}; {expected:08x} was written"
-    return Damage(part, video, stream, reason)
+    where = f"{features.location}/{features.part_of(video)}"
+    return f"its crc32c in {where} is {found:08x}; {expected:08x} was written"

@@ -112,6 +112,10 @@ class BackendSuite(ABC):
         (damage,) = features.verify()
         assert (damage.video, damage.stream) == (VIDEOS[3], "temporal")
         assert "crc32c" in damage.reason
+        with pytest.raises(DamagedPart, match=f"'{VIDEOS[3]}', stream 'temporal': .*crc32c.*store repair"):
+            features.read_verified(VIDEOS[3], "temporal")
+        for stream, expected in features_of(VIDEOS[4]).items():
+            assert np.array_equal(features.read_verified(VIDEOS[4], stream), expected)
 
     def test_short_and_missing_files_are_named(self, features: FeatureSet) -> None:
         write(features, VIDEOS)

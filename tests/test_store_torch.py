@@ -67,6 +67,23 @@ def test_threads_and_this_process_read_the_same(features: FeatureSet) -> None:
             assert not any(tensor.is_shared() for tensor in found.values())
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_read_ahead_in_the_order_asked_for(features: FeatureSet, threads: int) -> None:
+    dataset = StoredFeatures(features, REQUESTS)
+    order = [5, 0, 11, 5, 3]
+    for found, index in zip(dataset.read_ahead(order, threads, ahead=2), order, strict=True):
+        _assert_answers(found, REQUESTS[index])
+    assert len(list(dataset.read_ahead(threads=threads))) == len(REQUESTS)
+
+
+def test_an_error_while_reading_ahead_comes_in_its_turn(features: FeatureSet) -> None:
+    found = StoredFeatures(features, ["v1", "v2", "nobody", "v3"]).read_ahead()
+    _assert_answers(next(found), "v1")
+    _assert_answers(next(found), "v2")
+    with pytest.raises(VideoNotStored, match="'nobody'"):
+        next(found)
+
+
 def test_only_the_wanted_streams_are_read(features: FeatureSet) -> None:
     assert StoredFeatures(features, ["v1"], ["temporal"])[0].keys() == {"temporal"}
     with pytest.raises(VideoNotStored, match="'nobody'"):

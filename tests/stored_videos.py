@@ -56,11 +56,29 @@ def _fork(root: Path, backend: str, name: str, count: int) -> int:
     if child:
         return child
     features = feature_set(root, backend)
+    told = os.open(_told(root, name), os.O_WRONLY | os.O_CREAT)
     with features.writer(part_bytes=3000, chunk_bytes=400) as writer:
         for number in range(count):
             video = f"{name}/{number}"
             writer.add(video, features_of(video))
+            mine = sum(
+                len(m.videos) for m in features.index.markers.values() if m.videos[0].startswith(f"{name}/")
+            )
+            os.pwrite(told, f"{mine:9}".encode(), 0)
     os._exit(0)
+
+
+def _told(root: Path, name: str) -> Path:
+    """Where a writer notes how many of its videos are committed."""
+    return root / f"{name}.committed"
+
+
+def _require_all_that_were_committed(root: Path, name: str) -> None:
+    """What a writer knew to be committed must be there, and of the rest at most the part it was at."""
+    committed = int(_told(root, name).read_text() or 0)
+    there = {video for video in feature_set(root).videos() if video.startswith(f"{name}/")}
+    if not {f"{name}/{number}" for number in range(committed)} <= there:
+        sys.exit(f"{name} had committed {committed} videos; {len(there)} are there")
 
 
 def _kill_within_a_part(child: int, folder: Path) -> None:
@@ -84,11 +102,13 @@ def main(root: Path, mode: str, backend: str) -> None:
         children = [_fork(root, backend, f"writer{number}", 30) for number in range(4)]
         sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
     for trial in range(5):
-        child = _fork(root, backend, f"trial{trial}", 10**9)
-        while not any(video.startswith(f"trial{trial}/") for video in feature_set(root).videos()):
+        name = f"trial{trial} of {os.getpid()}"
+        child = _fork(root, backend, name, 10**9)
+        while not any(video.startswith(f"{name}/") for video in feature_set(root).videos()):
             time.sleep(0.01)
         time.sleep(random.uniform(0, 0.2))
         _kill_within_a_part(child, feature_set(root).path)
+        _require_all_that_were_committed(root, name)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from evaluate.metrics import (
     score_metrics,
 )
 from evaluate.predictions import PredictedVideo, write_predictions
-from evaluate.score import TrainedModel, predict_stored, run_reader
+from evaluate.score import predict_stored, run_reader
 from store.commit import write_file
 from store.dataset import join_split, labelled_split
 from store.features import FeatureStore
@@ -24,6 +24,7 @@ from store.labels import Label
 from store.mos import MosScale
 from train.errors import FeaturesMissingError, RunError
 from train.predict import Prediction
+from train.pretrained import TrainedModel
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ def from_pretrained(
 
     `place`: a run's folder (its selected checkpoint), a checkpoint's or exported folder, or a hub id, of
     which `revision` names a commit, branch or tag. `decoder`: where the frozen language model lies, if not
-    where it lay in training. Raises RunError where the model is absent, incomplete, damaged, of a later format, or of
-    another decoder than is found; DecoderMissingError where none is found.
+    where it lay in training. Raises RunError where the model is absent, incomplete, damaged, of a later
+    format, or of another decoder than is found; DecoderMissingError where none is found.
     """
     folder = _folder(str(place), revision)
     checkpoint = checkpoint_of(folder)

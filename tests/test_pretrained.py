@@ -49,9 +49,8 @@ def scores(place: Path, trained: TrainedModel) -> list[float]:
 
 
 def test_an_exported_model_is_what_hugging_face_users_expect(place: Path) -> None:
-    names = {
-        str(path.relative_to(place / "model")) for path in (place / "model").rglob("*") if path.is_file()
-    }
+    model = place / "model"
+    names = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
     adapter = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     assert names == {"config.json", "model.safetensors", "README.md"} | adapter
     with safe_open(model / "model.safetensors", "pt") as file:

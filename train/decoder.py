@@ -50,6 +50,7 @@ def load_decoder(settings: DecoderSettings, device: torch.device | str | None = 
             )
         except (OSError, ValueError) as error:
             raise _missing("the language model", settings.weights, settings, error) from error
+        model.name_or_path = settings.weights
     model.requires_grad_(False)
     model.eval()
     return model

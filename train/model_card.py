@@ -95,8 +95,9 @@ def _warning(settings: RunSettings) -> list[str]:
     parts = random_parts(settings)
     if not parts:
         return []
+    named = " and ".join(parts)
     return [
-        f"> **WARNING: RANDOM WEIGHTS.** {' and '.join(parts).capitalize()} never saw any training:"
+        f"> **WARNING: RANDOM WEIGHTS.** {named[0].upper()}{named[1:]} never saw any training:"
         " this model tries out the program, and its scores mean nothing."
     ]
 

@@ -9,7 +9,7 @@ from tiny_language import prompt_settings, prompt_texts
 from transformers import PreTrainedTokenizerFast
 
 from config.load import SettingsError, load_settings
-from config.schema import DecoderSettings, PipelineSettings
+from config.schema import DecoderSettings, LoraSettings, PipelineSettings
 from demo.decoder_tokenizer import build_tokenizer
 from train.build import build_model
 from train.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
@@ -160,8 +160,6 @@ def test_a_pickle_is_never_loaded(pipeline: PipelineSettings, tmp_path: Path) ->
 
 
 def test_lora_targets_that_the_decoder_lacks_are_named(pipeline: PipelineSettings) -> None:
-    from config.schema import LoraSettings
-
     with pytest.raises(TrainError, match=r"LoRA cannot adapt \['qkv'\] of LlamaForCausalLM"):
         add_lora(load_decoder(pipeline.decoder), LoraSettings(targets=("qkv",)))
 

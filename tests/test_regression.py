@@ -47,8 +47,9 @@ def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
 def test_each_question_has_its_own_loss() -> None:
     model, batch = small(), videos(3, 1)
     questions = [Question(0, "score", 0, 90), Question(1, "level", 0, "good"), Question(1, "score", 0, 10)]
-    losses = model(batch, questions)
-    scores, levels = model.outputs(model.visual_tokens(batch))
+    with torch.inference_mode():
+        losses = model(batch, questions)
+        scores, levels = model.outputs(model.visual_tokens(batch))
     assert losses.shape == (3,) and losses.dtype == torch.float32
     for at, video, target in ((0, 0, 90), (2, 1, 10)):
         error = abs(float(scores[video]) - target) / 100

@@ -165,7 +165,7 @@ def _row(label: Label, prediction: Prediction, level: str, scale: MosScale) -> P
         video=label.video,
         mos=label.mos,
         score=scale.from_100(prediction.score),
-        std=prediction.std * (scale.high - scale.low) / 100,
+        std=None if prediction.std is None else prediction.std * (scale.high - scale.low) / 100,
         score_generate=None if stated is None else scale.from_100(stated),
         level=level,
         level_pred=prediction.level,

@@ -99,7 +99,7 @@ def test_the_papers_sizes_are_those_that_the_docs_state(root: Path) -> None:
                 (ProjectorSettings(kind="mlp"), 2048),
             )
         ]
-    assert sizes == [16_794_624, 29_466_624, 20_979_712, 8_392_704]
+    assert sizes == [16_794_624, 29_462_528, 20_979_712, 8_392_704]
     assert all(f"{size:,}" in text for size in sizes)
 
 

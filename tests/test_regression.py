@@ -1,7 +1,6 @@
 """The regression baseline: its losses, its pooling, and a run of it from training to evaluation."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from torch.nn import functional
 from training_set import make_features, train
 
 from config.schema import ProjectorSettings, RegressionSettings
+from evaluate.publish import publish
 from evaluate.run import evaluate_run
 from evaluate.score import load_trained
 from train.answers import LEVELS
@@ -83,7 +83,7 @@ def test_a_videos_prediction_does_not_depend_on_the_batch_and_has_no_text() -> N
     for video, expected in zip(batch, together, strict=True):
         (alone,) = predict(model, [video], CUTS, ["score", "level"])
         assert alone.score == pytest.approx(expected.score, abs=1e-3) and alone.level == expected.level
-        assert math.isnan(alone.std) and (alone.score_generate, alone.text) == (None, "")
+        assert (alone.std, alone.score_generate, alone.text) == (None, None, "")
     assert predict(model, batch, CUTS, ["score"])[0].level == CUTS.level(together[0].score)
 
 
@@ -117,8 +117,9 @@ def test_it_is_evaluated_and_exported_like_any_other(place: Path) -> None:
     labels.write_text("video,mos\n" + "".join(f"{video},50\n" for video in trained.run.split["test"]))
     dataset = trained.settings.dataset.model_copy(update={"labels": labels, "group": None})
     evaluation = evaluate_run(trained, store, dataset, quiet=True)
+    assert "regression" in (publish(trained, evaluation).folder / "report.html").read_text()
     assert evaluation.parse_failures == len(evaluation.rows) == 8
-    assert all(0 <= row.score <= 100 and math.isnan(row.std) for row in evaluation.rows)
+    assert all(0 <= row.score <= 100 and row.std is None for row in evaluation.rows)
     export(place / "run", place / "model")
     again = from_pretrained(place / "model")
     for name, tensor in trained.model.state_dict().items():

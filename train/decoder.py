@@ -23,7 +23,7 @@ from train.quantisation import own_device, quantisation
 RANDOM = "random:"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Weights as safetensors alone: a pickle is neither fetched nor read.
-_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+_FILES = ("*.json", "model*.safetensors", "*.jinja", "*.txt", "*.model")
 
 
 def load_decoder(settings: DecoderSettings, device: torch.device | str | None = None) -> PreTrainedModel:

@@ -50,9 +50,9 @@ def weights_digest(folder: Path) -> str:
     A file of up to 64 MiB is read whole. Blocks of larger ones tell trained models of one architecture
     apart, without minutes of reading. Raises DecoderMissingError for a folder without such files.
     """
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob("model*.safetensors"))
     if not files:
-        raise DecoderMissingError(f"{folder} has no weights as *.safetensors (other formats are not read)")
+        raise DecoderMissingError(f"{folder} has no weights as model*.safetensors (other files are not read)")
     total = hashlib.sha256()
     for path in files:
         size = path.stat().st_size

@@ -20,8 +20,8 @@ class Prediction:
 
     score: float
     """`expected`: the probability-weighted score."""
-    std: float
-    """Standard deviation of the score's distribution; NaN of the regression baseline, which has none."""
+    std: float | None
+    """Standard deviation of the score's distribution; None of the regression baseline, which has none."""
     level: str
     """The likeliest level where the model was trained to give levels, else the expected score's level."""
     score_generate: float | None
@@ -75,13 +75,10 @@ def _regressed(
     model: RegressionModel, visual: Sequence[torch.Tensor], cuts: LevelCuts, tasks: Sequence[Task]
 ) -> list[Prediction]:
     """Without a language model there is no written answer."""
-    means, stds = expected_scores(model, visual)
+    means, _ = expected_scores(model, visual)
     likeliest = model.outputs(visual)[1].argmax(dim=1).tolist()
     levels = [LEVELS[i] for i in likeliest] if "level" in tasks else [cuts.level(mean) for mean in means]
-    return [
-        Prediction(mean, std, level, None, None, "")
-        for mean, std, level in zip(means, stds, levels, strict=True)
-    ]
+    return [Prediction(mean, None, level, None, None, "") for mean, level in zip(means, levels, strict=True)]
 
 
 def batched(items: Iterable[Features], size: int) -> Iterator[list[Features]]:

@@ -112,5 +112,8 @@ def load_run(folder: Path) -> tuple[RunSettings, Run]:
             decoder=raw["decoder"],
         )
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder} cannot be read as a run: {error}") from error
+        raise RunError(
+            f"{folder} cannot be read as a run: {error!r}. A run of an earlier version is trained anew with"
+            " --restart"
+        ) from error
     return settings, run

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Task = Literal["score", "level"]
 
@@ -263,6 +263,7 @@ class PipelineSettings(Entry):
     name: str
     dataset: str
     """What `make train` trains on when no dataset is named."""
+    # `false` drops a branch that the pipeline inherits.
     spatial: BranchSettings | None = None
     temporal: BranchSettings | None = None
     head: Literal["decoder", "regression"] = "decoder"
@@ -273,6 +274,11 @@ class PipelineSettings(Entry):
     prompts: str
     tasks: tuple[Task, ...] = Field(("score",), min_length=1)
     training: TrainingSettings
+
+    @field_validator("spatial", "temporal", mode="before")
+    @classmethod
+    def _false_is_no_branch(cls, branch: Any) -> Any:
+        return None if branch is False else branch
 
     @model_validator(mode="after")
     def _has_a_branch(self) -> "PipelineSettings":

@@ -37,7 +37,15 @@ def predict_stored(
 
 
 def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSettings) -> FeatureReader:
-    """A reader of the very features (by key) that the run was trained on."""
+    """A reader of the very features (by key) that the run was trained on.
+
+    Raises RunError, with the differences, where the store has only others of an encoder.
+    """
+    for encoder, key in trained.run.feature_keys.items():
+        names = {path.name: path for path in store.paths(dataset.name) if path.name.startswith(f"{encoder}@")}
+        if names and f"{encoder}@{key}" not in names:
+            other = store.open(max(names.values()))
+            trained.check_features({encoder: other.specification})
     return FeatureReader(store, dataset, trained.settings.pipeline.branches, trained.run.feature_keys)
 
 

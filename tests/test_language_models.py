@@ -93,6 +93,20 @@ def test_every_kind_of_decoder_trains_the_projectors_and_answers(
     assert 0 <= prediction.score <= 100 and prediction.std and isinstance(prediction.text, str)
 
 
+@pytest.mark.parametrize(("dropped", "tokens"), [("temporal", 4), ("spatial", 4), (None, 8)])
+def test_a_pipeline_may_have_one_branch_alone(
+    root: Path, pipeline: PipelineSettings, dropped: str | None, tokens: int
+) -> None:
+    chosen = [f"pipelines.tiny.{dropped}=false"] if dropped else []
+    tiny = load_settings(root / "pipelines.toml", chosen).pipelines["tiny"]
+    model = build_model(tiny.model_copy(update={"decoder": pipeline.decoder}), prompt_settings(), SHAPES)
+    assert set(model.projectors) == set(SHAPES) - {dropped}
+    video = {name: torch.randn(1, *shape) for name, shape in SHAPES.items()}
+    assert len(model.visual_tokens([video])[0]) == tokens
+    model([video], [Question(0, "score", 0, 63)]).mean().backward()
+    assert all(p.grad is not None for p in model.projectors.parameters())
+
+
 @pytest.mark.parametrize("name", list(PARAMETERS))
 def test_the_named_decoders_have_their_real_architectures(root: Path, name: str) -> None:
     settings = load_settings(root / "pipelines.toml", [f"decoders.{name}.weights=random:0"]).decoders[name]

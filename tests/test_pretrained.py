@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -15,6 +16,8 @@ from typer.testing import CliRunner
 
 from config.errors import Problem
 from demo.decoder_tokenizer import build_tokenizer
+from evaluate.score import run_reader
+from store.features import FeatureStore
 from train.__main__ import app
 from train.checkpoint import checkpoints, export, load_training_state, load_weights, read_progress, selected
 from train.data import FeatureReader
@@ -120,6 +123,15 @@ def test_the_command_exports_and_training_needs_no_command_name(place: Path, tmp
     labels = "--set=datasets.demo.labels=./nowhere.csv"
     with pytest.raises(Problem, match=r"nowhere.csv"):
         CliRunner().invoke(app, ["tiny", *options, labels], catch_exceptions=False)
+
+
+def test_a_store_with_other_features_of_the_encoder_is_refused(place: Path, tmp_path: Path) -> None:
+    trained = from_pretrained(place / "model")
+    store = FeatureStore(tmp_path)
+    with store.feature_set("demo", "nss", {"made": "otherwise"}).writer() as writer:
+        writer.add("v0", {"spatial": np.ones((1, 1, 6), np.float32)})
+    with pytest.raises(RunError, match=r"(?s)made: for tests → otherwise.*extract them with"):
+        run_reader(trained, store, trained.settings.dataset)
 
 
 def refused(folder: Path | str, match: str, **options: str) -> None:

@@ -96,14 +96,15 @@ def check_features(place: Path, run: Run, specifications: Mapping[str, Mapping[s
 
     `specifications`: encoder → the specification behind the features' key (feature.json in the store).
     """
-    for encoder, key in run.feature_keys.items():
-        given = specifications[encoder]
+    for encoder, given in specifications.items():
+        key = run.feature_keys[encoder]
         if fingerprint(given) == key:
             continue
         known = run.specifications.get(encoder)
         found = [f"key: {key} → {fingerprint(given)}", *(changes(known, given) if known else [])]
         raise RunError(
             f"{place} was trained on other features of {encoder} (trained on → found):{_listed(found)}"
+            "\nextract them with the encoder's settings of the training, or train on these"
         )
 
 

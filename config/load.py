@@ -1,6 +1,8 @@
 """Read pipelines.toml: inheritance, overrides from the command line, references, and plain errors."""
 
+import copy
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,8 @@ from config.schema import Settings
 
 DEFAULT_FILE = Path("pipelines.toml")
 _NAMED_SECTIONS = ("datasets", "encoders", "pipelines", "protocols")
-_SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "prompts")
+_SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders", "prompts")
+_NAMES_DECODER = re.compile(r"\s*(decoders\.|pipelines\.[^.=]+\.decoder\s*=)")
 _Entry = TypeVar("_Entry")
 
 
@@ -40,8 +43,12 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
         entries = raw.get(section, {})
         if isinstance(entries, dict):
             raw[section] = {name: _inherit(section, name, entries, file) for name in entries}
-    for text in overrides:
+    # What names a decoder, or changes a named one, comes before what changes a pipeline's own.
+    for text in sorted(overrides, key=lambda text: not _NAMES_DECODER.match(text)):
+        if not _NAMES_DECODER.match(text):
+            _resolve_decoders(raw, file)
         _override(raw, text)
+    _resolve_decoders(raw, file)
     for section in _NAMED_SECTIONS:
         raw[section] = {name: {**entry, "name": name} for name, entry in raw.get(section, {}).items()}
     try:
@@ -72,7 +79,7 @@ def _inherit(section: str, name: str, entries: Mapping[str, Any], file: Path) ->
                 f"{_nearest(current, entries)}"
             )
         chain.append(current)
-        own = dict(entries[current])
+        own = copy.deepcopy(entries[current])
         current = own.pop("extends", None)
         entry = _merge(own, entry)
     return entry
@@ -81,10 +88,34 @@ def _inherit(section: str, name: str, entries: Mapping[str, Any], file: Path) ->
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            value = _merge(merged[key], value)
+        known = merged.get(key)
+        if key == "decoder" and isinstance(value, dict):
+            if "extends" in value:
+                known = None
+            elif isinstance(known, str):
+                known = {"extends": known}
+        if isinstance(value, dict) and isinstance(known, dict):
+            value = _merge(known, value)
         merged[key] = value
     return merged
+
+
+def _resolve_decoders(raw: dict[str, Any], file: Path) -> None:
+    """Put the table of [decoders.NAME] where a pipeline's decoder is that name, or `extends` it."""
+    known = raw.get("decoders", {})
+    for pipeline, entry in raw.get("pipelines", {}).items():
+        decoder = entry.get("decoder")
+        own = {"extends": decoder} if isinstance(decoder, str) else decoder
+        if not isinstance(own, dict) or "extends" not in own:
+            continue
+        name = own["extends"]
+        if name not in known:
+            raise SettingsError(
+                f"{file}: pipelines.{pipeline}.decoder names {name!r}, which is not in [decoders]"
+                f"{_nearest(str(name), known)}"
+            )
+        changes = {key: value for key, value in own.items() if key != "extends"}
+        entry["decoder"] = _merge(copy.deepcopy(known[name]), changes)
 
 
 def _override(raw: dict[str, Any], text: str) -> None:

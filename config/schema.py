@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Task = Literal["score", "level"]
 
@@ -127,15 +127,18 @@ class EncoderSettings(Entry):
 class ProjectorSettings(Entry):
     """A trainable map from features to the decoder's embedding space."""
 
-    kind: Literal["vit", "mlp"]
+    kind: Literal["vit", "mlp", "perceiver"]
     hidden: tuple[int, ...] = ()
     """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
-    heads: int = 16
-    """vit: attention heads."""
-    mlp_ratio: float = 4.0
-    """vit: width of the hidden layer, as a multiple of the feature width."""
+    heads: int = Field(16, ge=1)
+    """vit, perceiver: attention heads."""
+    mlp_ratio: float = Field(4.0, gt=0)
+    """vit, perceiver: width of the hidden layer, as a multiple of the feature width."""
+    layers: int = Field(2, ge=1)
+    """perceiver: how often the learned tokens look at the chunk's."""
     tokens: int | None = Field(None, ge=1)
-    """mlp: output tokens made from all input tokens of a chunk; None maps token by token."""
+    """Output tokens of a chunk. perceiver: so many are learned. mlp: so many are made from all input tokens
+    together; None maps token by token."""
     dropout: float = Field(0.0, ge=0, lt=1)
     noise: float = Field(0.0, ge=0)
     """Standard deviation of the noise added to the (standardised) input in training."""
@@ -145,6 +148,14 @@ class ProjectorSettings(Entry):
     """Bound of the z-scores."""
     match_embeddings: bool = False
     """Scale the output at the start to the standard deviation of the decoder's token embeddings."""
+
+    @model_validator(mode="after")
+    def _tokens_suit_the_kind(self) -> "ProjectorSettings":
+        if self.kind == "perceiver" and self.tokens is None:
+            raise ValueError("a perceiver needs `tokens`: how many it makes of a chunk, such as 64")
+        if self.kind == "vit" and self.tokens is not None:
+            raise ValueError("a vit keeps its input's tokens: remove `tokens`, or choose kind = perceiver")
+        return self
 
 
 class BranchSettings(Entry):
@@ -162,10 +173,12 @@ class BranchSettings(Entry):
 class LoraSettings(Entry):
     """Low-rank adapters on the decoder (peft)."""
 
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    """The update is scaled by alpha / rank."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(("q_proj", "k_proj", "v_proj", "o_proj"), min_length=1)
+    """Names of the linear layers that are adapted."""
 
 
 class DecoderSettings(Entry):
@@ -181,8 +194,26 @@ class DecoderSettings(Entry):
     chat_template: str | None = None
     """Jinja template, for tokenizers that come without one."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Of the weights, or, where they are quantised, of the computation."""
+    quantised: Literal["none", "8bit", "4bit"] = "none"
+    """How the frozen weights are held: as they are, or by bitsandbytes as LLM.int8() or NF4."""
     lora: LoraSettings | None = None
+    licence: str = ""
+    """Said in the model card of what is trained on it."""
     source: str = ""
+    """Where to get the weights: printed when they are absent."""
+
+
+class RegressionSettings(Entry):
+    """The head that reads scores off the projected tokens without a language model: a baseline."""
+
+    width: int = Field(256, ge=1)
+    """Of the projected tokens, in place of the decoder's."""
+    pooling: Literal["mean", "attention"] = "mean"
+    """How a branch's tokens become one vector; `attention` weighs them by a learned query."""
+    hidden: tuple[int, ...] = (256,)
+    """Widths of the hidden layers."""
+    dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class TaskPrompts(Entry):
@@ -233,12 +264,22 @@ class PipelineSettings(Entry):
     name: str
     dataset: str
     """What `make train` trains on when no dataset is named."""
+    # `false` drops a branch that the pipeline inherits.
     spatial: BranchSettings | None = None
     temporal: BranchSettings | None = None
+    head: Literal["decoder", "regression"] = "decoder"
+    """What answers: the language model, or the regression baseline, which leaves `decoder` aside."""
     decoder: DecoderSettings
+    """A table, or the name of an entry in [decoders]; a table may `extends` such an entry."""
+    regression: RegressionSettings = RegressionSettings()
     prompts: str
     tasks: tuple[Task, ...] = Field(("score",), min_length=1)
     training: TrainingSettings
+
+    @field_validator("spatial", "temporal", mode="before")
+    @classmethod
+    def _false_is_no_branch(cls, branch: Any) -> Any:
+        return None if branch is False else branch
 
     @model_validator(mode="after")
     def _has_a_branch(self) -> "PipelineSettings":
@@ -280,6 +321,7 @@ class Settings(Entry):
     store: StoreSettings
     datasets: dict[str, DatasetSettings]
     encoders: dict[str, EncoderSettings]
+    decoders: dict[str, DecoderSettings] = {}
     prompts: dict[str, PromptSettings]
     pipelines: dict[str, PipelineSettings]
     protocols: dict[str, ProtocolSettings] = {}

@@ -51,6 +51,5 @@ def _shown(outcome: FilePrediction) -> _Shown:
     found = outcome.prediction
     if found is None:
         return _Shown(str(outcome.video), None, None, None, None, outcome.error)
-    return _Shown(
-        str(outcome.video), round(found.score, 2), round(found.std, 2), found.level, found.text, None
-    )
+    std = None if found.std is None else round(found.std, 2)
+    return _Shown(str(outcome.video), round(found.score, 2), std, found.level, found.text, None)

@@ -11,7 +11,8 @@ from tabulate import tabulate
 from evaluate.degrade import KINDS, STEPS, write_degraded
 from evaluate.errors import EvaluationError
 from evaluate.footage import read_footage
-from evaluate.score import FilePrediction, TrainedModel, predict_files
+from evaluate.score import FilePrediction, predict_files
+from train.pretrained import TrainedModel
 
 SECONDS = 5.0
 """How much of a video's beginning is degraded."""

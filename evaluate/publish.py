@@ -6,9 +6,9 @@ from pathlib import Path
 from evaluate.published import Protocol, published
 from evaluate.report import Report, write_report
 from evaluate.run import Evaluation, evaluation_folder, write_evaluation
-from evaluate.score import TrainedModel
 from evaluate.tables import Format, ResultRow, Table, comparison
 from store.commit import write_file
+from train.pretrained import TrainedModel
 
 _REPEATED: tuple[Protocol, ...] = ("fine-tuning", "random-splits")
 _TABLE_FILES: dict[str, Format] = {"table.md": "markdown", "table.csv": "csv", "table.tex": "latex"}

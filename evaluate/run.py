@@ -16,7 +16,7 @@ from evaluate.metrics import (
     score_metrics,
 )
 from evaluate.predictions import PredictedVideo, write_predictions
-from evaluate.score import TrainedModel, predict_stored, run_reader
+from evaluate.score import predict_stored, run_reader
 from store.commit import write_file
 from store.dataset import join_split, labelled_split
 from store.features import FeatureStore
@@ -24,6 +24,7 @@ from store.labels import Label
 from store.mos import MosScale
 from train.errors import FeaturesMissingError, RunError
 from train.predict import Prediction
+from train.pretrained import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _row(label: Label, prediction: Prediction, level: str, scale: MosScale) -> P
         video=label.video,
         mos=label.mos,
         score=scale.from_100(prediction.score),
-        std=prediction.std * (scale.high - scale.low) / 100,
+        std=None if prediction.std is None else prediction.std * (scale.high - scale.low) / 100,
         score_generate=None if stated is None else scale.from_100(stated),
         level=level,
         level_pred=prediction.level,

@@ -7,43 +7,25 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from config.schema import DatasetSettings, RunSettings
+from config.schema import DatasetSettings
 from extract.encoders.registry import build_encoder
 from extract.memory import extract_features
 from store.features import FeatureStore
 from train.branch import branch_tokens
-from train.build import load_model
-from train.checkpoint import selected
 from train.data import FeatureReader
-from train.model import Features, QualityModel
-from train.predict import Prediction, batched, predict
-from train.run import Run, load_run
+from train.predict import Prediction, batched
+from train.pretrained import TrainedModel, from_pretrained
 
 BATCH = 16
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A run's model with what it is tied to."""
-
-    folder: Path
-    settings: RunSettings
-    run: Run
-    checkpoint: Path
-    model: QualityModel
-
-    def predict(self, videos: Sequence[Features]) -> list[Prediction]:
-        """Predictions on the scale 0–100."""
-        return predict(self.model, videos, self.run.cuts, self.settings.pipeline.tasks)
-
-
 def load_trained(folder: Path, device: torch.device | str = "cpu") -> TrainedModel:
-    """Load a run for prediction. Raises RunError where the folder is no finished run."""
-    settings, run = load_run(folder)
-    threads = settings.pipeline.training.threads
+    """Load a run, or a trained model's folder, for prediction. Raises RunError where it is neither."""
+    trained = from_pretrained(folder, device=device)
+    threads = trained.settings.pipeline.training.threads
     if threads is not None:
         torch.set_num_threads(threads)
-    return TrainedModel(folder, settings, run, selected(folder / "checkpoints"), load_model(folder, device))
+    return trained
 
 
 def predict_stored(
@@ -55,7 +37,15 @@ def predict_stored(
 
 
 def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSettings) -> FeatureReader:
-    """A reader of the very features (by key) that the run was trained on."""
+    """A reader of the very features (by key) that the run was trained on.
+
+    Raises RunError, with the differences, where the store has only others of an encoder.
+    """
+    for encoder, key in trained.run.feature_keys.items():
+        names = {path.name: path for path in store.paths(dataset.name) if path.name.startswith(f"{encoder}@")}
+        if names and f"{encoder}@{key}" not in names:
+            other = store.open(max(names.values()))
+            trained.check_features({encoder: other.specification})
     return FeatureReader(store, dataset, trained.settings.pipeline.branches, trained.run.feature_keys)
 
 
@@ -71,6 +61,7 @@ class FilePrediction:
 def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[FilePrediction]:
     """Decode, encode and score each file; an unreadable one gives its reason, and the others go on."""
     encoders = {name: build_encoder(encoder) for name, encoder in trained.settings.encoders.items()}
+    trained.check_features({name: encoder.specification() for name, encoder in encoders.items()})
     for video, outcome in zip(videos, extract_features(videos, encoders), strict=True):
         if isinstance(outcome, Exception):
             yield FilePrediction(video, None, str(outcome).removeprefix(f"{video}: "))

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -29,6 +32,84 @@ def test_the_spatial_projector_lets_the_tokens_of_one_frame_attend_to_each_other
     assert before.shape == (2, 9, 8)
     assert (before[0] - after[0]).abs().amax(dim=1).min() > 1e-6
     assert torch.equal(before[1], after[1])
+
+
+def vit_parameters(d: int, ratio: float, width: int) -> int:
+    hidden = round(d * ratio)
+    attention, norms = 4 * (d * d + d), 4 * d
+    return attention + norms + 2 * d * hidden + hidden + d + d * width + width
+
+
+def perceiver_parameters(d: int, ratio: float, width: int, tokens: int, layers: int) -> int:
+    hidden = round(d * ratio)
+    layer = 4 * d * d + 10 * d + 2 * d * hidden + hidden + d
+    return tokens * d + layers * layer + 2 * d + d * width + width
+
+
+@pytest.mark.parametrize(
+    ("table", "output_tokens", "parameters"),
+    [
+        ({"kind": "mlp"}, 9, 24 * 8 + 8),
+        ({"kind": "mlp", "hidden": (32,)}, 9, 24 * 32 + 32 + 32 * 8 + 8),
+        ({"kind": "mlp", "tokens": 4}, 4, 9 * 24 * 4 * 8 + 4 * 8),
+        ({"kind": "vit", "heads": 4, "mlp_ratio": 2.0}, 9, vit_parameters(24, 2.0, 8)),
+        (
+            {"kind": "perceiver", "heads": 3, "mlp_ratio": 2.0, "tokens": 5, "layers": 3},
+            5,
+            perceiver_parameters(24, 2.0, 8, 5, 3),
+        ),
+    ],
+)
+def test_every_kind_has_its_shape_its_size_and_gradients_everywhere(
+    table: dict[str, Any], output_tokens: int, parameters: int
+) -> None:
+    torch.manual_seed(0)
+    projector = Projector(ProjectorSettings.model_validate(table), 9, 24, 8, 1.0)
+    out = projector(torch.randn(3, 9, 24))
+    assert out.shape == (3, output_tokens, 8) and projector.output_tokens == output_tokens
+    assert sum(p.numel() for p in projector.parameters()) == parameters
+    out.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in projector.parameters())
+
+
+def test_a_perceiver_looks_at_its_own_chunk_alone_whatever_the_order_of_its_tokens() -> None:
+    torch.manual_seed(0)
+    settings = ProjectorSettings(kind="perceiver", heads=4, tokens=3)
+    projector = Projector(settings, 9, 16, 8, 1.0).eval()
+    chunks = torch.randn(2, 9, 16)
+    changed = chunks.clone()
+    changed[0, 0] += torch.randn(16)
+    before, after = projector(chunks), projector(changed)
+    assert (before[0] - after[0]).abs().amax(dim=1).min() > 1e-6
+    assert torch.equal(before[1], after[1])
+    assert not torch.allclose(before[0, 0], before[0, 1])
+    torch.testing.assert_close(projector(chunks.flip(1)), before)
+
+
+def test_the_papers_sizes_are_those_that_the_docs_state(root: Path) -> None:
+    """CLIP ViT-L/14's 256 tokens of 1,024, SlowFast's 2,048 channels, a decoder of 4,096."""
+    text = (root / "docs" / "models.md").read_text()
+    with torch.device("meta"):
+        sizes = [
+            sum(p.numel() for p in Projector(settings, 256, features, 4096, 1.0).parameters())
+            for settings, features in (
+                (ProjectorSettings(kind="vit"), 1024),
+                (ProjectorSettings(kind="perceiver", tokens=64), 1024),
+                (ProjectorSettings(kind="mlp", hidden=(4096,)), 1024),
+                (ProjectorSettings(kind="mlp"), 2048),
+            )
+        ]
+    assert sizes == [16_794_624, 29_462_528, 20_979_712, 8_392_704]
+    assert all(f"{size:,}" in text for size in sizes)
+
+
+def test_settings_that_a_kind_cannot_follow_are_refused() -> None:
+    with pytest.raises(ValueError, match="a perceiver needs `tokens`"):
+        ProjectorSettings(kind="perceiver")
+    with pytest.raises(ValueError, match="a vit keeps its input's tokens"):
+        ProjectorSettings(kind="vit", tokens=4)
+    with pytest.raises(TrainError, match="a vit projector with 5 heads cannot divide 16 features"):
+        Projector(ProjectorSettings(kind="vit", heads=5), 9, 16, 8, 1.0)
 
 
 def test_a_joint_projector_makes_the_asked_number_of_tokens() -> None:

@@ -62,7 +62,10 @@ def test_set_overrides_and_reads_values_as_toml_or_text(file: Path) -> None:
         ("pipelines.tiny.training.epoch=2", "training.epoch: unknown key; did you mean 'epochs'"),
         ("pipelines.tiny.training.epochs=0", "training.epochs: input should be greater than .* found 0"),
         ("pipelines.tiny.spatial.encoder=ns", "spatial.encoder names 'ns'.*did you mean 'nss'"),
-        ("pipelines.tiny.spatial.projector.kind=mpl", "projector.kind: input should be 'vit' or 'mlp'"),
+        (
+            "pipelines.tiny.spatial.projector.kind=mpl",
+            "projector.kind: input should be 'vit', 'mlp' or 'perceiver'",
+        ),
         ("pipelines.tiny.decoder.lora.rnk=2", "lora.rnk: unknown key; did you mean 'rank'"),
         ("datasets.demo.mos_range=[3, 2]", "worst < best"),
         ("pipelines.tiny", "expected KEY=VALUE"),

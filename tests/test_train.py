@@ -21,7 +21,7 @@ from train.run import load_run
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(checkpoints(run / "checkpoints")[-1] / "projectors.safetensors")
+    return load_file(checkpoints(run / "checkpoints")[-1] / "model.safetensors")
 
 
 def test_training_learns_scores_that_follow_from_the_features(tmp_path: Path) -> None:
@@ -61,7 +61,9 @@ def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     progress = [
-        json.loads((checkpoints(tmp_path / run / "checkpoints")[-1] / "progress.json").read_text())
+        json.loads(
+            (checkpoints(tmp_path / run / "checkpoints")[-1] / "training" / "progress.json").read_text()
+        )
         for run in ("undisturbed", "killed")
     ]
     assert progress[0] == progress[1]
@@ -75,7 +77,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_another_run_is_not_mixed_into_a_folder(tmp_path: Path) -> None:
     train(tmp_path, "run")
-    with pytest.raises(RunError, match=r"settings differ.*--restart"):
+    with pytest.raises(RunError, match=r"(?s)settings differ.*learning_rate: 0.001 → 0.5.*--restart"):
         train(tmp_path, "run", "pipelines.tiny.training.learning_rate=0.5")
 
 
@@ -128,14 +130,16 @@ def test_a_run_of_other_features_is_refused(tmp_path: Path) -> None:
         for video in features.videos():
             writer.add(video, {stream: features.read(video, stream) for stream in features.streams})
     store, split = make_features(tmp_path)
-    with pytest.raises(RunError, match="feature keys differ"):
+    with pytest.raises(RunError, match=r"(?s)feature keys differ.*nss.made: for tests → otherwise"):
         train_run(run_settings(tmp_path), store, split, tmp_path / "run", quiet=True, keys={"nss": other.key})
 
 
 def test_the_trained_model_is_loaded_from_its_selected_checkpoint(tmp_path: Path) -> None:
     train(tmp_path, "run")
     model = load_model(tmp_path / "run")
-    saved = load_file(selected(tmp_path / "run" / "checkpoints") / "projectors.safetensors")
-    assert all(torch.equal(tensor, saved[name]) for name, tensor in model.projectors.state_dict().items())
+    saved = load_file(selected(tmp_path / "run" / "checkpoints") / "model.safetensors")
+    trained = {f"projectors.{name}": tensor for name, tensor in model.projectors.state_dict().items()}
+    assert trained.keys() == saved.keys()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in trained.items())
     with pytest.raises(RunError, match="is not a run"):
         load_model(tmp_path)

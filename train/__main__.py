@@ -2,9 +2,10 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
@@ -12,7 +13,36 @@ from store.dataset import labelled_split
 from store.features import FeatureStore
 from train.run import clear_run
 
-app = cli.command_app("Train a pipeline's projectors on features that `python -m extract` stored.")
+
+class _TrainIsMeant(TyperGroup):
+    """`python -m train PIPELINE` without the name of a command is `python -m train train PIPELINE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named or not args else ["train", *args])
+
+
+app = cli.command_app(
+    "Train a pipeline's projectors on features that `python -m extract` stored. `python -m train PIPELINE`"
+    " is short for `python -m train train PIPELINE`."
+)
+app.info.cls = _TrainIsMeant
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    json: cli.Json = False,
+) -> None:
+    """Copy a run's selected checkpoint, without the training's state, to publish it or take it elsewhere."""
+    from train.checkpoint import export as export_run
+
+    exported = export_run(run, folder)
+    if json:
+        cli.print_json({"folder": str(exported), "files": sorted(path.name for path in exported.iterdir())})
+        return
+    print(f"{exported}: `python -m evaluate predict VIDEO.mp4 --run {exported}` uses it")
 
 
 @app.command()

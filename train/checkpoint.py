@@ -1,26 +1,40 @@
-"""Checkpoints: only what trains, as safetensors, with the optimiser's state and the place in the data.
+"""Checkpoints: a folder that is a model by itself, and beside it what training needs to go on.
 
 checkpoints/step-00000120/         (…-partial within an epoch)
-    projectors.safetensors    projectors with their standardisation statistics
-    adapter.safetensors       LoRA, where there is one
-    optimizer.pt              optimiser, schedule and random-number state
-    progress.json             written last: that it exists means the checkpoint is complete
+    config.json               see train/description.py
+    model.safetensors         all that trains, with the standardisation's statistics; never the decoder
+    adapter/                  LoRA in peft's format, where there is one
+    README.md                 the model card
+    training/                 not needed to use the model
+        state.pt              optimiser, schedule and random-number state
+        progress.json         where the run stands
 """
 
 import json
+import pickle
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from torch import nn
 
-from store.commit import publish_folder, write_file
+from store.commit import publish_folder, remove, write_file
+from train.adapter import has_adapter, load_adapter, read_tensors, save_adapter
+from train.description import FILE as DESCRIPTION
+from train.description import FORMAT, MODEL_TYPE, write_description
 from train.errors import RunError
-from train.model import QualityModel
+from train.model_card import model_card
+from train.regression import VideoModel
+from train.run import load_run
 
-_PROGRESS = "progress.json"
+TRAINING = "training"
+WEIGHTS = "model.safetensors"
+ADAPTER = "adapter"
+_PROGRESS = f"{TRAINING}/progress.json"
+_STATE = f"{TRAINING}/state.pt"
 
 
 @dataclass
@@ -44,63 +58,102 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, model: QualityModel, progress: Progress, training_state: dict[str, Any]
+    folder: Path, model: VideoModel, progress: Progress, training_state: dict[str, Any]
 ) -> Path:
-    """Write a checkpoint beside the others, durably, and drop those that are neither best nor last."""
+    """Write a checkpoint beside the others, durably, and drop those that are neither best nor last.
+
+    `folder` is `checkpoints` in a run's folder, whose settings and ties describe the model.
+    """
+    settings, run = load_run(folder.parent)
+    for litter in folder.glob("tmp-*"):
+        remove(litter)
     name = progress.name
     temporary = folder / f"tmp-{name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_contiguous(model.projectors.state_dict()), temporary / "projectors.safetensors")
-    adapter = adapter_state(model)
-    if adapter:
-        save_file(adapter, temporary / "adapter.safetensors")
-    torch.save(training_state, temporary / "optimizer.pt")
+    (temporary / TRAINING).mkdir(parents=True)
+    write_description(temporary, settings, run)
+    _save_weights(temporary, model)
+    card = model_card(settings, run, model.trainable_parameters(), progress.history, progress.step)
+    (temporary / "README.md").write_text(card, encoding="utf-8")
+    torch.save(training_state, temporary / _STATE)
     (temporary / _PROGRESS).write_text(json.dumps(asdict(progress), indent=2))
-    shutil.rmtree(folder / name, ignore_errors=True)
+    remove(folder / name)
     publish_folder(temporary, folder / name)
     for other in checkpoints(folder):
         if other.name not in (name, progress.best):
-            shutil.rmtree(other)
+            remove(other)
     return folder / name
+
+
+def export(folder: Path, target: Path) -> Path:
+    """Copy a run's selected checkpoint, without what only training needs, to a new folder.
+
+    Raises RunError where the run is not finished or the target holds something.
+    """
+    checkpoint = checkpoint_of(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RunError(f"{target} holds something already: name a new folder, or an empty one")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".tmp-{target.name}")
+    remove(temporary)
+    shutil.copytree(checkpoint, temporary, ignore=shutil.ignore_patterns(TRAINING))
+    publish_folder(temporary, target)
+    return target
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The folder of the model: a run's selected checkpoint, or the folder itself if it is a checkpoint.
+
+    Raises RunError where it is neither.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return folder
+    if (folder / "run.json").is_file():
+        return selected(folder / "checkpoints")
+    raise RunError(
+        f"{folder} is not a run or a trained model: it has neither run.json nor {DESCRIPTION}. `make train`"
+        " makes runs; `make demo` makes one without any data or weights"
+    )
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(path.parent for path in folder.glob(f"step-*/{_PROGRESS}"))
+    return sorted(path.parents[1] for path in folder.glob(f"step-*/{_PROGRESS}"))
 
 
 def read_progress(checkpoint: Path) -> Progress:
-    """The progress that a checkpoint was saved with."""
-    return Progress(**json.loads((checkpoint / _PROGRESS).read_text()))
-
-
-def load_weights(checkpoint: Path, model: QualityModel) -> None:
-    """Put a checkpoint's projectors and adapter into the model. Raises RunError where they do not fit."""
+    """The progress that a checkpoint was saved with. Raises RunError where its file is damaged."""
+    file = checkpoint / _PROGRESS
     try:
-        model.projectors.load_state_dict(load_file(checkpoint / "projectors.safetensors"))
+        return Progress(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{file} cannot be read: {error}; remove {checkpoint} to continue without") from error
+
+
+def load_weights(checkpoint: Path, model: VideoModel) -> None:
+    """Put a checkpoint's weights into the model. Raises RunError where they are damaged or do not fit."""
+    file = checkpoint / WEIGHTS
+    tensors = read_tensors(file)
+    try:
+        _trained(model).load_state_dict(tensors)
     except RuntimeError as error:
-        raise RunError(f"{checkpoint}: its projectors do not fit the run's settings: {error}") from error
-    expected = adapter_state(model)
-    file = checkpoint / "adapter.safetensors"
-    if file.is_file() != bool(expected):
-        found, wanted = ("a", "no") if file.is_file() else ("no", "a")
-        raise RunError(f"{checkpoint} has {found} LoRA adapter, but the run's settings ask for {wanted}")
-    if expected:
-        model.decoder.load_state_dict(load_file(file), strict=False)
+        raise RunError(f"{file} does not fit the model's settings: {error}") from error
+    decoder = getattr(model, "decoder", None)
+    wanted = decoder is not None and has_adapter(decoder)
+    if (checkpoint / ADAPTER).is_dir() != wanted:
+        found, asked = ("no", "a") if wanted else ("a", "no")
+        raise RunError(f"{checkpoint} has {found} LoRA adapter, but the run's settings ask for {asked}")
+    if decoder is not None and wanted:
+        load_adapter(decoder, checkpoint / ADAPTER)
 
 
 def load_training_state(checkpoint: Path) -> dict[str, Any]:
-    """Optimiser, schedule and random-number state."""
-    state: dict[str, Any] = torch.load(checkpoint / "optimizer.pt", weights_only=True)
+    """Optimiser, schedule and random-number state. Raises RunError where the file is damaged."""
+    file = checkpoint / _STATE
+    try:
+        state: dict[str, Any] = torch.load(file, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(f"{file} cannot be read: {error}; remove {checkpoint} to continue without") from error
     return state
-
-
-def adapter_state(model: QualityModel) -> dict[str, torch.Tensor]:
-    """The LoRA tensors by name; empty without an adapter."""
-    return {
-        name: tensor.contiguous() for name, tensor in model.decoder.state_dict().items() if "lora_" in name
-    }
 
 
 def mark_best(folder: Path, progress: Progress) -> None:
@@ -115,11 +168,25 @@ def selected(folder: Path) -> Path:
         raise RunError(
             f"{folder} has no finished training: run `python -m train`, which continues what was begun"
         )
-    checkpoint = folder / str(json.loads(file.read_text())["checkpoint"])
+    try:
+        checkpoint = folder / str(json.loads(file.read_text())["checkpoint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{file} cannot be read: {error!r}; train the run again to write it anew") from error
     if not (checkpoint / _PROGRESS).is_file():
         raise RunError(f"{checkpoint}, named by {file.name}, is absent or incomplete: train the run again")
     return checkpoint
 
 
-def _contiguous(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.contiguous() for name, tensor in state.items()}
+def _save_weights(folder: Path, model: VideoModel) -> None:
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in _trained(model).state_dict().items()
+    }
+    save_file(state, folder / WEIGHTS, {"format": "pt", "model_type": MODEL_TYPE, "version": str(FORMAT)})
+    decoder = getattr(model, "decoder", None)
+    if decoder is not None and has_adapter(decoder):
+        save_adapter(decoder, folder / ADAPTER)
+
+
+def _trained(model: VideoModel) -> nn.ModuleDict:
+    """All parts of the model but the frozen decoder."""
+    return nn.ModuleDict({name: part for name, part in model.named_children() if name != "decoder"})

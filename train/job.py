@@ -14,10 +14,11 @@ from store.labels import Label
 from store.mos import MosScale
 from train.build import build_model
 from train.data import FeatureReader, QualityDataset, Sample
-from train.errors import FeaturesMissingError, RunError
+from train.errors import FeaturesMissingError
+from train.identity import decoder_identity
 from train.levels import LevelCuts
-from train.model import QualityModel
-from train.run import Run, library_versions, load_run, save_run
+from train.regression import VideoModel
+from train.run import Run, claim_run, library_versions
 from train.trainer import Outcome, Trainer
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,17 @@ def train_run(
     cuts = LevelCuts.fit([scale.to_100(label.mos) for label in present["train"]])
     samples = {name: [_sample(label, scale, cuts) for label in labels] for name, labels in present.items()}
     split_ids = {name: [sample.video for sample in part] for name, part in samples.items()}
-    run = Run(reader.keys, reader.shapes(), cuts, split_ids, library_versions())
-    _claim(folder, settings, run)
+    pipeline = settings.pipeline
+    run = Run(
+        reader.keys,
+        reader.shapes(),
+        cuts,
+        split_ids,
+        library_versions(),
+        {encoder: features.specification for encoder, features in reader.sets.items()},
+        decoder_identity(pipeline.decoder) if pipeline.head == "decoder" else None,
+    )
+    claim_run(folder, settings, run)
 
     model = build_model(settings.pipeline, settings.prompts, run.shapes)
     training = QualityDataset(samples["train"], reader)
@@ -81,7 +91,7 @@ def train_run(
     return TrainedRun(folder, outcome, counts, missing, trainer.bare_model.trainable_parameters())
 
 
-def fit_standardisation(model: QualityModel, training: QualityDataset) -> None:
+def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' z-scores on the training split's features, and on nothing else."""
     for branch, projector in model.projectors.items():
         if projector.standardise is not None:
@@ -94,25 +104,7 @@ def _sample(label: Label, scale: MosScale, cuts: LevelCuts) -> Sample:
     return Sample(label.video, label.mos, score, cuts.level(score))
 
 
-def _claim(folder: Path, settings: RunSettings, run: Run) -> None:
-    """Make the folder this run's own; refuse to mix two runs in it."""
-    if not (folder / "run.json").is_file():
-        save_run(folder, settings, run)
-        return
-    known_settings, known = load_run(folder)
-    for what, before, now in (
-        ("settings", known_settings, settings),
-        ("feature keys", known.feature_keys, run.feature_keys),
-        ("split", known.split, run.split),
-    ):
-        if before != now:
-            raise RunError(
-                f"{folder} holds a run whose {what} differ from what is asked for now:"
-                " pass --restart to replace that run, or another folder with --run"
-            )
-
-
-def _announce(settings: RunSettings, run: Run, model: QualityModel, missing: Sequence[str]) -> None:
+def _announce(settings: RunSettings, run: Run, model: VideoModel, missing: Sequence[str]) -> None:
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in run.split.items())
     log.info("%s on %s: %s videos", settings.pipeline.name, settings.dataset.name, counts)
     if missing:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from config.schema import PromptSettings, Task, TaskPrompts
@@ -40,17 +41,8 @@ class PromptBuilder:
     def prompt(self, task: Task, phrasing: int = 0) -> Prompt:
         """The ids of one question, up to where the answer begins."""
         wording = self._task(task)
-        messages = [
-            {"role": "system", "content": self._prompts.system},
-            {
-                "role": "user",
-                "content": f"{_VISUAL_SLOT} {wording.questions[phrasing]} {wording.restriction}",
-            },
-        ]
-        text = self._tokenizer.apply_chat_template(
-            messages, chat_template=self._template, tokenize=False, add_generation_prompt=True
-        )
-        before, slot, after = str(text).partition(_VISUAL_SLOT)
+        text = self._chat(f"{_VISUAL_SLOT} {wording.questions[phrasing]} {wording.restriction}")
+        before, slot, after = text.partition(_VISUAL_SLOT)
         if not slot:
             raise TrainError("the chat template drops the user's message; the visual tokens have no place")
         return Prompt(self.ids(before), self.ids(after))
@@ -69,12 +61,41 @@ class PromptBuilder:
 
     @property
     def end_of_turn(self) -> int:
-        """The token that ends an answer."""
-        return int(self._tokenizer.eos_token_id)
+        """The token that ends an answer. Raises TrainError where the tokenizer names none."""
+        token = self._tokenizer.eos_token_id
+        if token is None:
+            raise TrainError(
+                f"the tokenizer {self._tokenizer.name_or_path!r} names no token that ends a turn:"
+                " set `eos_token` in its tokenizer_config.json"
+            )
+        return int(token)
 
     def text(self, ids: list[int]) -> str:
         """Generated ids as text, without special tokens."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def _chat(self, user: str) -> str:
+        """System prompt and user message in the template; as one message where it has no system role."""
+        system = self._prompts.system.strip()
+        try:
+            text = self._render([{"role": "system", "content": system}, {"role": "user", "content": user}])
+            if system in text:
+                return text
+        except TemplateError:
+            pass
+        return self._render([{"role": "user", "content": f"{system}\n\n{user}".strip()}])
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        return str(
+            self._tokenizer.apply_chat_template(
+                messages,
+                chat_template=self._template,
+                tokenize=False,
+                add_generation_prompt=True,
+                # Templates of models that think first (Qwen-3) then leave no room for it; others ignore it.
+                enable_thinking=False,
+            )
+        )
 
     def _task(self, task: Task) -> TaskPrompts:
         return self._prompts.score if task == "score" else self._prompts.level

@@ -2,7 +2,7 @@
 
 runs/<name>/
     settings.json       everything that pipelines.toml and --set said, resolved
-    run.json            feature keys, level cuts, split, versions
+    run.json            feature keys, decoder, level cuts, split, versions
     checkpoints/        see train/checkpoint.py
     tensorboard/
 """
@@ -10,18 +10,22 @@ runs/<name>/
 import json
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from config.schema import RunSettings
 from store.commit import write_file
+from store.difference import changes
 from train.errors import RunError
 from train.levels import LevelCuts
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "scipy", "av", "zarr", "scikit-learn")
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class Run:
     split: dict[str, list[str]]
     """train, val, test… → video ids."""
     versions: dict[str, str]
+    specifications: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Encoder → what is behind its feature key."""
+    decoder: dict[str, Any] | None = None
+    """The decoder's identity (train.identity); None where there is none."""
 
 
 def library_versions() -> dict[str, str]:
@@ -48,6 +56,31 @@ def save_run(folder: Path, settings: RunSettings, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "settings.json", settings.model_dump_json(indent=2).encode())
     write_file(folder / "run.json", json.dumps(asdict(run), indent=2).encode())
+
+
+def claim_run(folder: Path, settings: RunSettings, run: Run) -> None:
+    """Make the folder this run's own. Raises RunError, with the differences, where it holds another."""
+    if not (folder / "run.json").is_file():
+        save_run(folder, settings, run)
+        return
+    known_settings, known = load_run(folder)
+    for what, before, now in (
+        ("settings", known_settings.model_dump(mode="json"), settings.model_dump(mode="json")),
+        ("feature keys", known.feature_keys, run.feature_keys),
+        ("decoder", known.decoder, run.decoder),
+        ("split", known.split, run.split),
+    ):
+        if before == now:
+            continue
+        found = changes(before, now)
+        if what == "feature keys":
+            found += changes(known.specifications, run.specifications)
+        shown = [*found[:_SHOWN], *(["…"] if len(found) > _SHOWN else [])]
+        raise RunError(
+            f"{folder} holds a run whose {what} differ from what is asked for now (its own → asked for):"
+            + "".join(f"\n  {line}" for line in shown)
+            + "\npass --restart to replace that run, or another folder with --run"
+        )
 
 
 def clear_run(folder: Path) -> None:
@@ -75,7 +108,12 @@ def load_run(folder: Path) -> tuple[RunSettings, Run]:
             cuts=LevelCuts(**raw["cuts"]),
             split=raw["split"],
             versions=raw["versions"],
+            specifications=raw["specifications"],
+            decoder=raw["decoder"],
         )
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder} cannot be read as a run: {error}") from error
+        raise RunError(
+            f"{folder} cannot be read as a run: {error!r}. A run of an earlier version is trained anew with"
+            " --restart"
+        ) from error
     return settings, run

@@ -26,8 +26,9 @@ from train.checkpoint import (
 )
 from train.data import QualityDataset, epoch_batches, keep_lists, phrasing
 from train.errors import DivergedError
-from train.model import QualityModel, Question
+from train.model import Question
 from train.predict import expected_scores
+from train.regression import VideoModel
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Trainer:
     def __init__(
         self,
         pipeline: PipelineSettings,
-        model: QualityModel,
+        model: VideoModel,
         train: QualityDataset,
         validation: QualityDataset | None,
         folder: Path,
@@ -84,7 +85,7 @@ class Trainer:
         self.model, self.optimizer, self.schedule = self.accelerator.prepare(model, optimizer, schedule)
 
     @property
-    def bare_model(self) -> QualityModel:
+    def bare_model(self) -> VideoModel:
         """The model without its distributed wrapper."""
         return self.accelerator.unwrap_model(self.model)  # type: ignore[no-any-return]
 
@@ -145,7 +146,7 @@ class Trainer:
         videos = sum(len(indices) for indices, _ in batches)
         total = 0.0
         for indices, features in batches:
-            loss = self.model(features, self._questions(epoch, indices)) * (len(indices) / videos)
+            loss = self.model(features, self._questions(epoch, indices)).mean() * (len(indices) / videos)
             self.accelerator.backward(loss)
             total += loss.item()
         if not math.isfinite(total):

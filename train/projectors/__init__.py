@@ -4,15 +4,24 @@ import torch
 from torch import nn
 
 from config.schema import ProjectorSettings
+from train.errors import TrainError
 from train.projectors.mlp import MlpProjector
+from train.projectors.perceiver import PerceiverProjector
 from train.projectors.standardise import Standardise
 from train.projectors.vit import VitProjector
 
-_KINDS: dict[str, type[MlpProjector] | type[VitProjector]] = {"mlp": MlpProjector, "vit": VitProjector}
+_KINDS: dict[str, type[MlpProjector] | type[VitProjector] | type[PerceiverProjector]] = {
+    "mlp": MlpProjector,
+    "vit": VitProjector,
+    "perceiver": PerceiverProjector,
+}
 
 
 class Projector(nn.Module):
-    """[N, tokens, features] → [N, output tokens, width]: standardise, project, scale."""
+    """[N, tokens, features] → [N, output tokens, width]: standardise, project, scale.
+
+    Raises TrainError where the attention heads do not divide the features.
+    """
 
     scale: torch.Tensor
 
@@ -20,6 +29,11 @@ class Projector(nn.Module):
         self, settings: ProjectorSettings, tokens: int, features: int, width: int, embedding_std: float
     ) -> None:
         super().__init__()
+        if settings.kind != "mlp" and features % settings.heads:
+            raise TrainError(
+                f"a {settings.kind} projector with {settings.heads} heads cannot divide {features} features"
+                " among them: set `heads` of the branch's projector to a divisor"
+            )
         self.standardise = (
             Standardise(features, settings.clip, settings.noise) if settings.standardise else None
         )

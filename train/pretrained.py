@@ -1,0 +1,78 @@
+"""A trained model by one call: from a run, an exported folder, or a repository of the Hugging Face hub."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from config.schema import RunSettings
+from train.build import load_model
+from train.checkpoint import ADAPTER, WEIGHTS, checkpoint_of
+from train.description import FILE, check_features, read_description
+from train.errors import RunError
+from train.hub import first_line, model_folder
+from train.model import Features
+from train.predict import Prediction, predict
+from train.regression import VideoModel
+from train.run import Run, load_run
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_FILES = (FILE, WEIGHTS, f"{ADAPTER}/*", "README.md")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with what it is tied to."""
+
+    folder: Path
+    """Of the run, or of the model where it came alone."""
+    settings: RunSettings
+    run: Run
+    """Its split is empty where the model came alone."""
+    checkpoint: Path
+    model: VideoModel
+
+    def predict(self, videos: Sequence[Features]) -> list[Prediction]:
+        """Predictions on the scale 0–100; a video is branch → [K, tokens, features]."""
+        return predict(self.model, videos, self.run.cuts, self.settings.pipeline.tasks)
+
+    def check_features(self, specifications: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise RunError, with the differences, where features are not of the kind trained on.
+
+        `specifications`: encoder → what is behind its feature key.
+        """
+        check_features(self.checkpoint, self.run, specifications)
+
+
+def from_pretrained(
+    place: str | Path,
+    revision: str | None = None,
+    device: torch.device | str = "cpu",
+    decoder: str | None = None,
+) -> TrainedModel:
+    """The trained model in evaluation mode, ready for `predict`.
+
+    `place`: a run's folder (its selected checkpoint), a checkpoint's or exported folder, or a hub id, of
+    which `revision` names a commit, branch or tag. `decoder`: where the frozen language model lies, if not
+    where it lay in training. Raises RunError where the model is absent, incomplete, damaged, of a later
+    format, or of another decoder than is found; DecoderMissingError where none is found.
+    """
+    folder = _folder(str(place), revision)
+    checkpoint = checkpoint_of(folder)
+    settings, run = load_run(folder) if checkpoint != folder else read_description(checkpoint)
+    return TrainedModel(folder, settings, run, checkpoint, load_model(checkpoint, device, decoder))
+
+
+def _folder(place: str, revision: str | None) -> Path:
+    if not Path(place).expanduser().is_dir() and not _HUB_ID.fullmatch(place):
+        raise RunError(f"{place} is not a folder, nor a hub id such as user/model")
+    try:
+        return model_folder(place, revision, _FILES)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{place} is no folder here and could not be fetched from the Hugging Face hub:"
+            f" {first_line(error)}"
+        ) from error

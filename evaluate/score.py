@@ -14,9 +14,9 @@ from store.features import FeatureStore
 from train.branch import branch_tokens
 from train.build import load_model
 from train.checkpoint import selected
-from train.data import FeatureReader
 from train.model import Features, QualityModel
 from train.predict import Prediction, batched, predict
+from train.reader import FeatureReader
 from train.run import Run, load_run
 
 BATCH = 16
@@ -32,9 +32,9 @@ class TrainedModel:
     checkpoint: Path
     model: QualityModel
 
-    def predict(self, videos: Sequence[Features]) -> list[Prediction]:
-        """Predictions on the scale 0–100."""
-        return predict(self.model, videos, self.run.cuts, self.settings.pipeline.tasks)
+    def predict(self, videos: Sequence[Features], dataset: str | None = None) -> list[Prediction]:
+        """Predictions on the scale 0–100; scores become levels by that dataset's cuts, or the first one's."""
+        return predict(self.model, videos, self.run.cuts_for(dataset), self.settings.pipeline.tasks)
 
 
 def load_trained(folder: Path, device: torch.device | str = "cpu") -> TrainedModel:
@@ -47,11 +47,16 @@ def load_trained(folder: Path, device: torch.device | str = "cpu") -> TrainedMod
 
 
 def predict_stored(
-    trained: TrainedModel, reader: FeatureReader, videos: Sequence[str], *, quiet: bool = False
+    trained: TrainedModel,
+    reader: FeatureReader,
+    videos: Sequence[str],
+    dataset: str | None = None,
+    *,
+    quiet: bool = False,
 ) -> list[Prediction]:
     """Predictions from stored features, in the order of `videos`."""
     features = tqdm((reader.read(v) for v in videos), total=len(videos), desc="predict", disable=quiet)
-    return [p for batch in batched(features, BATCH) for p in trained.predict(batch)]
+    return [p for batch in batched(features, BATCH) for p in trained.predict(batch, dataset)]
 
 
 def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSettings) -> FeatureReader:

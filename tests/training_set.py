@@ -11,7 +11,8 @@ from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
 from store.features import FeatureStore
 from store.labels import Label
-from train.job import Split, TrainedRun, train_run
+from train.job import TrainedRun, train_run
+from train.samples import Split
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,7 +59,7 @@ def run_settings(folder: Path, *overrides: str) -> RunSettings:
 
 def train(folder: Path, run: str, *overrides: str) -> TrainedRun:
     store, split = make_features(folder)
-    return train_run(run_settings(folder, *overrides), store, split, folder / run, quiet=True)
+    return train_run(run_settings(folder, *overrides), store, {"demo": split}, folder / run, quiet=True)
 
 
 if __name__ == "__main__":

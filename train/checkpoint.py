@@ -3,7 +3,7 @@
 checkpoints/step-00000120/         (…-partial within an epoch)
     projectors.safetensors    projectors with their standardisation statistics
     adapter.safetensors       LoRA, where there is one
-    optimizer.pt              optimiser, schedule and random-number state
+    optimizer.pt              optimiser and schedule
     progress.json             written last: that it exists means the checkpoint is complete
 """
 
@@ -25,13 +25,13 @@ _PROGRESS = "progress.json"
 
 @dataclass
 class Progress:
-    """Where a run stands: the next batch to train on, and what validation found so far."""
+    """Where a run stands: the next step to take, and what validation found so far."""
 
     epoch: int = 0
     batch: int = 0
-    """Batches of this epoch that are done."""
+    """Optimiser steps of this epoch that are done."""
     step: int = 0
-    """Optimiser steps taken."""
+    """Optimiser steps taken in all."""
     history: list[dict[str, float]] = field(default_factory=list)
     best: str | None = None
     """Name of the checkpoint with the best validation SRCC."""
@@ -91,7 +91,7 @@ def load_weights(checkpoint: Path, model: QualityModel) -> None:
 
 
 def load_training_state(checkpoint: Path) -> dict[str, Any]:
-    """Optimiser, schedule and random-number state."""
+    """Optimiser and schedule."""
     state: dict[str, Any] = torch.load(checkpoint / "optimizer.pt", weights_only=True)
     return state
 

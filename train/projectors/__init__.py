@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from config.schema import ProjectorSettings
+from train.draws import by_sample
 from train.projectors.mlp import MlpProjector
 from train.projectors.standardise import Standardise
 from train.projectors.vit import VitProjector
@@ -14,6 +15,8 @@ _KINDS: dict[str, type[MlpProjector] | type[VitProjector]] = {"mlp": MlpProjecto
 class Projector(nn.Module):
     """[N, tokens, features] → [N, output tokens, width]: standardise, project, scale."""
 
+    draws: bool
+    """Whether training it takes random numbers."""
     scale: torch.Tensor
 
     def __init__(
@@ -24,6 +27,7 @@ class Projector(nn.Module):
             Standardise(features, settings.clip, settings.noise) if settings.standardise else None
         )
         self.project = _KINDS[settings.kind](settings, tokens, features, width)
+        self.draws = settings.dropout > 0 or settings.noise > 0
         self.register_buffer("scale", torch.tensor(embedding_std if settings.match_embeddings else 1.0))
 
     @property
@@ -31,5 +35,8 @@ class Projector(nn.Module):
         return self.project.output_tokens
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return by_sample(self, self._projected, tokens)  # [N, T', H]
+
+    def _projected(self, tokens: torch.Tensor) -> torch.Tensor:
         tokens = tokens.float() if self.standardise is None else self.standardise(tokens)
-        return self.project(tokens) * self.scale  # type: ignore[no-any-return]  # [N, T', H]
+        return self.project(tokens) * self.scale  # type: ignore[no-any-return]

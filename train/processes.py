@@ -105,9 +105,10 @@ def _shard(decoder: PreTrainedModel, accelerator: Accelerator) -> None:
     options: dict[str, Any] = {
         "mesh": init_device_mesh(device.type, (accelerator.num_processes,)),
         "ignored_params": whole,
+        "reshard_after_forward": True,  # else reading its state in one process alone would part it from the others
     }
     for layer in body.layers:
-        fully_shard(layer, **options, reshard_after_forward=True)
+        fully_shard(layer, **options)
     fully_shard(body, **options)
     for parameter in [*whole, *decoder.get_output_embeddings().parameters()]:
         parameter.data = parameter.data.to(device)

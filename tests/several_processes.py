@@ -51,9 +51,13 @@ def _run(function: Callable[[], object], rank: int, processes: int, port: int) -
         "WORLD_SIZE": str(processes),
         "LOCAL_WORLD_SIZE": str(processes),
     }
+    status = 1
     try:
         function()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+        status = 0
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    finally:
+        if status:
+            traceback.print_exc()
+        os._exit(status)

@@ -1,6 +1,5 @@
 """A small stored feature set whose opinion scores follow from its features, and settings to train on it."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +61,16 @@ def run_settings(folder: Path, *overrides: str) -> RunSettings:
     return settings.run(settings.pipelines["tiny"], settings.datasets["demo"])
 
 
-def train(folder: Path, run: str, *overrides: str) -> TrainedRun:
-    store, split = make_features(folder)
+def train(folder: Path, run: str, *overrides: str, videos: int = 40) -> TrainedRun:
+    """Train the pipeline `tiny` on the features of `make_features`, in `folder/run`."""
+    store, split = make_features(folder, videos)
     return train_run(run_settings(folder, *overrides), store, {"demo": split}, folder / run, quiet=True)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """The projectors' tensors of a run's last checkpoint."""
-    return load_file(checkpoints(run / "checkpoints")[-1] / "projectors.safetensors")
+    """The tensors of a run's last checkpoint: projectors and, where there is one, adapter."""
+    files = sorted(checkpoints(run / "checkpoints")[-1].glob("*.safetensors"))
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
 def progress_of(run: Path) -> list[dict[str, Any]]:
@@ -83,7 +84,3 @@ def logged(run: Path, figure: str) -> dict[int, float]:
     events = EventAccumulator(str(run / "tensorboard" / "tiny"), purge_orphaned_data=False)
     events.Reload()
     return {event.step: event.value for event in events.Scalars(figure)}
-
-
-if __name__ == "__main__":
-    train(Path(sys.argv[1]), sys.argv[2])

@@ -46,13 +46,19 @@ def by_sample(
     draws = (_CURRENT.get() or {}).get(module)
     if draws is None:
         return function(rows)
-    parts = rows.split([count for count, _ in draws])
-    with torch.random.fork_rng(devices=[rows.device] if rows.is_cuda else []):
-        return torch.cat(
-            [_seeded(function, part, seed) for part, (_, seed) in zip(parts, draws, strict=True)]
-        )
+    generator = device_generator(rows.device)
+    before = generator.get_state()
+    drawn = []
+    for part, (_, seed) in zip(rows.split([count for count, _ in draws]), draws, strict=True):
+        generator.manual_seed(seed)
+        drawn.append(function(part))
+    generator.set_state(before)
+    return torch.cat(drawn)
 
 
-def _seeded(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, seed: int) -> torch.Tensor:
-    torch.manual_seed(seed)
-    return function(rows)
+def device_generator(device: torch.device) -> torch.Generator:
+    """What the device's operations draw from; `torch.manual_seed` would seed all devices, slowly."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return torch.cuda.default_generators[index]
+    return torch.default_generator

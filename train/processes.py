@@ -105,7 +105,8 @@ def _shard(decoder: PreTrainedModel, accelerator: Accelerator) -> None:
     options: dict[str, Any] = {
         "mesh": init_device_mesh(device.type, (accelerator.num_processes,)),
         "ignored_params": whole,
-        "reshard_after_forward": True,  # else reading its state in one process alone would part it from the others
+        # Left whole after a pass, a module is shared out again where its state is read: in one process alone.
+        "reshard_after_forward": True,
     }
     for layer in body.layers:
         fully_shard(layer, **options)

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from config.schema import PipelineSettings
 from train.batches import Batch, Step
 from train.data import Loaded, QualityDataset
-from train.draws import Draws, derived_seed, drawn_wording, draws_of_samples
+from train.draws import Draws, derived_seed, device_generator, drawn_wording, draws_of_samples
 from train.errors import DivergedError
 from train.exhaustion import explains_exhaustion
 from train.model import Features, QualityModel, Question
@@ -87,7 +87,7 @@ class Stepper:
         seed, device = self._pipeline.training.seed, self._accelerator.device
         asked = self._questions(epoch, batch.videos)
         tokens = [self._tokens[video] for video in batch.videos]
-        torch.manual_seed(derived_seed(seed, epoch, *batch.videos))
+        device_generator(device).manual_seed(derived_seed(seed, epoch, *batch.videos))
         with explains_exhaustion(self._pipeline, "training on", tokens, device):
             with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
                 losses: torch.Tensor = self._model(features, asked)  # [questions]

@@ -144,9 +144,9 @@ def test_validation_within_an_epoch_and_early_stopping_when_it_no_longer_improve
 
 
 def test_the_loss_is_the_same_with_and_without_workers(tmp_path: Path) -> None:
-    budget = "pipelines.tiny.training.tokens_per_batch=300"
-    train(tmp_path, "none", budget)
-    train(tmp_path, "two", budget, "pipelines.tiny.training.workers=2", "pipelines.tiny.training.prefetch=3")
+    budget = ("pipelines.tiny.training.tokens_per_batch=300", "pipelines.tiny.training.epochs=1")
+    train(tmp_path, "none", *budget)
+    train(tmp_path, "two", *budget, "pipelines.tiny.training.workers=2", "pipelines.tiny.training.prefetch=3")
     assert logged(tmp_path / "none", "loss") == logged(tmp_path / "two", "loss")
     assert all(torch.equal(t, weights(tmp_path / "two")[k]) for k, t in weights(tmp_path / "none").items())
 
@@ -174,8 +174,8 @@ def test_in_bfloat16_the_projectors_stay_float32_and_learn(
 ) -> None:
     monkeypatch.setattr(AcceleratorState, "_shared_state", {})  # else a process keeps one precision
     half = ("pipelines.tiny.training.precision=bfloat16", "pipelines.tiny.decoder.dtype=bfloat16")
-    trained = train(tmp_path, "run", *half, *LONGER, videos=120)
+    trained = train(tmp_path, "run", *half, *LONGER, "pipelines.tiny.training.epochs=5", videos=120)
     assert {tensor.dtype for tensor in weights(tmp_path / "run").values()} == {torch.float32}
-    assert trained.outcome.best_srcc is not None and trained.outcome.best_srcc > 0.5
+    assert trained.outcome.best_srcc is not None and trained.outcome.best_srcc > 0.3
     losses = logged(tmp_path / "run", "loss")
-    assert losses[80] < losses[1]
+    assert losses[40] < losses[1]

@@ -1,6 +1,7 @@
 """Steps and batches: pure arithmetic, by their properties."""
 
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_a_smaller_share_lies_in_a_larger_one(tmp_path: Path) -> None:
     labels = make_features(tmp_path)[1]["train"]
     shares = [[label.video for label in nested_share(labels, share, 0)] for share in (0.25, 0.5, 0.75, 1.0)]
     assert [len(share) for share in shares] == [5, 10, 15, 20]
-    assert all(set(small) < set(large) for small, large in zip(shares, shares[1:], strict=False))
+    assert all(set(small) < set(large) for small, large in pairwise(shares))
     assert shares[0] != [label.video for label in nested_share(labels, 0.25, 1)]
     assert shares[0] == sorted(
         (label.video for label in nested_share(labels[::-1], 0.25, 0)), key=shares[3].index

@@ -1,6 +1,8 @@
 """One process, accumulation, several processes and a sharded decoder take the same steps."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from several_processes import finish, start, together
 from training_set import logged, progress_of, train, weights
 
 STEPS = (
+    "pipelines.tiny.training.epochs=2",
     "pipelines.tiny.training.batch_size=7",
     "pipelines.tiny.training.save_every_steps=100",
     "pipelines.tiny.training.learning_rate=2e-4",  # Adam divides a gradient near 0 by another near 0
@@ -28,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same_run(folder: Path, name: str) -> None:
     expected, found = logged(folder / "alone", "loss"), logged(folder / name, "loss")
-    assert found.keys() == expected.keys() and len(found) == 9
+    assert found.keys() == expected.keys() and len(found) == 6
     assert [found[step] for step in found] == pytest.approx([expected[step] for step in found], abs=1e-5)
     tensors = weights(folder / "alone")
     for key, tensor in weights(folder / name).items():
@@ -104,3 +107,20 @@ def test_a_loss_that_is_no_number_in_one_process_stops_all(place: Path) -> None:
             train(place, "diverged", *STEPS, "pipelines.tiny.training.learning_rate=1e30")
 
     together(diverges)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_what_a_launcher_starts_takes_the_steps_of_one(place: Path, shard: str) -> None:
+    """torchrun, as `accelerate launch` starts it on GPUs; on a CPU accelerate's own needs MPI."""
+    name = f"launched-{shard}"
+    overrides = [*STEPS, BUDGET, f"pipelines.tiny.training.shard_decoder={shard}"]
+    script = Path(__file__).with_name("training_set.py")
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    paths = os.pathsep.join([str(script.parents[1]), str(script.parent)])
+    subprocess.run(
+        [sys.executable, *launch, str(script), str(place), name, *overrides],
+        env={**os.environ, "PYTHONPATH": paths, "ACCELERATE_USE_CPU": "true"},
+        check=True,
+    )
+    assert_same_run(place, name)

@@ -70,8 +70,7 @@ def test_runs_killed_again_and_again_end_bit_for_bit_like_an_undisturbed_one(pla
         assert_bit_for_bit(place, "undisturbed", f"killed-{seed}")
 
 
-@pytest.mark.parametrize(("stop", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("processes", "stop", "status"), [(1, signal.SIGINT, 130), (2, signal.SIGTERM, 143)])
 def test_a_run_told_to_stop_saves_its_step_and_says_how_to_go_on(
     place: Path, stop: signal.Signals, status: int, processes: int, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """A small stored feature set whose opinion scores follow from its features, and settings to train on it."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,7 @@ def logged(run: Path, figure: str) -> dict[int, float]:
     events = EventAccumulator(str(run / "tensorboard" / "tiny"), purge_orphaned_data=False)
     events.Reload()
     return {event.step: event.value for event in events.Scalars(figure)}
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), sys.argv[2], *sys.argv[3:])

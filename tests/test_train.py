@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -5,11 +6,13 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from tiny_language import small_decoder
 from training_set import logged, make_features, progress_of, run_settings, train, weights
 
+from config.interruption import remembers_signals
 from store.features import FeatureStore
 from train.build import load_model
-from train.checkpoint import selected
+from train.checkpoint import Progress, save_checkpoint, selected
 from train.errors import (
     DecoderMissingError,
     DivergedError,
@@ -19,6 +22,7 @@ from train.errors import (
     TrackerError,
 )
 from train.job import train_run
+from train.meter import training_flops_per_token
 from train.model import QualityModel
 from train.run import load_run
 
@@ -179,3 +183,51 @@ def test_in_bfloat16_the_projectors_stay_float32_and_learn(
     assert trained.outcome.best_srcc is not None and trained.outcome.best_srcc > 0.3
     losses = logged(tmp_path / "run", "loss")
     assert losses[40] < losses[1]
+
+
+def test_only_the_videos_whose_own_loss_is_no_number_are_named(tmp_path: Path) -> None:
+    make_features(tmp_path)
+    features = FeatureStore(tmp_path / "features").find("demo", "nss")
+    plain = [f"pipelines.tiny.{branch}.projector.standardise=false" for branch in ("spatial", "temporal")]
+    store, split = make_features(tmp_path)
+    with features.writer() as writer:
+        broken = {stream: features.read("v7", stream) for stream in features.streams}
+        broken["spatial"][:] = 3e38  # finite, as the store demands, but not for long
+        writer.add("v7", broken)
+    settings = run_settings(tmp_path, *plain, "pipelines.tiny.training.tokens_per_batch=1")
+    with pytest.raises(DivergedError, match=r"the loss is nan; the videos: v7\. Check"):
+        train_run(settings, store, {"demo": split}, tmp_path / "run", quiet=True)
+
+
+def test_checkpoints_are_saved_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+
+    def noted(folder: Path, model: Any, progress: Progress, state: Any) -> None:
+        saved.append(progress.step)
+        save_checkpoint(folder, model, progress, state)
+
+    monkeypatch.setattr("train.trainer.save_checkpoint", noted)
+    seldom = "pipelines.tiny.training.save_every_steps=100"
+    train(tmp_path, "seldom", seldom)
+    assert saved == [3, 6, 9]
+    saved.clear()
+    train(tmp_path, "often", seldom, "pipelines.tiny.training.save_every_minutes=1e-6")
+    assert saved == list(range(1, 10))
+
+
+def test_a_frozen_decoder_takes_four_operations_for_each_weight_and_token() -> None:
+    decoder = small_decoder(512, num_hidden_layers=1)
+    attention, mlp = 2 * 32 * 32 + 2 * 32 * 16, 3 * 32 * 64
+    assert training_flops_per_token(decoder) == 4 * (attention + mlp)
+
+
+def test_signals_are_noted_and_a_second_ctrl_c_is_not_waited_with() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with remembers_signals() as requests:
+        signal.raise_signal(signal.SIGTERM)
+        assert requests.signal == signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
+        assert requests.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == before

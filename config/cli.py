@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from config.errors import Problem
+from config.interruption import Interrupted
 
 Config = Annotated[Path, typer.Option(help="The settings file.")]
 Overrides = Annotated[
@@ -27,6 +28,9 @@ def run(app: typer.Typer) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         app()
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        raise SystemExit(stop.status) from None
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -236,24 +236,43 @@ class PromptSettings(Entry):
 
 
 class TrainingSettings(Entry):
-    """Optimiser, schedule and bookkeeping."""
+    """Optimiser, schedule, batches and bookkeeping."""
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    """Videos for each optimiser step and process."""
-    accumulate: int = Field(1, ge=1)
+    """Videos of one optimiser step, over all processes together."""
+    tokens_per_batch: int | None = Field(None, ge=1)
+    """Visual and text tokens that one process holds in one forward pass: a step that has more takes several
+    and adds up their gradients. A video that is longer is alone in its pass. None: one pass a step."""
+    workers: int = Field(0, ge=0)
+    """Processes that read features ahead, for each training process; 0 reads in between."""
+    prefetch: int = Field(2, ge=1)
+    """Batches that each worker reads ahead."""
+    data_share: float = Field(1.0, gt=0, le=1)
+    """Share of each dataset's training videos that is used; by one seed, a smaller share lies in a larger."""
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)
     warmup_share: float = Field(0.03, ge=0, lt=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     gradient_clip: float | None = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the projectors' matrix products. Their weights stay float32; the decoder has a dtype of its own."""
+    shard_decoder: bool = False
+    """Each process holds a share of the frozen decoder's layers (FSDP) and not all of them."""
     score_sigma: float = Field(0.0, ge=0)
     """Width, in points of 0–100, of Gaussian-softened score targets; 0 is the paper's one-hot target."""
     save_every_steps: int | None = Field(None, ge=1)
-    """Checkpoints within an epoch; there is one at the end of every epoch anyhow."""
+    save_every_minutes: float | None = Field(None, gt=0)
+    """Checkpoints within an epoch; there is one at each validation and at the end of every epoch anyhow."""
+    validate_every_steps: int | None = Field(None, ge=1)
+    """Validations within an epoch; there is one at the end of every epoch anyhow."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better SRCC."""
     select: Literal["best", "last"] = "best"
     """Which checkpoint is evaluated: the one with the best validation SRCC, or the last."""
-    seed: int = 0
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where figures are logged: names that accelerate knows, such as tensorboard, wandb, mlflow."""
+    seed: int = Field(0, ge=0)
     threads: int | None = None
     """CPU threads for torch; small models are fastest with 1."""
 
@@ -326,11 +345,11 @@ class Settings(Entry):
     pipelines: dict[str, PipelineSettings]
     protocols: dict[str, ProtocolSettings] = {}
 
-    def run(self, pipeline: PipelineSettings, dataset: DatasetSettings) -> "RunSettings":
-        """The settings of one run of the pipeline on the dataset."""
+    def run(self, pipeline: PipelineSettings, *datasets: DatasetSettings) -> "RunSettings":
+        """The settings of one run of the pipeline on the datasets."""
         return RunSettings(
             pipeline=pipeline,
-            dataset=dataset,
+            datasets=datasets,
             encoders={name: self.encoders[name] for name in pipeline.encoders},
             prompts=self.prompts[pipeline.prompts],
         )
@@ -340,6 +359,23 @@ class RunSettings(Entry):
     """One training run with every name resolved: written beside its results, enough to repeat it."""
 
     pipeline: PipelineSettings
-    dataset: DatasetSettings
+    datasets: tuple[DatasetSettings, ...] = Field(min_length=1)
+    """Those that are trained on; the first is what speaks for a video of no dataset."""
     encoders: dict[str, EncoderSettings]
     prompts: PromptSettings
+
+    @model_validator(mode="after")
+    def _datasets_differ(self) -> "RunSettings":
+        names = [dataset.name for dataset in self.datasets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a run takes each dataset once, not {', '.join(names)}")
+        return self
+
+    @property
+    def dataset(self) -> DatasetSettings:
+        """The first dataset."""
+        return self.datasets[0]
+
+    def trains_on(self, dataset: str) -> bool:
+        """Whether the dataset of that name is one of the run's own."""
+        return dataset in {own.name for own in self.datasets}

@@ -20,9 +20,9 @@ from store.features import FeatureStore
 from store.labels import Label
 from store.mos import MosScale
 from store.splits import k_fold, random_splits
-from train.data import FeatureReader
-from train.job import Split, train_run
-from train.run import clear_run
+from train.job import train_run
+from train.reader import FeatureReader
+from train.samples import Split
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,15 @@ def run_protocol(
     results = []
     for number, split in enumerate(splits):
         here = folder / f"split-{number}"
-        if restart:
-            clear_run(here)
-        train_run(settings, store, split, here, quiet=True, keys=reader.keys)
+        train_run(
+            settings,
+            store,
+            {settings.dataset.name: split},
+            here,
+            quiet=True,
+            keys=reader.keys,
+            restart=restart,
+        )
         result = _test(protocol, here, reader, split)
         results.append(result)
         log.info("split %d: %s", number, _line(result))

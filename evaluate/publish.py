@@ -35,7 +35,7 @@ def publish(trained: TrainedModel, evaluation: Evaluation) -> Published:
 
 def beside_published(trained: TrainedModel, evaluation: Evaluation) -> Table:
     """Our `expected` and `generate` rows, then what others published on the same test set."""
-    own = evaluation.dataset == trained.settings.dataset.name
+    own = trained.settings.trains_on(evaluation.dataset)
     note = "; ".join(notes(trained))
     ours = [
         ResultRow.of(
@@ -64,7 +64,7 @@ def notes(trained: TrainedModel) -> list[str]:
     random = [name for name, value in weights.items() if value.startswith("random:")]
     if random:
         remarks.append(f"random weights: {', '.join(random)}")
-    if settings.dataset.name == "demo":
+    if settings.trains_on("demo"):
         remarks.append("generated videos, labels from SSIM")
     return remarks
 
@@ -94,9 +94,12 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
             "checkpoint": trained.checkpoint.name,
             "seed": settings.pipeline.training.seed,
             "feature keys": run.feature_keys,
-            "split sizes": {name: len(videos) for name, videos in run.split.items()},
+            "split sizes": {
+                dataset: {part: len(videos) for part, videos in split.items()}
+                for dataset, split in run.split.items()
+            },
             "videos without features": evaluation.missing,
-            "level cuts (0–100)": [run.cuts.low, run.cuts.high],
+            "level cuts (0–100)": {dataset: [cuts.low, cuts.high] for dataset, cuts in run.cuts.items()},
             "versions": run.versions,
             "settings": settings.model_dump(mode="json"),
         },

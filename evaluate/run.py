@@ -74,13 +74,14 @@ def evaluate_run(
     *,
     quiet: bool = False,
 ) -> Evaluation:
-    """Test the run on a part of its own dataset, or on the whole of another (out of distribution).
+    """Test the run on a part of one of its own datasets, or on the whole of another (out of distribution).
+
+    Its first own dataset is tested where none is named.
 
     Raises RunError for a part that the run does not have, FeaturesMissingError where no video has features.
     """
-    own = dataset is None or dataset.name == trained.settings.dataset.name
     tested = trained.settings.dataset if dataset is None else dataset
-    part = part if own else "all"
+    part = part if trained.settings.trains_on(tested.name) else "all"
     labels = _labels(trained, tested, part)
     reader = run_reader(trained, store, tested)
     present, missing = join_split({part: labels}, reader.videos())
@@ -90,7 +91,9 @@ def evaluate_run(
             f" {reader.keys}; first run: make extract DATASET={tested.name}"
             f" PIPELINE={trained.settings.pipeline.name}"
         )
-    predictions = predict_stored(trained, reader, [label.video for label in present[part]], quiet=quiet)
+    predictions = predict_stored(
+        trained, reader, [label.video for label in present[part]], tested.name, quiet=quiet
+    )
     return _judge(trained, tested, part, present[part], predictions, missing)
 
 
@@ -102,21 +105,23 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def evaluation_folder(trained: TrainedModel, evaluation: Evaluation) -> Path:
-    """runs/…/evaluation for the run's own test split, evaluation-<what> for everything else."""
-    own = evaluation.dataset == trained.settings.dataset.name
-    what = evaluation.part if own else evaluation.dataset
-    return trained.folder / ("evaluation" if own and what == "test" else f"evaluation-{what}")
+    """evaluation/ for the test split of the run's first dataset, evaluation-<what>/ for everything else."""
+    first = evaluation.dataset == trained.settings.dataset.name
+    own = trained.settings.trains_on(evaluation.dataset)
+    what = [] if first else [evaluation.dataset]
+    what += [evaluation.part] if own and evaluation.part != "test" else []
+    return trained.folder / "-".join(["evaluation", *what])
 
 
 def _labels(trained: TrainedModel, dataset: DatasetSettings, part: str) -> Sequence[Label]:
     if part == "all":
         return [label for labels in labelled_split(dataset).values() for label in labels]
-    ids = trained.run.split.get(part)
-    if ids is None:
-        there = ", ".join(name for name, videos in trained.run.split.items() if videos)
-        raise RunError(f"{trained.folder} has no split {part!r}; it has {there}")
+    split = trained.run.split[dataset.name]
+    if part not in split:
+        there = ", ".join(name for name, videos in split.items() if videos)
+        raise RunError(f"{trained.folder} has no split {part!r} of {dataset.name}; it has {there}")
     known, _ = join_split(
-        {part: [label for labels in labelled_split(dataset).values() for label in labels]}, ids
+        {part: [label for labels in labelled_split(dataset).values() for label in labels]}, split[part]
     )
     return known[part]
 
@@ -129,7 +134,7 @@ def _judge(
     predictions: Sequence[Prediction],
     missing: list[str],
 ) -> Evaluation:
-    scale, cuts = MosScale(*dataset.mos_range), trained.run.cuts
+    scale, cuts = MosScale(*dataset.mos_range), trained.run.cuts_for(dataset.name)
     true_levels = [cuts.level(scale.to_100(label.mos)) for label in labels]
     rows = [
         _row(label, prediction, level, scale)

@@ -12,9 +12,9 @@ from extract.encoders.registry import build_encoder
 from extract.memory import extract_features
 from store.features import FeatureStore
 from train.branch import branch_tokens
-from train.data import FeatureReader
 from train.predict import Prediction, batched
 from train.pretrained import TrainedModel, from_pretrained
+from train.reader import FeatureReader
 
 BATCH = 16
 
@@ -29,11 +29,16 @@ def load_trained(folder: Path, device: torch.device | str = "cpu") -> TrainedMod
 
 
 def predict_stored(
-    trained: TrainedModel, reader: FeatureReader, videos: Sequence[str], *, quiet: bool = False
+    trained: TrainedModel,
+    reader: FeatureReader,
+    videos: Sequence[str],
+    dataset: str | None = None,
+    *,
+    quiet: bool = False,
 ) -> list[Prediction]:
     """Predictions from stored features, in the order of `videos`."""
     features = tqdm((reader.read(v) for v in videos), total=len(videos), desc="predict", disable=quiet)
-    return [p for batch in batched(features, BATCH) for p in trained.predict(batch)]
+    return [p for batch in batched(features, BATCH) for p in trained.predict(batch, dataset)]
 
 
 def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSettings) -> FeatureReader:

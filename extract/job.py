@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from config.interruption import stops_on_sigterm
 from extract.encoders.base import Encoder
 from extract.executors.base import Executor
-from extract.interruption import stops_on_sigterm
 from extract.progress import Progress
 from extract.summary import ExtractionSummary, Refusal
 from extract.tasks import Recipe, VideoTask

@@ -55,7 +55,7 @@ def test_a_padded_batch_has_the_loss_and_gradients_of_plain_sequences() -> None:
         Question(1, "score", 2, 5),
         Question(2, "level", 0, "poor"),
     ]
-    loss = model(batch, questions)
+    loss = model(batch, questions).mean()
     loss.backward()
     gradients = [p.grad.clone() for p in model.projectors.parameters() if p.grad is not None]
     model.zero_grad()
@@ -69,7 +69,7 @@ def test_a_padded_batch_has_the_loss_and_gradients_of_plain_sequences() -> None:
 
 def test_only_the_projectors_train() -> None:
     model = small_model(SHAPES)
-    model(videos(2), [Question(0, "score", 0, 50)]).backward()
+    model(videos(2), [Question(0, "score", 0, 50)]).sum().backward()
     assert all(p.grad is None for p in model.decoder.parameters())
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.projectors.parameters())
     assert set(model.trainable_parameters()) == {"spatial", "temporal"}
@@ -79,7 +79,7 @@ def test_with_lora_the_adapter_trains_too_and_the_decoder_stays_frozen() -> None
     model = small_model(SHAPES)
     add_lora(model.decoder, LoraSettings(rank=2))
     model.train()
-    model(videos(2), [Question(0, "score", 0, 50)]).backward()
+    model(videos(2), [Question(0, "score", 0, 50)]).sum().backward()
     for name, parameter in model.decoder.named_parameters():
         assert (parameter.grad is not None) == ("lora_" in name)
     assert set(model.trainable_parameters()) == {"spatial", "temporal", "lora"}

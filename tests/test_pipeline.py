@@ -81,14 +81,14 @@ def test_the_store_shows_what_is_there(place: Any) -> None:
 
 
 def test_training_leaves_out_what_has_no_features_by_name(place: Any) -> None:
-    assert sorted(place.trained["missing"]) == ["half", "never-seen"]
-    assert sum(place.trained["videos"].values()) == 12
+    assert sorted(place.trained["missing"]["demo"]) == ["half", "never-seen"]
+    assert sum(place.trained["videos"]["demo"].values()) == 12
 
 
 def test_evaluation_writes_predictions_metrics_tables_and_report(place: Any) -> None:
     folder = place.run / "evaluation"
     metrics = json.loads((folder / "metrics.json").read_text())
-    n = place.trained["videos"]["test"]
+    n = place.trained["videos"]["demo"]["test"]
     assert metrics["n"] == place.evaluated["n"] == n > 0
     assert {"expected", "generate", "parse_failures", "level_accuracy"} <= metrics.keys()
     with (folder / "predictions.csv").open() as file:

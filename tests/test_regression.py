@@ -114,7 +114,7 @@ def test_it_is_evaluated_and_exported_like_any_other(place: Path) -> None:
     store, _ = make_features(place)
     trained = load_trained(place / "run")
     labels = place / "labels.csv"
-    labels.write_text("video,mos\n" + "".join(f"{video},50\n" for video in trained.run.split["test"]))
+    labels.write_text("video,mos\n" + "".join(f"{video},50\n" for video in trained.run.split["demo"]["test"]))
     dataset = trained.settings.dataset.model_copy(update={"labels": labels, "group": None})
     evaluation = evaluate_run(trained, store, dataset, quiet=True)
     assert "regression" in (publish(trained, evaluation).folder / "report.html").read_text()

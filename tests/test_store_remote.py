@@ -32,7 +32,7 @@ from store.features import FeatureSet, FeatureStore
 from store.remote import Remote
 from store.remote_place import is_url, local_folder, scratch
 from store.remote_set import RemoteFeatureSet
-from train.data import FeatureReader
+from train.reader import FeatureReader
 
 VIDEOS = [f"batch/{number:03}.mp4" for number in range(8)]
 # moto's server and botocore warn of what they do inside themselves.

@@ -2,8 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_language import WIDTH, prompt_settings, prompt_texts
 
 from config.load import load_settings
@@ -11,7 +15,9 @@ from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
 from store.features import FeatureStore
 from store.labels import Label
-from train.job import Split, TrainedRun, train_run
+from train.checkpoint import checkpoints, read_progress
+from train.job import TrainedRun, train_run
+from train.samples import Split
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,10 +62,30 @@ def run_settings(folder: Path, *overrides: str) -> RunSettings:
     return settings.run(settings.pipelines["tiny"], settings.datasets["demo"])
 
 
-def train(folder: Path, run: str, *overrides: str) -> TrainedRun:
-    store, split = make_features(folder)
-    return train_run(run_settings(folder, *overrides), store, split, folder / run, quiet=True)
+def train(folder: Path, run: str, *overrides: str, videos: int = 40) -> TrainedRun:
+    """Train the pipeline `tiny` on the features of `make_features`, in `folder/run`."""
+    store, split = make_features(folder, videos)
+    return train_run(run_settings(folder, *overrides), store, {"demo": split}, folder / run, quiet=True)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a run's last checkpoint: projectors and, where there is one, adapter."""
+    files = sorted(checkpoints(run / "checkpoints")[-1].glob("*.safetensors"))
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def progress_of(run: Path) -> list[dict[str, Any]]:
+    """What each validation found, in the order of the steps."""
+    found: list[dict[str, Any]] = read_progress(checkpoints(run / "checkpoints")[-1]).history
+    return found
+
+
+def logged(run: Path, figure: str) -> dict[int, float]:
+    """Step → the figure, as TensorBoard shows it: the later of two."""
+    events = EventAccumulator(str(run / "tensorboard" / "tiny"), purge_orphaned_data=False)
+    events.Reload()
+    return {event.step: event.value for event in events.Scalars(figure)}
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), sys.argv[2])
+    train(Path(sys.argv[1]), sys.argv[2], *sys.argv[3:])

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,7 +11,9 @@ from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
 from store.dataset import labelled_split
 from store.features import FeatureStore
-from train.run import clear_run
+
+if TYPE_CHECKING:
+    from train.job import TrainedRun
 
 
 class _TrainIsMeant(TyperGroup):
@@ -49,7 +51,8 @@ def export(
 def train(
     pipeline: Annotated[str, typer.Argument(help="A pipeline of pipelines.toml.")] = "lmm-vqa",
     dataset: Annotated[
-        str | None, typer.Option(help="The dataset to train on, where not the pipeline's own.")
+        list[str] | None,
+        typer.Option(help="A dataset to train on, where not the pipeline's own. Repeatable: on all of them."),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder; runs/PIPELINE where not given.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
@@ -60,27 +63,36 @@ def train(
     """Train a pipeline; the same command again continues a run that was stopped."""
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.pipelines, pipeline, "pipeline")
-    data = lookup(settings.datasets, dataset or chosen.dataset, "dataset")
-    folder = run or Path("runs") / (pipeline if data.name == chosen.dataset else f"{pipeline}-{data.name}")
-    if restart:
-        clear_run(folder)
-    store = FeatureStore(settings.store.path)
-    split = labelled_split(data)
+    names = list(dict.fromkeys(dataset or [chosen.dataset]))
+    datasets = [lookup(settings.datasets, name, "dataset") for name in names]
+    folder = run or Path("runs") / "-".join([pipeline, *(names if names != [chosen.dataset] else [])])
+    splits = {data.name: labelled_split(data) for data in datasets}
+
+    from accelerate import PartialState
 
     from train.job import train_run
 
-    trained = train_run(settings.run(chosen, data), store, split, folder, quiet=json)
-    if json:
+    store = FeatureStore(settings.store.path)
+    trained = train_run(settings.run(chosen, *datasets), store, splits, folder, quiet=json, restart=restart)
+    state = PartialState()
+    if not state.is_main_process:
+        pass
+    elif json:
         cli.print_json(asdict(trained))
-        return
-    outcome = trained.outcome
+    else:
+        print("\n".join(_lines(trained)))
+    state.destroy_process_group()
+
+
+def _lines(trained: "TrainedRun") -> list[str]:
+    outcome, folder, lines = trained.outcome, trained.folder, []
     if outcome.resumed_from_step == outcome.steps:
-        print(f"already trained: {folder} ({outcome.steps} steps); --restart trains it anew")
+        lines.append(f"already trained: {folder} ({outcome.steps} steps); --restart trains it anew")
     elif outcome.resumed_from_step is not None:
-        print(f"continued from step {outcome.resumed_from_step}")
+        lines.append(f"continued from step {outcome.resumed_from_step}")
     best = "" if outcome.best_srcc is None else f", best validation SRCC {outcome.best_srcc:.3f}"
-    print(f"{outcome.steps} steps{best}: {folder}")
-    print(f"next: python -m evaluate run {folder}")
+    early = ", stopped early as it no longer improved" if outcome.stopped_early else ""
+    return [*lines, f"{outcome.steps} steps{best}{early}: {folder}", f"next: python -m evaluate run {folder}"]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ checkpoints/step-00000120/         (…-partial within an epoch)
     adapter/                  LoRA in peft's format, where there is one
     README.md                 the model card
     training/                 not needed to use the model
-        state.pt              optimiser, schedule and random-number state
+        state.pt              optimiser and schedule
         progress.json         where the run stands
 """
 
@@ -39,13 +39,13 @@ _STATE = f"{TRAINING}/state.pt"
 
 @dataclass
 class Progress:
-    """Where a run stands: the next batch to train on, and what validation found so far."""
+    """Where a run stands: the next step to take, and what validation found so far."""
 
     epoch: int = 0
     batch: int = 0
-    """Batches of this epoch that are done."""
+    """Optimiser steps of this epoch that are done."""
     step: int = 0
-    """Optimiser steps taken."""
+    """Optimiser steps taken in all."""
     history: list[dict[str, float]] = field(default_factory=list)
     best: str | None = None
     """Name of the checkpoint with the best validation SRCC."""
@@ -147,7 +147,7 @@ def load_weights(checkpoint: Path, model: VideoModel) -> None:
 
 
 def load_training_state(checkpoint: Path) -> dict[str, Any]:
-    """Optimiser, schedule and random-number state. Raises RunError where the file is damaged."""
+    """Optimiser and schedule. Raises RunError where the file is damaged."""
     file = checkpoint / _STATE
     try:
         state: dict[str, Any] = torch.load(file, weights_only=True)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,12 @@ def write_description(folder: Path, settings: RunSettings, run: Run) -> None:
             for encoder, key in run.feature_keys.items()
         },
         "shapes": {branch: list(shape) for branch, shape in run.shapes.items()},
-        "level_cuts": {"low": run.cuts.low, "high": run.cuts.high},
+        "level_cuts": {name: asdict(cuts) for name, cuts in run.cuts.items()},
         "decoder": run.decoder,
-        "split": {name: {"videos": len(ids), "subset": subset_hash(ids)} for name, ids in run.split.items()},
+        "split": {
+            dataset: {part: {"videos": len(ids), "subset": subset_hash(ids)} for part, ids in split.items()}
+            for dataset, split in run.split.items()
+        },
         "versions": run.versions,
     }
     write_file(folder / FILE, (json.dumps(document, indent=2) + "\n").encode())
@@ -63,7 +67,7 @@ def read_description(folder: Path) -> tuple[RunSettings, Run]:
         run = Run(
             feature_keys={encoder: entry["key"] for encoder, entry in features.items()},
             shapes={branch: (shape[0], shape[1]) for branch, shape in document["shapes"].items()},
-            cuts=LevelCuts(**document["level_cuts"]),
+            cuts={name: LevelCuts(**cuts) for name, cuts in document["level_cuts"].items()},
             split={},
             versions=document["versions"],
             specifications={

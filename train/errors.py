@@ -20,4 +20,12 @@ class RunError(TrainError):
 
 
 class DivergedError(TrainError):
-    """The loss is no longer a number."""
+    """The loss or its gradient is no longer a number."""
+
+
+class MemoryExhaustedError(TrainError):
+    """A forward or backward pass did not fit the device's memory."""
+
+
+class TrackerError(TrainError):
+    """A tracker that accelerate does not know, or whose library is not installed."""

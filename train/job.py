@@ -8,23 +8,20 @@ from pathlib import Path
 import torch
 
 from config.schema import RunSettings
-from store.dataset import join_split
+from store.errors import FeaturesNotFound
 from store.features import FeatureStore
-from store.labels import Label
-from store.mos import MosScale
 from train.build import build_model
-from train.data import FeatureReader, QualityDataset, Sample
+from train.data import QualityDataset
 from train.errors import FeaturesMissingError
 from train.identity import decoder_identity
-from train.levels import LevelCuts
+from train.processes import make_accelerator
+from train.reader import FeatureReader
 from train.regression import VideoModel
-from train.run import Run, claim_run, library_versions
+from train.run import Run, claim_run, clear_run, library_versions
+from train.samples import DatasetSamples, Split, dataset_samples
 from train.trainer import Outcome, Trainer
 
 log = logging.getLogger(__name__)
-
-Split = Mapping[str, Sequence[Label]]
-"""train, val, test… → labels."""
 
 
 @dataclass(frozen=True)
@@ -33,84 +30,121 @@ class TrainedRun:
 
     folder: Path
     outcome: Outcome
-    videos: dict[str, int]
-    """Split → number of videos."""
-    missing: list[str]
-    """Labelled videos without features."""
+    videos: dict[str, dict[str, int]]
+    """Dataset → split → number of videos."""
+    missing: dict[str, list[str]]
+    """Dataset → labelled videos without features."""
     trainable: dict[str, int]
 
 
 def train_run(
     settings: RunSettings,
     store: FeatureStore,
-    split: Split,
+    splits: Mapping[str, Split],
     folder: Path,
     *,
     quiet: bool = False,
     keys: Mapping[str, str] | None = None,
+    restart: bool = False,
 ) -> TrainedRun:
-    """Train the pipeline on the split's `train` videos, choosing the checkpoint on its `val` videos.
+    """Train the pipeline on the `train` videos of each dataset's split, choosing the checkpoint on `val`.
 
-    A folder that holds an unfinished run of the same settings, features and split is continued. Raises
-    FeaturesMissingError where the store has no features of them, RunError where the folder holds another run.
+    A folder that holds an unfinished run of the same settings, features and split is continued; `restart`
+    removes it first. Raises FeaturesMissingError where the store has no features of a dataset, RunError where
+    the folder holds another run, and what `Trainer.fit` raises.
     """
-    chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
-    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches, keys or chosen)
-    present, missing = join_split(split, reader.videos())
-    if not present.get("train"):
-        raise FeaturesMissingError(
-            f"none of the {len(missing)} labelled videos of {settings.dataset.name} has features in"
-            f" {', '.join(str(s.path) for s in reader.sets.values())};"
-            f" first run: make extract DATASET={settings.dataset.name} PIPELINE={settings.pipeline.name}"
-        )
-    scale = MosScale(*settings.dataset.mos_range)
-    cuts = LevelCuts.fit([scale.to_100(label.mos) for label in present["train"]])
-    samples = {name: [_sample(label, scale, cuts) for label in labels] for name, labels in present.items()}
-    split_ids = {name: [sample.video for sample in part] for name, part in samples.items()}
-    pipeline = settings.pipeline
-    run = Run(
-        reader.keys,
-        reader.shapes(),
-        cuts,
-        split_ids,
-        library_versions(),
-        {encoder: features.specification for encoder, features in reader.sets.items()},
-        decoder_identity(pipeline.decoder) if pipeline.head == "decoder" else None,
-    )
-    claim_run(folder, settings, run)
+    accelerator = make_accelerator(settings.pipeline.training, folder)
+    samples = _samples(settings, store, splits, keys)
+    run = _ties(settings, samples)
+    if restart and accelerator.is_main_process:
+        clear_run(folder)
+    with accelerator.main_process_first():
+        claim_run(folder, settings, run)
 
+    threads = settings.pipeline.training.threads
+    if threads is not None:
+        torch.set_num_threads(threads)
     model = build_model(settings.pipeline, settings.prompts, run.shapes)
-    training = QualityDataset(samples["train"], reader)
-    validation = QualityDataset(samples["val"], reader) if samples.get("val") else None
+    training, validation = _part(samples, "train"), _part(samples, "val")
     fit_standardisation(model, training)
-    if not quiet:
-        _announce(settings, run, model, missing)
-    trainer = Trainer(settings.pipeline, model, training, validation, folder, quiet=quiet)
+    if not quiet and accelerator.is_main_process:
+        _announce(settings, run, model, samples)
+    trainer = Trainer(accelerator, settings.pipeline, model, training, validation, folder, quiet=quiet)
     outcome = trainer.fit()
-    counts = {name: len(part) for name, part in samples.items()}
-    return TrainedRun(folder, outcome, counts, missing, trainer.bare_model.trainable_parameters())
+    counts = {name: {part: len(ids) for part, ids in split.items()} for name, split in run.split.items()}
+    missing = {name: each.missing for name, each in samples.items()}
+    return TrainedRun(folder, outcome, counts, missing, model.trainable_parameters())
 
 
 def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' z-scores on the training split's features, and on nothing else."""
     for branch, projector in model.projectors.items():
         if projector.standardise is not None:
-            rows = [training[i][1][branch].flatten(0, 1) for i in range(len(training))]  # [K * T, D] each
+            rows = [training[i][branch].flatten(0, 1) for i in range(len(training))]  # [K * T, D] each
             projector.standardise.fit(torch.cat(rows))  # type: ignore[operator,union-attr]
 
 
-def _sample(label: Label, scale: MosScale, cuts: LevelCuts) -> Sample:
-    score = scale.to_100(label.mos)
-    return Sample(label.video, label.mos, score, cuts.level(score))
+def _samples(
+    settings: RunSettings,
+    store: FeatureStore,
+    splits: Mapping[str, Split],
+    keys: Mapping[str, str] | None,
+) -> dict[str, DatasetSamples]:
+    """Each dataset's samples; all datasets' features have the keys of the first one's."""
+    training = settings.pipeline.training
+    keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
+    samples: dict[str, DatasetSamples] = {}
+    for dataset in settings.datasets:
+        try:
+            reader = FeatureReader(store, dataset, settings.pipeline.branches, keys)
+            samples[dataset.name] = dataset_samples(
+                dataset, splits[dataset.name], reader, training.data_share, training.seed
+            )
+        except (FeaturesMissingError, FeaturesNotFound) as error:
+            raise FeaturesMissingError(
+                f"{error}\n  first run: make extract DATASET={dataset.name} PIPELINE={settings.pipeline.name}"
+            ) from error
+        keys = reader.keys
+    return samples
 
 
-def _announce(settings: RunSettings, run: Run, model: VideoModel, missing: Sequence[str]) -> None:
-    counts = ", ".join(f"{len(ids)} {name}" for name, ids in run.split.items())
-    log.info("%s on %s: %s videos", settings.pipeline.name, settings.dataset.name, counts)
-    if missing:
-        shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-        log.warning("%d labelled videos have no features and are left out: %s", len(missing), shown)
+def _part(samples: Mapping[str, DatasetSamples], part: str) -> QualityDataset:
+    own = [sample for each in samples.values() for sample in each.parts.get(part, [])]
+    return QualityDataset(own, {name: each.reader for name, each in samples.items()})
+
+
+def _ties(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> Run:
+    reader, pipeline = next(iter(samples.values())).reader, settings.pipeline
+    return Run(
+        feature_keys=reader.keys,
+        shapes=reader.shapes(),
+        cuts={name: each.cuts for name, each in samples.items()},
+        split={
+            name: {part: [sample.video for sample in own] for part, own in each.parts.items()}
+            for name, each in samples.items()
+        },
+        versions=library_versions(),
+        specifications={encoder: features.specification for encoder, features in reader.sets.items()},
+        decoder=decoder_identity(pipeline.decoder) if pipeline.head == "decoder" else None,
+    )
+
+
+def _announce(
+    settings: RunSettings, run: Run, model: VideoModel, samples: Mapping[str, DatasetSamples]
+) -> None:
+    for dataset, split in run.split.items():
+        counts = ", ".join(f"{len(ids)} {part}" for part, ids in split.items())
+        log.info("%s on %s: %s videos", settings.pipeline.name, dataset, counts)
+        _announce_missing(dataset, samples[dataset].missing)
     for encoder, key in run.feature_keys.items():
         log.info("features reused: %s@%s", encoder, key)
     parts = ", ".join(f"{name} {count:,}" for name, count in model.trainable_parameters().items())
     log.info("trainable parameters: %s; everything else is frozen", parts)
+
+
+def _announce_missing(dataset: str, missing: Sequence[str]) -> None:
+    if missing:
+        shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
+        log.warning(
+            "%d labelled videos of %s have no features and are left out: %s", len(missing), dataset, shown
+        )

@@ -77,7 +77,7 @@ class QualityModel(nn.Module):
         return [torch.cat(block) for block in blocks]
 
     def forward(self, videos: Sequence[Features], questions: Sequence[Question]) -> torch.Tensor:
-        """Cross-entropy of the answers' tokens (eq. 10), averaged over each answer, then over questions."""
+        """Cross-entropy of each question's answer (eq. 10), averaged over its tokens: [questions]."""
         visual = self.visual_tokens(videos)
         answers = [self.prompts.answer_ids(q.task, q.value) for q in questions]
         logits = self._logits(
@@ -90,7 +90,7 @@ class QualityModel(nn.Module):
             self._answer_loss(row[-len(answer) - 1 :], question, answer)
             for row, question, answer in zip(logits, questions, answers, strict=True)
         ]
-        return torch.stack(losses).mean()
+        return torch.stack(losses)
 
     def answer_probabilities(self, visual: Sequence[torch.Tensor], task: Task) -> torch.Tensor:
         """Probability of every allowed answer, [videos, answers]: a product of softmaxes along the trie."""

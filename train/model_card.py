@@ -33,7 +33,7 @@ def model_card(
     front = _front_matter(settings, history).to_yaml()
     sections = [
         f"---\n{front}\n---",
-        f"# {settings.pipeline.name} on {settings.dataset.name}",
+        f"# {settings.pipeline.name} on {_datasets(settings)}",
         "No-reference video quality assessment: scores on 0–100, 100 is best. "
         + _CITED[settings.pipeline.head],
         *_warning(settings),
@@ -62,28 +62,28 @@ def random_parts(settings: RunSettings) -> list[str]:
 
 
 def _front_matter(settings: RunSettings, history: Sequence[Mapping[str, float]]) -> ModelCardData:
-    pipeline, dataset = settings.pipeline, settings.dataset.name
+    pipeline, datasets = settings.pipeline, _datasets(settings)
     base = pipeline.decoder.weights if pipeline.head == "decoder" else ""
     results = []
     if history and "srcc" in history[-1]:
         results = [
             EvalResult(
                 task_type="video-quality-assessment",
-                dataset_type=dataset,
-                dataset_name=f"{dataset} (validation split)",
+                dataset_type=datasets,
+                dataset_name=f"{datasets} (validation split)",
                 metric_type="srcc",
                 metric_value=history[-1]["srcc"],
             )
         ]
     return ModelCardData(
-        model_name=f"{pipeline.name} on {dataset}",
+        model_name=f"{pipeline.name} on {datasets}",
         library_name="lmm-vqa",
         tags=[
             "video-quality-assessment",
             "no-reference",
             *(["random-weights"] if random_parts(settings) else []),
         ],
-        datasets=[dataset],
+        datasets=[dataset.name for dataset in settings.datasets],
         metrics=["srcc"],
         # A path or random:SEED is no repository that the hub could link to.
         base_model=base if base.count("/") == 1 and not base.startswith((".", "/", "~")) else None,
@@ -103,13 +103,22 @@ def _warning(settings: RunSettings) -> list[str]:
 
 
 def _data(settings: RunSettings, run: Run) -> str:
-    rows = [(name, len(ids), subset_hash(ids)) for name, ids in run.split.items()]
-    low, high = settings.dataset.mos_range
-    return (
-        f"{settings.dataset.name}, opinion scores from {low:g} to {high:g} mapped to 0–100."
-        f" Levels: poor below {run.cuts.low:.2f}, good from {run.cuts.high:.2f} on.\n\n"
-        + _table(["split", "videos", "hash of their ids"], rows)
-    )
+    rows = [
+        (dataset, part, len(ids), subset_hash(ids))
+        for dataset, split in run.split.items()
+        for part, ids in split.items()
+    ]
+    lines = [
+        f"{dataset.name}: opinion scores from {dataset.mos_range[0]:g} to {dataset.mos_range[1]:g} mapped to"
+        f" 0–100. Levels: poor below {run.cuts[dataset.name].low:.2f}, good from"
+        f" {run.cuts[dataset.name].high:.2f} on.\n"
+        for dataset in settings.datasets
+    ]
+    return "\n".join([*lines, _table(["dataset", "split", "videos", "hash of their ids"], rows)])
+
+
+def _datasets(settings: RunSettings) -> str:
+    return " and ".join(dataset.name for dataset in settings.datasets)
 
 
 def _features(settings: RunSettings, run: Run) -> str:
@@ -132,7 +141,7 @@ def _trained(settings: RunSettings, trainable: Mapping[str, int]) -> str:
     frozen += "." if decoder.quantised == "none" else f", its weights held in {decoder.quantised}."
     lines = [
         f"Tasks: {', '.join(pipeline.tasks)}.",
-        f"Seeds: training {training.seed}, split {settings.dataset.split_seed}.",
+        f"Seeds: training {training.seed}, split {', '.join(str(d.split_seed) for d in settings.datasets)}.",
         *([frozen] if pipeline.head == "decoder" else []),
     ]
     rows = [(part, f"{count:,}") for part, count in trainable.items()]
@@ -141,7 +150,7 @@ def _trained(settings: RunSettings, trainable: Mapping[str, int]) -> str:
 
 def _licences(settings: RunSettings) -> str:
     decoder = settings.pipeline.decoder
-    lines = [f"- {settings.dataset.name}: see its source, {settings.dataset.source}"]
+    lines = [f"- {dataset.name}: see its source, {dataset.source}" for dataset in settings.datasets]
     if settings.pipeline.head == "decoder":
         lines.append(
             f"- the decoder {decoder.weights}: {decoder.licence or 'see its source'}, {decoder.source}"

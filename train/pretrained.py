@@ -35,9 +35,12 @@ class TrainedModel:
     checkpoint: Path
     model: VideoModel
 
-    def predict(self, videos: Sequence[Features]) -> list[Prediction]:
-        """Predictions on the scale 0–100; a video is branch → [K, tokens, features]."""
-        return predict(self.model, videos, self.run.cuts, self.settings.pipeline.tasks)
+    def predict(self, videos: Sequence[Features], dataset: str | None = None) -> list[Prediction]:
+        """Predictions on the scale 0–100; a video is branch → [K, tokens, features].
+
+        Scores become levels by the cuts of that dataset, or of the first that was trained on.
+        """
+        return predict(self.model, videos, self.run.cuts_for(dataset), self.settings.pipeline.tasks)
 
     def check_features(self, specifications: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise RunError, with the differences, where features are not of the kind trained on.

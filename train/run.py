@@ -2,7 +2,7 @@
 
 runs/<name>/
     settings.json       everything that pipelines.toml and --set said, resolved
-    run.json            feature keys, decoder, level cuts, split, versions
+    run.json            feature keys, decoder, level cuts and split of each dataset, versions
     checkpoints/        see train/checkpoint.py
     tensorboard/
 """
@@ -36,14 +36,20 @@ class Run:
     """Encoder → feature key."""
     shapes: dict[str, tuple[int, int]]
     """Branch → (tokens, features) of a chunk."""
-    cuts: LevelCuts
-    split: dict[str, list[str]]
-    """train, val, test… → video ids."""
+    cuts: dict[str, LevelCuts]
+    """Dataset → level cuts of its training videos."""
+    split: dict[str, dict[str, list[str]]]
+    """Dataset → train, val, test… → video ids."""
     versions: dict[str, str]
     specifications: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Encoder → what is behind its feature key."""
     decoder: dict[str, Any] | None = None
     """The decoder's identity (train.identity); None where there is none."""
+
+    def cuts_for(self, dataset: str | None = None) -> LevelCuts:
+        """The level cuts of that dataset, or, where it is none of the run's, of the run's first."""
+        first = next(iter(self.cuts.values()))
+        return first if dataset is None else self.cuts.get(dataset, first)
 
 
 def library_versions() -> dict[str, str]:
@@ -105,13 +111,13 @@ def load_run(folder: Path) -> tuple[RunSettings, Run]:
         run = Run(
             feature_keys=raw["feature_keys"],
             shapes={branch: (shape[0], shape[1]) for branch, shape in raw["shapes"].items()},
-            cuts=LevelCuts(**raw["cuts"]),
+            cuts={name: LevelCuts(**cuts) for name, cuts in raw["cuts"].items()},
             split=raw["split"],
             versions=raw["versions"],
             specifications=raw["specifications"],
             decoder=raw["decoder"],
         )
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{folder} cannot be read as a run: {error!r}. A run of an earlier version is trained anew with"
             " --restart"

@@ -1,20 +1,20 @@
 """The training loop, on Accelerate: step, log, validate, save, and resume where it was stopped."""
 
 import math
+import signal
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
-from scipy.stats import spearmanr
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 from transformers import get_scheduler
 
+from config.interruption import Interrupted, Requests, remembers_signals
 from config.schema import PipelineSettings
+from train.batches import Step, epoch_steps, plan_step
 from train.checkpoint import (
     Progress,
     checkpoints,
@@ -24,11 +24,15 @@ from train.checkpoint import (
     read_progress,
     save_checkpoint,
 )
-from train.data import QualityDataset, epoch_batches, keep_lists, phrasing
-from train.errors import DivergedError
-from train.model import Question
-from train.predict import expected_scores
+from train.data import QualityDataset, loaded, sequence_tokens
+from train.meter import Meter
+from train.processes import place, trained
 from train.regression import VideoModel
+from train.report import Report
+from train.stepper import Stepper
+from train.validation import Validator
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -39,189 +43,160 @@ class Outcome:
     resumed_from_step: int | None
     best_srcc: float | None
     final_loss: float
+    stopped_early: bool
+    """By `early_stopping`, before all epochs were done."""
 
 
 class Trainer:
-    """Trains a model's projectors (and adapter) on one dataset; all its state survives a kill."""
+    """Trains a model's projectors (and adapter); all its state survives a kill."""
 
     def __init__(
         self,
+        accelerator: Accelerator,
         pipeline: PipelineSettings,
         model: VideoModel,
         train: QualityDataset,
-        validation: QualityDataset | None,
+        validation: QualityDataset,
         folder: Path,
         *,
         quiet: bool = False,
     ) -> None:
-        self.settings = pipeline.training
-        self.tasks = pipeline.tasks
-        self.train_data = train
-        self.validation = validation if validation is not None and len(validation) > 2 else None
-        self.folder = folder
+        self.accelerator = accelerator
+        self.pipeline = pipeline
+        self.settings = settings = pipeline.training
+        self.model = model
+        self.data = train
+        self.folder = folder / "checkpoints"
         self.quiet = quiet
-        self.progress = Progress()
-        if self.settings.threads is not None:
-            torch.set_num_threads(self.settings.threads)
-        set_seed(self.settings.seed)
-        self.accelerator = Accelerator(
-            log_with="tensorboard",
-            project_config=ProjectConfiguration(
-                project_dir=str(folder), logging_dir=str(folder / "tensorboard")
-            ),
-            step_scheduler_with_optimizer=False,
+        self.tokens = sequence_tokens(train, model, pipeline.tasks)
+        self.validator = Validator(
+            accelerator, pipeline, validation, sequence_tokens(validation, model, pipeline.tasks)
         )
-        self.total_steps = self._steps_per_epoch() * self.settings.epochs
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+        place(model, accelerator, settings)
+        self.total_steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
+        self.optimizer = torch.optim.AdamW(
+            trained(model), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        schedule = get_scheduler(
-            self.settings.schedule,
-            optimizer,
-            num_warmup_steps=round(self.total_steps * self.settings.warmup_share),
+        self.schedule = get_scheduler(
+            settings.schedule,
+            self.optimizer,
+            num_warmup_steps=round(self.total_steps * settings.warmup_share),
             num_training_steps=self.total_steps,
         )
-        self.model, self.optimizer, self.schedule = self.accelerator.prepare(model, optimizer, schedule)
-
-    @property
-    def bare_model(self) -> VideoModel:
-        """The model without its distributed wrapper."""
-        return self.accelerator.unwrap_model(self.model)  # type: ignore[no-any-return]
+        self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer)
+        self.meter = Meter(getattr(model, "decoder", None), accelerator.device, accelerator.num_processes)
+        self.progress = Progress()
+        self._saved = time.monotonic()
 
     def fit(self) -> Outcome:
-        """Train to the end, from the last checkpoint where there is one."""
+        """Train to the end, from the last checkpoint where there is one.
+
+        SIGTERM and Ctrl-C end it after a step, with a checkpoint, by raising Interrupted. Raises what
+        `Stepper.take` raises.
+        """
         resumed = self._resume()
-        self.accelerator.init_trackers(".")
         loss = math.nan
-        bar = tqdm(
-            total=self.total_steps, initial=self.progress.step, desc="train", unit="step", disable=self.quiet
+        self.report = Report(
+            self.accelerator, self.pipeline, self.progress.step, self.total_steps, self.quiet
         )
-        for epoch in range(self.progress.epoch, self.settings.epochs):
-            self.model.train()
-            for batches in self._groups(epoch):
-                loss = self._step(epoch, batches)
-                bar.update()
-                bar.set_postfix(loss=f"{loss:.3f}", srcc=self.progress.best_srcc)
-                self.accelerator.log({"loss": loss, "lr": self.schedule.get_last_lr()[0]}, self.progress.step)
-                every = self.settings.save_every_steps
-                if every and self.progress.step % every == 0:
-                    self._save()
-            self.progress.epoch, self.progress.batch = epoch + 1, 0
-            self._validate()
-            self._save()
-        bar.close()
+        with remembers_signals() as requests, closing(self.report):
+            while self.progress.epoch < self.settings.epochs and not self._no_longer_improves():
+                loss = self._epoch(requests)
         if self.accelerator.is_main_process:
-            mark_best(self.folder / "checkpoints", self.progress)
+            mark_best(self.folder, self.progress)
         self.accelerator.wait_for_everyone()
-        self.accelerator.end_training()
-        return Outcome(self.progress.step, resumed, self.progress.best_srcc, loss)
+        steps = self.progress.step
+        return Outcome(steps, resumed, self.progress.best_srcc, loss, steps < self.total_steps)
 
-    def _steps_per_epoch(self) -> int:
-        processes: int = self.accelerator.num_processes
-        videos = self.settings.batch_size * self.settings.accumulate * processes
-        return math.ceil(len(self.train_data) / videos)
-
-    def _groups(self, epoch: int) -> Any:
-        """The epoch's remaining optimiser steps, each a list of batches to accumulate."""
-        batches = epoch_batches(len(self.train_data), self.settings, epoch)[self.progress.batch :]
-        own_generator = torch.Generator()  # iterating must not draw from the state that a resume restores
-        loader = self.accelerator.prepare_data_loader(
-            DataLoader(
-                self.train_data, batch_sampler=batches, collate_fn=keep_lists, generator=own_generator
-            ),
-            device_placement=True,
-        )
-        group: list[Any] = []
-        for batch in loader:
-            group.append(batch)
-            if len(group) == self.settings.accumulate:
-                yield group
-                group = []
-        if group:
-            yield group
-
-    def _step(self, epoch: int, batches: Sequence[Any]) -> float:
-        """One optimiser step over accumulated batches; the loss is the mean over their videos."""
-        videos = sum(len(indices) for indices, _ in batches)
-        total = 0.0
-        for indices, features in batches:
-            loss = self.model(features, self._questions(epoch, indices)).mean() * (len(indices) / videos)
-            self.accelerator.backward(loss)
-            total += loss.item()
-        if not math.isfinite(total):
-            ids = [self.train_data.samples[i].video for indices, _ in batches for i in indices]
-            raise DivergedError(
-                f"the loss is {total} at step {self.progress.step + 1}; the batch's videos: {', '.join(ids)}."
-                " Check their features with `python -m store verify`, or lower the learning rate."
+    def _epoch(self, requests: Requests) -> float:
+        """The rest of the current epoch; returns the last step's loss."""
+        loss, epoch = math.nan, self.progress.epoch
+        steps = self._plan(epoch)[self.progress.batch :]
+        batches = [batch for step in steps for batch in step.batches]
+        features = loaded(self.data, batches, self.settings, self.accelerator.device)
+        self.model.train()
+        self.meter.start()
+        for left, step in zip(reversed(range(len(steps))), steps, strict=True):
+            result = self.stepper.take(epoch, step, features, self._wishes(requests))
+            loss, rate = result.loss, self.schedule.get_last_lr()[0]
+            self.schedule.step()
+            self.progress.step += 1
+            self.progress.epoch, self.progress.batch = (
+                (epoch, self.progress.batch + 1) if left else (epoch + 1, 0)
             )
-        if self.settings.gradient_clip is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
-        self.progress.step += 1
-        self.progress.batch += len(batches) * self.accelerator.num_processes
-        return total
+            figures = {"loss": loss, "learning_rate": rate, "gradient_norm": result.gradient_norm}
+            self.report.step(self.progress.step, figures | self.meter.figures(step.videos, step.tokens))
+            self._end_step(result.wishes)
+            if self._no_longer_improves():
+                break
+        return loss
 
-    def _questions(self, epoch: int, indices: Sequence[int]) -> list[Question]:
-        questions = []
-        for position, index in enumerate(indices):
-            sample = self.train_data.samples[index]
-            for number, task in enumerate(self.tasks):
-                wordings = self.bare_model.prompts.phrasings(task)
-                value: int | str = round(sample.score) if task == "score" else sample.level
-                drawn = phrasing(self.settings, epoch, index, number, wordings)
-                questions.append(Question(position, task, drawn, value))
-        return questions
+    def _plan(self, epoch: int) -> list[Step]:
+        budget, here = self.settings.tokens_per_batch, self.accelerator
+        return [
+            plan_step(videos, self.tokens, budget, here.process_index, here.num_processes)
+            for videos in epoch_steps(len(self.data), self.settings, epoch)
+        ]
+
+    def _wishes(self, requests: Requests) -> list[bool]:
+        """Of this process: to stop, by each of the signals; to save, as time is up."""
+        minutes = self.settings.save_every_minutes
+        due = minutes is not None and time.monotonic() - self._saved >= 60 * minutes
+        return [*(requests.signal == stop for stop in _STOPS), due and self.accelerator.is_main_process]
+
+    def _end_step(self, wishes: Sequence[int]) -> None:
+        """Validate and save where it is time to, and stop where that was asked."""
+        *stops, time_is_up = wishes
+        epoch_ended = self.progress.batch == 0
+        validate = bool(self.validator.datasets) and (epoch_ended or self._due("validate_every_steps"))
+        if validate:
+            self._validate()
+        if validate or epoch_ended or time_is_up or any(stops) or self._due("save_every_steps"):
+            self._save()
+            self.meter.start()
+        for stop, wished in zip(_STOPS, stops, strict=True):
+            if wished:
+                raise Interrupted(
+                    f"stopped by {stop.name} after step {self.progress.step} of {self.total_steps};"
+                    f" {self.folder / self.progress.name} holds it: the same command continues",
+                    stop,
+                )
+
+    def _due(self, setting: str) -> bool:
+        every: int | None = getattr(self.settings, setting)
+        return every is not None and self.progress.step % every == 0
 
     def _validate(self) -> None:
-        """SRCC of the expected score on the validation split; remembers the best."""
-        if self.validation is None:
-            return
-        model = self.bare_model.eval()
-        scores: list[float] = []
-        with torch.inference_mode():
-            loader = DataLoader(
-                self.validation,
-                batch_size=self.settings.batch_size,
-                collate_fn=keep_lists,
-                generator=torch.Generator(),
-            )
-            for _, features in loader:
-                on_device = [
-                    {k: v.to(self.accelerator.device) for k, v in video.items()} for video in features
-                ]
-                scores += expected_scores(model, model.visual_tokens(on_device))[0]
-        mos = [sample.mos for sample in self.validation.samples]
-        srcc = float(spearmanr(mos, scores).statistic) if len(set(scores)) > 1 else 0.0
-        self.progress.history.append({"epoch": self.progress.epoch, "step": self.progress.step, "srcc": srcc})
-        self.accelerator.log({"validation/srcc": srcc}, self.progress.step)
-        if self.settings.select == "best" and srcc > (self.progress.best_srcc or -math.inf):
-            self.progress.best_srcc, self.progress.best = srcc, self.progress.name
+        """Note SRCC and PLCC of the validation videos; remember the best."""
+        figures = self.validator.figures(self.model.eval())
+        self.model.train()
+        progress = self.progress
+        progress.history.append({"epoch": progress.epoch, "step": progress.step, **figures})
+        self.report.validation(progress.step, figures)
+        best = -math.inf if progress.best_srcc is None else progress.best_srcc
+        if self.settings.select == "best" and figures["srcc"] > best:
+            progress.best_srcc, progress.best = figures["srcc"], progress.name
+
+    def _no_longer_improves(self) -> bool:
+        patience, found = self.settings.early_stopping, [entry["srcc"] for entry in self.progress.history]
+        return patience is not None and bool(found) and len(found) - 1 - found.index(max(found)) >= patience
 
     def _save(self) -> None:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            state = {
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "rng": torch.get_rng_state(),
-                "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            }
-            save_checkpoint(self.folder / "checkpoints", self.bare_model, self.progress, state)
+            state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+            save_checkpoint(self.folder, self.model, self.progress, state)
+        self._saved = time.monotonic()
+        self.accelerator.wait_for_everyone()
 
     def _resume(self) -> int | None:
         """Continue from the last complete checkpoint, if there is one; returns its step."""
-        found = checkpoints(self.folder / "checkpoints")
+        found = checkpoints(self.folder)
         if not found:
             return None
-        load_weights(found[-1], self.bare_model)
+        load_weights(found[-1], self.model)
         state = load_training_state(found[-1])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
         self.progress = read_progress(found[-1])
-        return int(self.progress.step)
+        return self.progress.step

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from config.errors import Problem
+from config.interruption import stops_on_sigterm
 from extract.executors.errors import RunnersLost
 from extract.executors.lots import Lot, LotQueue, cut
 from extract.executors.runner import Finished, Ready, Report, Runner, record
-from extract.interruption import stops_on_sigterm
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 from store.features import FeatureSet

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from config.schema import ProjectorSettings
+from train.draws import by_sample
 from train.errors import TrainError
 from train.projectors.mlp import MlpProjector
 from train.projectors.perceiver import PerceiverProjector
@@ -23,6 +24,8 @@ class Projector(nn.Module):
     Raises TrainError where the attention heads do not divide the features.
     """
 
+    draws: bool
+    """Whether training it takes random numbers."""
     scale: torch.Tensor
 
     def __init__(
@@ -38,6 +41,7 @@ class Projector(nn.Module):
             Standardise(features, settings.clip, settings.noise) if settings.standardise else None
         )
         self.project = _KINDS[settings.kind](settings, tokens, features, width)
+        self.draws = settings.dropout > 0 or settings.noise > 0
         self.register_buffer("scale", torch.tensor(embedding_std if settings.match_embeddings else 1.0))
 
     @property
@@ -45,5 +49,8 @@ class Projector(nn.Module):
         return self.project.output_tokens
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return by_sample(self, self._projected, tokens)  # [N, T', H]
+
+    def _projected(self, tokens: torch.Tensor) -> torch.Tensor:
         tokens = tokens.float() if self.standardise is None else self.standardise(tokens)
-        return self.project(tokens) * self.scale  # type: ignore[no-any-return]  # [N, T', H]
+        return self.project(tokens) * self.scale  # type: ignore[no-any-return]

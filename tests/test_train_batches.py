@@ -1,0 +1,117 @@
+"""Steps and batches: pure arithmetic, by their properties."""
+
+import pickle
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from training_set import make_features, run_settings
+
+from train.batches import epoch_steps, micro_batches, plan_step
+from train.build import build_model
+from train.data import QualityDataset, sequence_tokens
+from train.draws import by_sample, derived_seed, drawn_wording, draws_of_samples
+from train.reader import FeatureReader
+from train.samples import dataset_samples, nested_share
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=30)
+
+
+@given(LENGTHS, st.integers(1, 200), st.integers(1, 4))
+def test_batches_hold_every_video_once_within_the_budget(
+    tokens: list[int], budget: int, processes: int
+) -> None:
+    videos = list(range(len(tokens)))
+    batches = micro_batches(videos, tokens, budget, processes)
+    assert sorted(video for batch in batches for video in batch) == videos
+    assert len(batches) % processes == 0
+    for batch in batches:
+        assert len(batch) <= 1 or sum(tokens[video] for video in batch) <= budget
+
+
+@given(LENGTHS, st.integers(1, 200), st.integers(1, 4))
+def test_all_processes_make_as_many_passes_and_the_same_step(
+    tokens: list[int], budget: int, processes: int
+) -> None:
+    videos = list(range(len(tokens)))
+    steps = [plan_step(videos, tokens, budget, process, processes) for process in range(processes)]
+    assert len({len(step.batches) for step in steps}) == 1
+    counted = [v for step in steps for batch in step.batches if batch.counts for v in batch.videos]
+    assert sorted(counted) == videos
+    assert {(step.videos, step.tokens) for step in steps} == {(len(videos), sum(tokens))}
+
+
+def test_without_a_budget_a_step_is_one_pass_in_its_own_order() -> None:
+    assert micro_batches([4, 2, 0], [9, 9, 5, 9, 7], None) == [[4, 2, 0]]
+
+
+def test_long_and_short_videos_mix() -> None:
+    assert micro_batches(range(4), [10, 10, 1, 1], 12) == [[0, 2], [1, 3]]
+
+
+def test_every_video_is_seen_once_an_epoch_in_an_order_of_its_own(tmp_path: Path) -> None:
+    settings = run_settings(tmp_path).pipeline.training
+    first, second = (epoch_steps(20, settings, epoch) for epoch in (0, 1))
+    assert sorted(i for batch in first for i in batch) == list(range(20))
+    assert [len(batch) for batch in first] == [8, 8, 4]
+    assert first != second and first == epoch_steps(20, settings, 0)
+    drawn = [drawn_wording(0, epoch, sample, 0, 4) for epoch in range(5) for sample in range(20)]
+    assert set(drawn) == {0, 1, 2, 3}
+
+
+def test_what_is_drawn_for_a_video_does_not_depend_on_its_batch() -> None:
+    module = torch.nn.Dropout(0.5)
+    rows, seeds = torch.ones(7, 32), [derived_seed(0, video) for video in range(3)]
+    with draws_of_samples({module: list(zip([2, 4, 1], seeds, strict=True))}):
+        together = by_sample(module, module, rows)
+    with draws_of_samples({module: [(4, seeds[1])]}):
+        alone = by_sample(module, module, rows[:4])
+    assert torch.equal(together[2:6], alone) and not torch.equal(together[:2], alone[:2])
+
+
+def test_drawing_for_videos_leaves_the_generator_where_it_was() -> None:
+    module = torch.nn.Dropout(0.5)
+    before = torch.get_rng_state()
+    with draws_of_samples({module: [(1, 5)]}):
+        by_sample(module, module, torch.ones(1, 8))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("minimum", [1, 3])
+def test_tokens_are_counted_from_the_index_as_the_model_makes_them(tmp_path: Path, minimum: int) -> None:
+    changes = ("pipelines.tiny.spatial.over_time=keep", f"datasets.demo.minimum_chunks={minimum}")
+    settings, (store, split) = run_settings(tmp_path, *changes), make_features(tmp_path)
+    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches)
+    samples = dataset_samples(settings.dataset, split, reader, 1.0, 0).parts["train"]
+    data = QualityDataset(samples, {"demo": reader})
+    model = build_model(settings.pipeline, settings.prompts, reader.shapes()).eval()
+    visual = model.visual_tokens([data[i] for i in range(len(data))])
+    counted = sequence_tokens(data, model, settings.pipeline.tasks)
+    assert len({total - len(tokens) for total, tokens in zip(counted, visual, strict=True)}) == 1
+    assert len(set(counted)) > 1
+    for sample, features in zip(samples, (data[i] for i in range(len(data))), strict=True):
+        assert reader.tokens(sample.video) == sum(t.shape[0] * t.shape[1] for t in features.values())
+        assert reader.chunks(sample.video) == {name: len(tokens) for name, tokens in features.items()}
+
+
+def test_a_dataset_can_be_sent_to_a_worker_that_is_spawned(tmp_path: Path) -> None:
+    settings, (store, split) = run_settings(tmp_path), make_features(tmp_path)
+    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches)
+    samples = dataset_samples(settings.dataset, split, reader, 1.0, 0).parts["train"]
+    data = QualityDataset(samples, {"demo": reader})
+    sent: QualityDataset = pickle.loads(pickle.dumps(data))
+    assert all(torch.equal(tokens, sent[3][branch]) for branch, tokens in data[3].items())
+
+
+def test_a_smaller_share_lies_in_a_larger_one(tmp_path: Path) -> None:
+    labels = make_features(tmp_path)[1]["train"]
+    shares = [[label.video for label in nested_share(labels, share, 0)] for share in (0.25, 0.5, 0.75, 1.0)]
+    assert [len(share) for share in shares] == [5, 10, 15, 20]
+    assert all(set(small) < set(large) for small, large in pairwise(shares))
+    assert shares[0] != [label.video for label in nested_share(labels, 0.25, 1)]
+    assert shares[0] == sorted(
+        (label.video for label in nested_share(labels[::-1], 0.25, 0)), key=shares[3].index
+    )

@@ -33,7 +33,14 @@ def build_model(
             name: Projector(branch.projector, *shapes[name], embeddings.shape[1], embedding_std)
             for name, branch in pipeline.branches.items()
         }
-    return QualityModel(decoder, builder, projectors, pipeline.training.score_sigma)
+    return QualityModel(
+        decoder,
+        builder,
+        projectors,
+        pipeline.training.score_sigma,
+        token_order=pipeline.token_order,
+        step=pipeline.training.step,
+    )
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> QualityModel:

@@ -141,11 +141,12 @@ class Trainer:
             yield group
 
     def _step(self, epoch: int, batches: Sequence[Any]) -> float:
-        """One optimiser step over accumulated batches; the loss is the mean over their videos."""
+        """One optimiser step over accumulated batches; the loss is the mean over their questions."""
         videos = sum(len(indices) for indices, _ in batches)
         total = 0.0
         for indices, features in batches:
-            loss = self.model(features, self._questions(epoch, indices)) * (len(indices) / videos)
+            losses = self.model(features, self._questions(epoch, indices))  # [questions]
+            loss = losses.sum() / (videos * len(self.tasks))
             self.accelerator.backward(loss)
             total += loss.item()
         if not math.isfinite(total):

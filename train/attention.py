@@ -1,20 +1,20 @@
-"""Attention over a packed row: three ways to the same numbers, behind one attention function of transformers.
+"""Attention over a packed row: two ways to the same numbers, behind one attention function of transformers.
 
 segments    for each video, causal attention within the prefix, and the tree's few queries on prefix and
             tree under a small mask; no query meets another video, and the prefix takes the flash kernels
 dense       all videos at once on rows padded to the longest, under a boolean mask: one call for a batch of
             short videos, but it computes what the mask then hides
-flex        FlexAttention's block-sparse kernel over the whole row (compiled, for CUDA)
+
+Segments need no block-sparse kernel: what is masked is never computed, and the causal prefix, nearly all of
+the work, runs in the fastest kernel that the device has, with gradients on every device.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import torch
 from torch.nn import functional
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -22,7 +22,7 @@ from transformers.masking_utils import sdpa_mask
 from train.errors import TrainError
 from train.packing import Layout, Segment
 
-Way = Literal["segments", "dense", "flex"]
+Way = Literal["segments", "dense"]
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
 """query [1, heads, L, D], key and value [1, key heads, L, D], scale → [1, heads, L, D]."""
 
@@ -66,7 +66,7 @@ def make_plan(layout: Layout, way: Way | Literal["auto"], layers: int) -> Plan:
     """The plan of a row for a decoder of so many layers."""
     if way == "auto":
         way = "dense" if max(s.length for s in layout.segments) <= SHORT_TOKENS else "segments"
-    ways: dict[Way, Callable[[Layout], Attend]] = {"segments": _segments, "dense": _dense, "flex": _flex}
+    ways: dict[Way, Callable[[Layout], Attend]] = {"segments": _segments, "dense": _dense}
     attend = ways[way](layout)
     trees_only = _segments(layout, trees_only=True) if way == "segments" else attend
     return Plan(attend, trees_only, layers - 1)
@@ -146,46 +146,6 @@ def _allowed(segment: Segment) -> torch.Tensor:
     mask = torch.ones(segment.length, segment.length, dtype=torch.bool, device=segment.allowed.device).tril_()
     mask[segment.prefix :] = segment.allowed
     return mask
-
-
-def _flex(layout: Layout) -> Attend:
-    """Block-sparse attention by labels: the video of each token, and the branch of each token of a tree."""
-    videos, branches = (label.to(layout.positions.device) for label in _labels(layout))
-
-    def visible(_b: Any, _h: Any, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        own = (branches[key] < 0) | (branches[query] == branches[key])
-        return (query >= key) & (videos[query] == videos[key]) & own
-
-    blocks = create_block_mask(
-        visible, None, None, layout.tokens, layout.tokens, layout.positions.device.type
-    )
-
-    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        out: torch.Tensor = _flex_kernel(q.is_cuda)(
-            q, k, v, block_mask=blocks, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
-        )
-        return out
-
-    return attend
-
-
-def _labels(layout: Layout) -> tuple[torch.Tensor, torch.Tensor]:
-    """(video, branch) of every token; the prefix has branch -1. Trees must be chains from the prefix."""
-    videos, branches = [], []
-    for number, s in enumerate(layout.segments):
-        own = s.allowed[:, s.prefix :].cpu()
-        first = own.int().argmax(dim=1)  # the chain's first token
-        if not torch.equal(own, (first[:, None] == first) & torch.ones_like(own).tril()):
-            raise TrainError("step.attention = flex reads questions beside each other, not trees that fork")
-        videos.append(torch.full((s.length,), number))
-        branches += [torch.full((s.prefix,), -1), first]
-    return torch.cat(videos), torch.cat(branches)
-
-
-@cache
-def _flex_kernel(compiled: bool) -> Callable[..., Any]:
-    kernel: Any = torch.compile(flex_attention) if compiled else flex_attention
-    return kernel  # type: ignore[no-any-return]
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

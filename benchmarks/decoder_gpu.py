@@ -33,7 +33,7 @@ from train.predict import predict
 
 Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
 FULL = {"layers": 32, "hidden": 4096, "intermediate": 14336}
-TINY = {"layers": 2, "hidden": 64, "intermediate": 128}
+TINY = {"layers": 2, "hidden": 64, "intermediate": 128, "vocabulary": 512}
 WAYS: dict[str, StepSettings | None] = {
     "segments": StepSettings(attention="segments", recompute="none"),
     "segments, layers recomputed": StepSettings(attention="segments", recompute="layers"),
@@ -62,7 +62,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, printed as they are found."""
-    rate = matrix_rate(options.device, torch.bfloat16)
+    rate = matrix_rate(options.device, torch.bfloat16, 64 if options.tiny else None)
     print(f"{rate / 1e12:.2f} TFLOP/s in bfloat16 matrix products")
     print(
         f"{'tokens':>6}  {'way':28}{'batch':>6}{'videos/s':>10}{'tokens/s':>10}{'of rate':>9}{'peak GB':>9}"

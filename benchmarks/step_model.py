@@ -25,17 +25,21 @@ def step_model(
     step: StepSettings,
     *,
     intermediate: int | None = None,
+    vocabulary: int = VOCABULARY,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> QualityModel:
-    """Llama-3's proportions and vocabulary, made on the device; one linear projector for each branch."""
+    """Llama-3's proportions and vocabulary, made on the device; one linear projector for each branch.
+
+    `tokens` is a multiple of 8.
+    """
     prompts = load_settings(Path(__file__).parents[1] / DEFAULT_FILE, []).prompts["quality"]
     tasks = (prompts.score, prompts.level)
     texts = [t for task in tasks for t in (*task.questions, task.restriction, task.answer)]
     tokenizer = build_tokenizer([prompts.system, "poor fair good", *texts])
     head = 128 if hidden >= 2048 else 64
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=intermediate or hidden * 7 // 2,
         num_hidden_layers=layers,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_step import SHAPES, model_of, videos
+from random_models import SHAPES, model_of, videos
 from tiny_language import WIDTH, prompt_settings, small_decoder
 from transformers import DynamicCache
 

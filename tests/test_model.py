@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_models import SHAPES, videos
 from tiny_language import small_model
 
 from config.load import load_settings
@@ -10,15 +11,6 @@ from train.branch import branch_tokens, token_shape
 from train.build import build_model
 from train.decoder import add_lora
 from train.model import Question, soft_scores
-
-SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
-
-
-def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(3)
-    return [
-        {name: torch.randn(k, *shape, generator=generator) for name, shape in SHAPES.items()} for k in lengths
-    ]
 
 
 def test_the_sequence_is_prompt_spatial_block_temporal_block_question() -> None:

@@ -6,20 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_language import WIDTH, prompt_settings, prompt_texts, small_model
-from transformers import AutoConfig, AutoModelForCausalLM
+from random_models import SHAPES, model_of, videos
+from tiny_language import small_model
 
 from benchmarks.plain_step import plain_loss, plain_losses
-from config.schema import LoraSettings, ProjectorSettings, StepSettings
-from demo.decoder_tokenizer import build_tokenizer
+from config.schema import LoraSettings, StepSettings
 from train.decoder import add_lora
 from train.errors import TrainError
 from train.model import QualityModel, Question
-from train.projectors import Projector
-from train.prompts import PromptBuilder
 from train.recompute import Recompute, layer_bytes, layers_to_recompute
 
-SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 QUESTIONS = [
     Question(0, "score", 0, 63),
     Question(1, "score", 2, 5),
@@ -27,35 +23,6 @@ QUESTIONS = [
     Question(2, "level", 0, "poor"),
     Question(0, "score", 3, 100),
 ]
-
-
-def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(3)
-    return [
-        {name: torch.randn(k, *shape, generator=generator) for name, shape in SHAPES.items()} for k in lengths
-    ]
-
-
-def model_of(kind: str = "llama", step: StepSettings | None = None, **changes: Any) -> QualityModel:
-    prompts = prompt_settings()
-    tokenizer = build_tokenizer(prompt_texts(prompts))
-    settings = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": WIDTH,
-        "intermediate_size": 48,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "initializer_range": 0.1,
-        "pad_token_id": 0,
-    }
-    torch.manual_seed(0)
-    decoder = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **{**settings, **changes}))
-    decoder.requires_grad_(False).eval()
-    projectors = {
-        name: Projector(ProjectorSettings(kind="mlp"), *shape, WIDTH, 1.0) for name, shape in SHAPES.items()
-    }
-    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, step=step).eval()
 
 
 def losses_and_gradients(

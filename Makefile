@@ -70,19 +70,21 @@ soak: $(STAMP) ## Run the long trials
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 .PHONY: bench
-bench: $(BENCH_STAMP) ## Measure the store's reads and the extraction against the limit and the peers' ways
+bench: $(BENCH_STAMP) ## Measure store, extraction and training step against the limit and the peers' ways
 	$(BIN)/python benchmarks/store_write.py
 	$(BIN)/python benchmarks/store_read.py
 	$(BIN)/python benchmarks/store_growth.py
 	$(BIN)/python benchmarks/extraction.py $(ARGS)
+	$(BIN)/python benchmarks/training_step.py
 
 .PHONY: bench-memory
 bench-memory: $(BENCH_STAMP) ## Measure the memory that 20 minutes of 1080p take to extract
 	$(BIN)/python benchmarks/long_video.py $(ARGS)
 
 .PHONY: bench-gpu
-bench-gpu: $(BENCH_STAMP) ## Measure encoders and a whole extraction on a GPU
+bench-gpu: $(BENCH_STAMP) ## Measure encoders, a whole extraction, the training step and prediction on a GPU
 	$(BIN)/python benchmarks/encoders.py $(ARGS)
+	$(BIN)/python benchmarks/decoder_gpu.py
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

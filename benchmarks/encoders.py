@@ -67,9 +67,9 @@ def main() -> None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def matrix_rate(device: str, dtype: torch.dtype) -> float:
+def matrix_rate(device: str, dtype: torch.dtype, side: int | None = None) -> float:
     """Floating-point operations a second in a large square matrix product: the best of several."""
-    side = 8192 if device.startswith("cuda") else 1024
+    side = side or (8192 if device.startswith("cuda") else 1024)
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(20):

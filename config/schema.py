@@ -235,6 +235,18 @@ class PromptSettings(Entry):
     level: TaskPrompts
 
 
+class StepSettings(Entry):
+    """How a training step is computed; none of it changes the numbers beyond rounding."""
+
+    attention: Literal["auto", "segments", "dense"] = "auto"
+    """Within a packed row (train/attention.py). `auto`: `dense` for short videos, otherwise `segments`."""
+    recompute: Literal["none", "layers", "auto"] = "auto"
+    """Layers to compute again in the backward pass instead of keeping them: none, all, or, on CUDA, as many
+    as the free memory demands."""
+    compile: bool = False
+    """Compile the decoder's norms and MLPs with torch.compile."""
+
+
 class TrainingSettings(Entry):
     """Optimiser, schedule, batches and bookkeeping."""
 
@@ -275,6 +287,7 @@ class TrainingSettings(Entry):
     seed: int = Field(0, ge=0)
     threads: int | None = None
     """CPU threads for torch; small models are fastest with 1."""
+    step: StepSettings = StepSettings()
 
 
 class PipelineSettings(Entry):
@@ -293,6 +306,8 @@ class PipelineSettings(Entry):
     regression: RegressionSettings = RegressionSettings()
     prompts: str
     tasks: tuple[Task, ...] = Field(("score",), min_length=1)
+    token_order: Literal["blocks", "interleaved"] = "blocks"
+    """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
     training: TrainingSettings
 
     @field_validator("spatial", "temporal", mode="before")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_language import prompt_settings
 
-from train.answers import SCORES, AnswerSpace, parse_level, parse_score
+from train.answers import SCORES, AnswerSpace, Fork, parse_level, parse_score
 from train.levels import LevelCuts
 from train.llama3_tokenizer import load_llama3_tokenizer
 from train.prompts import PromptBuilder
@@ -14,14 +14,15 @@ from train.prompts import PromptBuilder
 def test_answers_of_one_token_each_need_one_softmax() -> None:
     space = AnswerSpace.of([(1, 2, 10), (1, 2, 11), (1, 2, 12)], end=99)
     assert space == AnswerSpace((1, 2), ((10,), (11,), (12,)))
-    assert space.single_token and space.nodes == ((),)
+    assert space.single_token
+    assert space.forks == {(): Fork(tokens=(10, 11, 12), tails=(0, 1, 2), choices=(0, 1, 2))}
 
 
 def test_digits_are_closed_by_the_end_so_that_6_does_not_begin_63() -> None:
     space = AnswerSpace.of([(5, 6), (5, 6, 3), (5, 7)], end=99)
     assert space.lead == (5,)
     assert space.tails == ((6, 99), (6, 3, 99), (7, 99))
-    assert space.nodes == ((), (6,), (7,), (6, 3))
+    assert space.forks == {(): Fork((6, 7), (0, 1, 2), (0, 0, 1)), (6,): Fork((3, 99), (0, 1), (1, 0))}
 
 
 @given(st.sets(st.text("0123456789", min_size=1, max_size=4), min_size=2, max_size=30))

@@ -1,41 +1,16 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from random_models import SHAPES, videos
 from tiny_language import small_model
-from torch.nn import functional
 
 from config.load import load_settings
 from config.schema import LoraSettings
-from train.answers import SCORES, AnswerSpace
 from train.branch import branch_tokens, token_shape
 from train.build import build_model
 from train.decoder import add_lora
-from train.levels import LevelCuts
-from train.model import QualityModel, Question, soft_scores
-from train.predict import predict
-
-SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
-CUTS = LevelCuts(33.0, 66.0)
-
-
-def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(3)
-    return [
-        {name: torch.randn(k, *shape, generator=generator) for name, shape in SHAPES.items()} for k in lengths
-    ]
-
-
-def plain_loss(model: QualityModel, video: dict[str, torch.Tensor], question: Question) -> torch.Tensor:
-    """One unpadded sequence with full logits: the plain way."""
-    prompt = model.prompts.prompt(question.task, question.phrasing)
-    answer = [*model.prompts.answer_ids(question.task, question.value), model.prompts.end_of_turn]
-    table = model.decoder.get_input_embeddings()
-    visual = [model.projectors[name](video[name]).flatten(0, 1) for name in ("spatial", "temporal")]
-    parts = [table(torch.tensor(prompt.before)), *visual, table(torch.tensor([*prompt.after, *answer]))]
-    logits = model.decoder(inputs_embeds=torch.cat(parts)[None]).logits[0]
-    return functional.cross_entropy(logits[-len(answer) - 1 : -1], torch.tensor(answer))
+from train.model import Question, soft_scores
 
 
 def test_the_sequence_is_prompt_spatial_block_temporal_block_question() -> None:
@@ -46,25 +21,25 @@ def test_the_sequence_is_prompt_spatial_block_temporal_block_question() -> None:
     assert torch.equal(tokens[0][:15], spatial)
 
 
-def test_a_padded_batch_has_the_loss_and_gradients_of_plain_sequences() -> None:
+def test_interleaved_tokens_come_in_the_order_in_which_chunks_begin() -> None:
     model = small_model(SHAPES)
-    batch = videos(3, 1, 4)
-    questions = [
-        Question(0, "score", 0, 63),
-        Question(0, "level", 1, "fair"),
-        Question(1, "score", 2, 5),
-        Question(2, "level", 0, "poor"),
-    ]
-    loss = model(batch, questions).mean()
-    loss.backward()
-    gradients = [p.grad.clone() for p in model.projectors.parameters() if p.grad is not None]
-    model.zero_grad()
-    plain = torch.stack([plain_loss(model, batch[q.video], q) for q in questions]).mean()
-    plain.backward()
-    assert loss.item() == pytest.approx(plain.item(), abs=1e-5)
-    for got, parameter in zip(gradients, model.projectors.parameters(), strict=True):
-        assert parameter.grad is not None
-        torch.testing.assert_close(got, parameter.grad, atol=1e-5, rtol=1e-4)
+    blocks = model.visual_tokens(videos(3))[0]
+    spatial, temporal = blocks[:15].split(5), blocks[15:].split(2)
+    model.token_order = "interleaved"
+    by_second = [part for pair in zip(spatial, temporal, strict=True) for part in pair]
+    assert torch.equal(model.visual_tokens(videos(3))[0], torch.cat(by_second))
+    uneven = {"spatial": videos(4)[0]["spatial"], "temporal": videos(2)[0]["temporal"]}
+    s, t = ([chunk.flatten(0, -2) for chunk in model.projectors[name](uneven[name])] for name in SHAPES)
+    expected = torch.cat([s[0], t[0], s[1], s[2], t[1], s[3]])
+    torch.testing.assert_close(model.visual_tokens([uneven])[0], expected)
+
+
+def test_the_loss_of_each_question_is_in_the_order_of_the_questions() -> None:
+    model = small_model(SHAPES)
+    questions = [Question(1, "level", 0, "fair"), Question(0, "score", 2, 7), Question(1, "score", 0, 50)]
+    losses = model(videos(2, 3), questions)
+    assert losses.shape == (3,) and losses.dtype == torch.float32
+    torch.testing.assert_close(losses, torch.cat([model(videos(2, 3), [q]) for q in questions]))
 
 
 def test_only_the_projectors_train() -> None:
@@ -83,55 +58,6 @@ def test_with_lora_the_adapter_trains_too_and_the_decoder_stays_frozen() -> None
     for name, parameter in model.decoder.named_parameters():
         assert (parameter.grad is not None) == ("lora_" in name)
     assert set(model.trainable_parameters()) == {"spatial", "temporal", "lora"}
-
-
-def test_predictions_do_not_depend_on_the_batch() -> None:
-    model = small_model(SHAPES)
-    batch = videos(3, 1, 5)
-    together = predict(model, batch, CUTS, ["score", "level"])
-    for video, expected in zip(batch, together, strict=True):
-        alone = predict(model, [video], CUTS, ["score", "level"])[0]
-        assert alone.score == pytest.approx(expected.score, abs=1e-3)
-        assert replace(alone, score=0, std=0) == replace(expected, score=0, std=0)
-
-
-def test_score_probabilities_are_one_softmax_over_the_score_tokens() -> None:
-    model = small_model(SHAPES)
-    visual = model.visual_tokens(videos(2))
-    probabilities = model.answer_probabilities(visual, "score")
-    assert probabilities.shape == (1, 101)
-    assert probabilities.sum().item() == pytest.approx(1.0, abs=1e-5)
-    prompt, space = model.prompts.prompt("score"), model.spaces["score"]
-    table = model.decoder.get_input_embeddings()
-    parts = [table(torch.tensor(prompt.before)), visual[0], table(torch.tensor([*prompt.after, *space.lead]))]
-    logits = model.decoder(inputs_embeds=torch.cat(parts)[None]).logits[0, -1]
-    tokens = [tail[0] for tail in space.tails]
-    torch.testing.assert_close(probabilities[0], logits[tokens].softmax(dim=0), atol=1e-5, rtol=1e-4)
-
-
-def test_a_digit_tokenizer_gets_the_same_distribution_as_a_product_over_its_trie() -> None:
-    model = small_model(SHAPES)
-    digits = [model.prompts.ids(str(d))[0] for d in range(10)]
-    lead = model.spaces["score"].lead
-    spelled = [(*lead, *(digits[int(c)] for c in str(score))) for score in SCORES]
-    model.spaces["score"] = AnswerSpace.of(spelled, model.prompts.end_of_turn)
-    probabilities = model.answer_probabilities(model.visual_tokens(videos(2, 1)), "score")
-    assert not model.spaces["score"].single_token
-    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
-
-
-def test_generated_text_is_the_decoders_own_greedy_choice() -> None:
-    model = small_model(SHAPES)
-    visual = model.visual_tokens(videos(2))
-    prompt = model.prompts.prompt("score")
-    table = model.decoder.get_input_embeddings()
-    sequence = torch.cat([table(torch.tensor(prompt.before)), visual[0], table(torch.tensor(prompt.after))])
-    ids: list[int] = []
-    while len(ids) < 6 and model.prompts.end_of_turn not in ids:
-        ids.append(int(model.decoder(inputs_embeds=sequence[None]).logits[0, -1].argmax()))
-        sequence = torch.cat([sequence, table(torch.tensor(ids[-1:]))])
-    with torch.inference_mode():
-        assert model.generate(visual, "score", max_new_tokens=6) == [model.prompts.text(ids)]
 
 
 def test_soft_targets_sum_to_one_and_peak_at_the_score() -> None:

@@ -47,7 +47,10 @@ def assert_bit_for_bit(folder: Path, expected: str, found: str) -> None:
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in weights(folder / found).items())
     for figure in ("loss", "gradient_norm", "validation/srcc"):
         assert logged(folder / found, figure) == logged(folder / expected, figure)
-    last = [checkpoints(folder / run / "checkpoints")[-1] / "training" / "progress.json" for run in (expected, found)]
+    last = [
+        checkpoints(folder / run / "checkpoints")[-1] / "training" / "progress.json"
+        for run in (expected, found)
+    ]
     assert last[0].read_text() == last[1].read_text()
 
 

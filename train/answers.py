@@ -40,10 +40,33 @@ class AnswerSpace:
         return all(len(tail) == 1 for tail in self.tails)
 
     @cached_property
-    def nodes(self) -> tuple[tuple[int, ...], ...]:
-        """The trie's inner nodes (proper prefixes of tails), the root `()` first."""
-        prefixes = {tail[:n] for tail in self.tails for n in range(len(tail))}
-        return tuple(sorted(prefixes, key=lambda prefix: (len(prefix), prefix)))
+    def forks(self) -> dict[tuple[int, ...], "Fork"]:
+        """The trie's nodes (beginnings of tails) where more than one token may follow, short ones first.
+
+        Where only one may, its probability among the allowed is one, and nothing needs to be asked.
+        """
+        nodes = sorted({tail[:n] for tail in self.tails for n in range(len(tail))}, key=lambda n: (len(n), n))
+        found = {node: Fork.of(node, self.tails) for node in nodes}
+        return {node: fork for node, fork in found.items() if len(fork.tokens) > 1}
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Where tails part: the tokens that may follow, and which of them each tail below takes."""
+
+    tokens: tuple[int, ...]
+    tails: tuple[int, ...]
+    """Indices of the tails that pass here."""
+    choices: tuple[int, ...]
+    """For each of them, the index of its next token in `tokens`."""
+
+    @classmethod
+    def of(cls, node: tuple[int, ...], tails: Sequence[tuple[int, ...]]) -> "Fork":
+        """The fork at a node."""
+        size = len(node)
+        below = [i for i, tail in enumerate(tails) if tail[:size] == node and len(tail) > size]
+        tokens = sorted({tails[i][size] for i in below})
+        return cls(tuple(tokens), tuple(below), tuple(tokens.index(tails[i][size]) for i in below))
 
 
 def parse_score(text: str) -> float | None:

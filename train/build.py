@@ -44,7 +44,14 @@ def build_model(
         if pipeline.decoder.lora is not None:
             add_lora(decoder, pipeline.decoder.lora)
         projectors = _projectors(pipeline, shapes, embeddings.shape[1], embedding_std)
-    return QualityModel(decoder, builder, projectors, pipeline.training.score_sigma)
+    return QualityModel(
+        decoder,
+        builder,
+        projectors,
+        pipeline.training.score_sigma,
+        token_order=pipeline.token_order,
+        step=pipeline.training.step,
+    )
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu", decoder: str | None = None) -> VideoModel:

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from config.schema import Task
+from config.schema import StepSettings, Task
 from train.answers import LEVELS, SCORES, AnswerSpace
-from train.prompts import Prompt, PromptBuilder
+from train.packed_decoder import PackedDecoder
+from train.packing import Layout, Passage, TokenTree, embed, lay_out
+from train.prompts import PromptBuilder
 
 Features = Mapping[str, torch.Tensor]
 """Branch name → [K, tokens, features] of one video."""
@@ -37,12 +39,17 @@ class QualityModel(nn.Module):
         prompts: PromptBuilder,
         projectors: Mapping[str, nn.Module],
         score_sigma: float = 0.0,
+        *,
+        token_order: Literal["blocks", "interleaved"] = "blocks",
+        step: StepSettings | None = None,
     ) -> None:
         super().__init__()
         self.decoder = decoder
         self.projectors = nn.ModuleDict(projectors)
         self.prompts = prompts
         self.score_sigma = score_sigma
+        self.token_order = token_order
+        self.packed = PackedDecoder(decoder, step or StepSettings())
         values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}
         self.spaces: dict[Task, AnswerSpace] = {
             task: AnswerSpace.of([prompts.answer_ids(task, value) for value in allowed], prompts.end_of_turn)
@@ -67,104 +74,89 @@ class QualityModel(nn.Module):
         return {name: count for name, count in counts.items() if count}
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
-        """Each video's tokens [V, width]: the spatial block, then the temporal block (eq. 8)."""
-        blocks: list[list[torch.Tensor]] = [[] for _ in videos]
+        """Each video's tokens [V, width]: the spatial block, then the temporal block (eq. 8).
+
+        Or `interleaved`: chunk after chunk in the order of their beginnings, a video's k-th of n chunks at
+        k / n of its length; of those that begin together the spatial one is first. Where the branches have
+        the same chunks, that is spatial and temporal tokens of every second in turn.
+        """
+        chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
         for branch, projector in self.projectors.items():
-            chunks = [video[branch] for video in videos]  # [K, T, D] each
-            projected = projector(torch.cat(chunks))  # [ΣK, T', H]
-            for block, tokens in zip(blocks, projected.split([len(c) for c in chunks]), strict=True):
-                block.append(tokens.flatten(0, 1))
-        return [torch.cat(block) for block in blocks]
+            counts = [len(video[branch]) for video in videos]
+            projected = projector(torch.cat([video[branch] for video in videos]))  # [ΣK, T', H]
+            for found, tokens in zip(chunks, projected.split(counts), strict=True):
+                found += [(number / len(tokens), chunk) for number, chunk in enumerate(tokens)]
+        if self.token_order == "interleaved":
+            for found in chunks:
+                found.sort(key=lambda chunk: chunk[0])
+        return [torch.cat([tokens for _, tokens in found]) for found in chunks]
 
     def forward(self, videos: Sequence[Features], questions: Sequence[Question]) -> torch.Tensor:
-        """Cross-entropy of each question's answer (eq. 10), averaged over its tokens: [questions]."""
-        visual = self.visual_tokens(videos)
-        answers = [self.prompts.answer_ids(q.task, q.value) for q in questions]
-        logits = self._logits(
-            [self.prompts.prompt(q.task, q.phrasing) for q in questions],
-            [visual[q.video] for q in questions],
-            answers,
-            keep=max(map(len, answers)) + 1,
-        )
-        losses = [
-            self._answer_loss(row[-len(answer) - 1 :], question, answer)
-            for row, question, answer in zip(logits, questions, answers, strict=True)
+        """Cross-entropy of each question's answer (eq. 10), averaged over its tokens: float32 [questions]."""
+        packed = self.pack(self.visual_tokens(videos), questions)
+        logits = self.packed.logits(self.decoder, packed.embeddings, packed.layout, packed.rows)  # [A, vocab]
+        return self._answer_losses(logits, questions, packed.answers)
+
+    def pack(self, visual: Sequence[torch.Tensor], questions: Sequence[Question]) -> "PackedQuestions":
+        """All questions in one row, those about one video behind its visual tokens.
+
+        Questions whose prompts differ before the visual tokens share no prefix.
+        """
+        passages: dict[tuple[int, tuple[int, ...]], Passage] = {}
+        answers, ends = [], []
+        for question in questions:
+            prompt = self.prompts.prompt(question.task, question.phrasing)
+            answer = self.prompts.answer_ids(question.task, question.value)
+            key = question.video, prompt.before
+            if key not in passages:
+                passages[key] = Passage(prompt.before, visual[question.video], TokenTree())
+            tree = passages[key].tree
+            ends.append((key, tree.add(answer, tree.add(prompt.after))))
+            answers.append((*answer, self.prompts.end_of_turn))
+        layout = lay_out(list(passages.values()))
+        segments = dict(zip(passages, layout.segments, strict=True))
+        rows = [
+            segments[key].row(end) - left
+            for (key, end), answer in zip(ends, answers, strict=True)
+            for left in reversed(range(len(answer)))
         ]
-        return torch.stack(losses)
+        embeddings = embed(list(passages.values()), embedding_table(self.decoder))
+        return PackedQuestions(embeddings, layout, torch.tensor(rows, device=embeddings.device), answers)
 
-    def answer_probabilities(self, visual: Sequence[torch.Tensor], task: Task) -> torch.Tensor:
-        """Probability of every allowed answer, [videos, answers]: a product of softmaxes along the trie."""
-        space, prompt = self.spaces[task], self.prompts.prompt(task)
-        log_p = torch.zeros(len(visual), len(space.tails), device=visual[0].device)
-        for node in space.nodes:
-            below = [
-                i for i, tail in enumerate(space.tails) if tail[: len(node)] == node and len(tail) > len(node)
-            ]
-            children = torch.tensor([space.tails[i][len(node)] for i in below], device=log_p.device)
-            allowed = torch.unique(children)
-            logits = self._logits(
-                [prompt] * len(visual), visual, [(*space.lead, *node)] * len(visual), keep=1
-            )
-            at_node = logits[:, -1, allowed].log_softmax(dim=-1)  # [B, children]
-            log_p[:, below] += at_node[:, torch.searchsorted(allowed, children)]
-        return log_p.exp()
-
-    def generate(self, visual: Sequence[torch.Tensor], task: Task, max_new_tokens: int = 24) -> list[str]:
-        """The answer's text by greedy decoding."""
-        prompt = self.prompts.prompt(task)
-        embeddings, mask = _pad_left([self._embed(prompt, tokens, ()) for tokens in visual])
-        greedy: Any = self.decoder.generate
-        out = greedy(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            temperature=None,
-            top_p=None,
-            eos_token_id=self.prompts.end_of_turn,
-            pad_token_id=self.prompts.end_of_turn,
-        )
-        return [self.prompts.text(ids) for ids in out.tolist()]
-
-    def _embed(self, prompt: Prompt, visual: torch.Tensor, answer: Sequence[int]) -> torch.Tensor:
-        table = embedding_table(self.decoder)
-        ids = torch.tensor([*prompt.before, *prompt.after, *answer], device=visual.device)
-        text = table(ids)  # [L, H]
-        cut = len(prompt.before)
-        return torch.cat([text[:cut], visual.to(text.dtype), text[cut:]])
-
-    def _logits(
-        self,
-        prompts: Sequence[Prompt],
-        visual: Sequence[torch.Tensor],
-        answers: Sequence[Sequence[int]],
-        keep: int,
+    def _answer_losses(
+        self, logits: torch.Tensor, questions: Sequence[Question], answers: Sequence[tuple[int, ...]]
     ) -> torch.Tensor:
-        """float32 logits [B, keep, vocabulary] at the last positions alone: all would take gigabytes."""
-        sequences = [self._embed(p, v, a) for p, v, a in zip(prompts, visual, answers, strict=True)]
-        embeddings, mask = _pad_left(sequences)
-        positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
-        out = self.decoder(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=positions,
-            use_cache=False,
-            logits_to_keep=keep,
-        )
-        return out.logits.float()  # type: ignore[no-any-return]
-
-    def _answer_loss(self, logits: torch.Tensor, question: Question, answer: Sequence[int]) -> torch.Tensor:
-        """Mean cross-entropy of an answer and its end of turn; logits [len(answer) + 1, vocabulary]."""
-        targets = torch.tensor([*answer, self.prompts.end_of_turn], device=logits.device)
-        losses = functional.cross_entropy(logits, targets, reduction="none")
+        """[questions] from logits [A, vocabulary] of all answers, each with its end of turn."""
+        targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
+        losses = functional.cross_entropy(logits, targets, reduction="none")  # [A]
+        sizes = [len(answer) for answer in answers]
         space = self.spaces["score"]
-        if question.task == "score" and self.score_sigma > 0 and space.single_token:
-            at = len(space.lead)
-            tokens = torch.tensor([tail[0] for tail in space.tails], device=logits.device)
-            soft = soft_scores(int(question.value), self.score_sigma).to(logits.device)  # [101]
-            losses = losses.clone()
-            losses[at] = -(soft * logits[at].log_softmax(dim=-1)[tokens]).sum()
-        return losses.mean()
+        if self.score_sigma > 0 and space.single_token:
+            starts = [sum(sizes[:number]) for number in range(len(sizes))]
+            scored = [(start, q) for start, q in zip(starts, questions, strict=True) if q.task == "score"]
+            at = torch.tensor([start + len(space.lead) for start, _ in scored], device=logits.device)
+            soft = [soft_scores(int(question.value), self.score_sigma) for _, question in scored]
+            if scored:
+                losses = losses.index_copy(0, at, self._soft_losses(logits[at], torch.stack(soft)))
+        return torch.stack([losses_.mean() for losses_ in losses.split(sizes)])
+
+    def _soft_losses(self, logits: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy with a distribution over the score tokens: [S, vocabulary], [S, 101] → [S]."""
+        tokens = torch.tensor([tail[0] for tail in self.spaces["score"].tails], device=logits.device)
+        return -(soft.to(logits.device) * logits.log_softmax(dim=-1)[:, tokens]).sum(dim=-1)
+
+
+@dataclass(frozen=True)
+class PackedQuestions:
+    """A row of all questions, and where their answers are read."""
+
+    embeddings: torch.Tensor
+    """[1, tokens, width]."""
+    layout: Layout
+    rows: torch.Tensor
+    """[A]: where each answer token, and each end of turn, is foretold."""
+    answers: list[tuple[int, ...]]
+    """What should be read there, question by question."""
 
 
 def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:
@@ -180,13 +172,3 @@ def soft_scores(score: int, sigma: float) -> torch.Tensor:
     """A Gaussian of width sigma around the score, over 0–100, that sums to one."""
     distance = torch.arange(101, dtype=torch.float32) - score
     return (-0.5 * (distance / sigma) ** 2).softmax(dim=0)
-
-
-def _pad_left(sequences: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """[L, H] each → ([B, max L, H], mask [B, max L]); answers end at the same, last, position."""
-    longest = max(map(len, sequences))
-    padded = [functional.pad(s, (0, 0, longest - len(s), 0)) for s in sequences]
-    mask = torch.zeros(len(sequences), longest, dtype=torch.long, device=sequences[0].device)
-    for row, sequence in zip(mask, sequences, strict=True):
-        row[longest - len(sequence) :] = 1
-    return torch.stack(padded), mask

@@ -9,8 +9,9 @@ import torch
 
 from config.schema import Task
 from train.answers import LEVELS, SCORES, parse_level, parse_score
+from train.inference import Reading, answer
 from train.levels import LevelCuts
-from train.model import Features
+from train.model import Features, QualityModel
 from train.regression import RegressionModel, VideoModel
 
 
@@ -35,27 +36,34 @@ class Prediction:
 def predict(
     model: VideoModel, videos: Sequence[Features], cuts: LevelCuts, tasks: Sequence[Task]
 ) -> list[Prediction]:
-    """Predictions for a batch of videos; a video's numbers do not depend on the others."""
+    """Predictions, video by video: a video's numbers do not depend on the others by a single bit."""
     device = next(model.projectors.parameters()).device
-    visual = model.visual_tokens([{name: t.to(device) for name, t in video.items()} for video in videos])
     if isinstance(model, RegressionModel):
+        visual = model.visual_tokens([{name: t.to(device) for name, t in video.items()} for video in videos])
         return _regressed(model, visual, cuts, tasks)
-    means, stds = expected_scores(model, visual)
-    texts = model.generate(visual, "score")
-    if "level" in tasks:
-        likeliest = model.answer_probabilities(visual, "level").argmax(dim=1).tolist()
-        levels = [LEVELS[index] for index in likeliest]
-        written = [parse_level(text) for text in model.generate(visual, "level")]
-    else:
-        levels = [cuts.level(mean) for mean in means]
-        stated = [parse_score(text) for text in texts]
-        written = [None if score is None else cuts.level(score) for score in stated]
     return [
-        Prediction(mean, std, level, parse_score(text), level_written, text)
-        for mean, std, level, level_written, text in zip(means, stds, levels, written, texts, strict=True)
+        _predict_one(model, {name: block.to(device) for name, block in video.items()}, cuts, tasks)
+        for video in videos
     ]
 
 
+def _predict_one(model: QualityModel, video: Features, cuts: LevelCuts, tasks: Sequence[Task]) -> Prediction:
+    (visual,) = model.visual_tokens([video])
+    asked: list[Task] = ["score", "level"] if "level" in tasks else ["score"]
+    answers = answer(model, visual, asked)
+    mean, std = _moments(answers["score"].probabilities)
+    text = answers["score"].text
+    stated = parse_score(text)
+    if "level" in tasks:
+        level = LEVELS[int(answers["level"].probabilities.argmax())]
+        written = parse_level(answers["level"].text)
+    else:
+        level = cuts.level(mean)
+        written = None if stated is None else cuts.level(stated)
+    return Prediction(mean, std, level, stated, written, text)
+
+
+@torch.inference_mode()
 def expected_scores(model: VideoModel, visual: Sequence[torch.Tensor]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each video's distribution over the scores 0–100.
 
@@ -64,11 +72,16 @@ def expected_scores(model: VideoModel, visual: Sequence[torch.Tensor]) -> tuple[
     if isinstance(model, RegressionModel):
         scores = model.outputs(visual)[0].clamp(0, 100).tolist()
         return scores, [math.nan] * len(scores)
-    probabilities = model.answer_probabilities(visual, "score").double()  # [B, 101]
-    values = torch.tensor(SCORES, dtype=torch.float64, device=probabilities.device)
-    mean = probabilities @ values
-    variance = (probabilities * (values - mean[:, None]) ** 2).sum(dim=1)
-    return mean.tolist(), variance.sqrt().tolist()
+    moments = [_moments(Reading(model, tokens, ["score"]).probabilities("score")) for tokens in visual]
+    return [mean for mean, _ in moments], [std for _, std in moments]
+
+
+def _moments(probabilities: torch.Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of a distribution [101] over the scores."""
+    p = probabilities.double()
+    values = torch.tensor(SCORES, dtype=torch.float64, device=p.device)
+    mean = (p * values).sum()
+    return float(mean), float((p * (values - mean) ** 2).sum().sqrt())
 
 
 def _regressed(

@@ -28,6 +28,7 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._prompts = prompts
         self._template = tokenizer.chat_template or chat_template
+        self._known: dict[tuple[Task, int], Prompt] = {}
         if self._template is None:
             raise TrainError(
                 f"the tokenizer {tokenizer.name_or_path!r} has no chat template: set `chat_template` in the"
@@ -40,12 +41,23 @@ class PromptBuilder:
 
     def prompt(self, task: Task, phrasing: int = 0) -> Prompt:
         """The ids of one question, up to where the answer begins."""
+        if (task, phrasing) not in self._known:
+            self._known[task, phrasing] = self._build(task, phrasing)
+        return self._known[task, phrasing]
+
+    def _build(self, task: Task, phrasing: int) -> Prompt:
         wording = self._task(task)
         text = self._chat(f"{_VISUAL_SLOT} {wording.questions[phrasing]} {wording.restriction}")
         before, slot, after = text.partition(_VISUAL_SLOT)
         if not slot:
             raise TrainError("the chat template drops the user's message; the visual tokens have no place")
-        return Prompt(self.ids(before), self.ids(after))
+        prompt = Prompt(self.ids(before), self.ids(after))
+        if not prompt.after:
+            raise TrainError(
+                f"nothing follows the visual tokens in the prompt of the task {task!r}: give it a question, a"
+                " restriction, or a chat template that marks where the answer begins"
+            )
+        return prompt
 
     def answer(self, task: Task, value: int | str) -> str:
         """The text of an answer: `value` is an integer score or a level."""

@@ -8,7 +8,7 @@ from accelerate.utils import gather_object
 from scipy.stats import pearsonr, spearmanr
 
 from config.schema import PipelineSettings
-from train.batches import Batch, plan_step, slices
+from train.batches import Batch, slices
 from train.data import QualityDataset, loaded
 from train.exhaustion import explains_exhaustion
 from train.predict import expected_scores
@@ -63,17 +63,11 @@ class Validator:
         return dict(gather_object(own))
 
     def _batches(self) -> list[Batch]:
-        settings, accelerator = self._pipeline.training, self._accelerator
+        """One video each, as many on every process: what a sharded decoder gathers, all gather together."""
+        here, count = self._accelerator.process_index, self._accelerator.num_processes
         return [
-            batch
-            for videos in slices(self._videos, settings.batch_size)
-            for batch in plan_step(
-                videos,
-                self._tokens,
-                settings.tokens_per_batch,
-                accelerator.process_index,
-                accelerator.num_processes,
-            ).batches
+            Batch([videos[min(here, len(videos) - 1)]], counts=here < len(videos))
+            for videos in slices(self._videos, count)
         ]
 
 

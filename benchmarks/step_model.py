@@ -1,0 +1,88 @@
+"""A model of any size with random weights, and a batch for it, for the benchmarks of the step."""
+
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from config.load import DEFAULT_FILE, load_settings
+from config.schema import ProjectorSettings, StepSettings
+from demo.decoder_tokenizer import build_tokenizer
+from train.model import Features, QualityModel, Question
+from train.projectors import Projector
+from train.prompts import PromptBuilder
+
+VOCABULARY = 128_256
+CHUNKS = 4
+FEATURES = {"spatial": 1024, "temporal": 2048}
+"""Widths of CLIP's and SlowFast's features."""
+
+
+def step_model(
+    layers: int,
+    hidden: int,
+    tokens: int,
+    step: StepSettings,
+    *,
+    intermediate: int | None = None,
+    vocabulary: int = VOCABULARY,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> QualityModel:
+    """Llama-3's proportions and vocabulary, made on the device; one linear projector for each branch.
+
+    `tokens` is a multiple of 8.
+    """
+    prompts = load_settings(Path(__file__).parents[1] / DEFAULT_FILE, []).prompts["quality"]
+    tasks = (prompts.score, prompts.level)
+    texts = [t for task in tasks for t in (*task.questions, task.restriction, task.answer)]
+    tokenizer = build_tokenizer([prompts.system, "poor fair good", *texts])
+    head = 128 if hidden >= 2048 else 64
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=intermediate or hidden * 7 // 2,
+        num_hidden_layers=layers,
+        num_attention_heads=max(1, hidden // head),
+        num_key_value_heads=max(1, hidden // head // 4),
+        max_position_embeddings=8192,
+        rope_theta=500_000.0,
+    )
+    torch.manual_seed(0)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            decoder = LlamaForCausalLM(config).requires_grad_(False).eval()
+    finally:
+        torch.set_default_dtype(usual)
+    projectors = {
+        name: Projector(ProjectorSettings(kind="mlp"), tokens // CHUNKS // 2, width, hidden, 1.0)
+        for name, width in FEATURES.items()
+    }
+    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, step=step).to(device).train()
+
+
+def step_batch(videos: int, tokens: int, device: str = "cpu") -> tuple[list[Features], list[Question]]:
+    """Random features of videos of so many visual tokens, and both questions about each."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {name: (CHUNKS, tokens // CHUNKS // 2, width) for name, width in FEATURES.items()}
+    batch: list[Features] = [
+        {name: (0.02 * torch.randn(shape, generator=generator)).to(device) for name, shape in shapes.items()}
+        for _ in range(videos)
+    ]
+    questions = [
+        Question(video, "score", video % 4, 37 + video)
+        if task == "score"
+        else Question(video, "level", 1, "fair")
+        for video in range(videos)
+        for task in ("score", "level")
+    ]
+    return batch, questions
+
+
+def packed_loss(model: QualityModel, videos: list[Features], questions: list[Question]) -> torch.Tensor:
+    """The packed step's loss as Hugging Face averages it: over all answer tokens, not over questions."""
+    sizes = [len(model.prompts.answer_ids(q.task, q.value)) + 1 for q in questions]
+    losses: torch.Tensor = model(videos, questions)
+    return (losses * torch.tensor(sizes, device=losses.device)).sum() / sum(sizes)

@@ -1,0 +1,44 @@
+"""Quality models around random decoders of several kinds, and videos of random features."""
+
+from typing import Any
+
+import torch
+from tiny_language import WIDTH, prompt_settings, prompt_texts
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from config.schema import ProjectorSettings, StepSettings
+from demo.decoder_tokenizer import build_tokenizer
+from train.model import QualityModel
+from train.projectors import Projector
+from train.prompts import PromptBuilder
+
+SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
+
+
+def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(3)
+    return [
+        {name: torch.randn(k, *shape, generator=generator) for name, shape in SHAPES.items()} for k in lengths
+    ]
+
+
+def model_of(kind: str = "llama", step: StepSettings | None = None, **changes: Any) -> QualityModel:
+    prompts = prompt_settings()
+    tokenizer = build_tokenizer(prompt_texts(prompts))
+    settings = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": WIDTH,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "initializer_range": 0.1,
+        "pad_token_id": 0,
+    }
+    torch.manual_seed(0)
+    decoder = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **{**settings, **changes}))
+    decoder.requires_grad_(False).eval()
+    projectors = {
+        name: Projector(ProjectorSettings(kind="mlp"), *shape, WIDTH, 1.0) for name, shape in SHAPES.items()
+    }
+    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, step=step).eval()

@@ -1,0 +1,108 @@
+from itertools import accumulate
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train.attention import make_plan
+from train.packing import ROOT, Layout, Passage, TokenTree, embed, lay_out
+
+Branches = list[list[tuple[int, int]]]
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> TokenTree:
+    """Questions beside each other, or a tree that forks anywhere."""
+    tree = TokenTree()
+    for _ in range(draw(st.integers(1, 4))):
+        after = draw(st.integers(ROOT, len(tree) - 1))
+        tree.add([7] * draw(st.integers(1, 4)), after)
+    return tree
+
+
+def passage(before: int, visual: int, tree: TokenTree) -> Passage:
+    return Passage(tuple(range(before)), torch.randn(visual, 4), tree)
+
+
+passages = st.lists(st.builds(passage, st.integers(0, 3), st.integers(1, 5), trees()), min_size=1, max_size=4)
+
+
+def brute_force_mask(row: list[Passage]) -> torch.Tensor:
+    """Token i attends to j iff both are one video's, j <= i, and j is in the prefix or an ancestor of i."""
+    tokens = [(v, n) for v, p in enumerate(row) for n in range(p.prefix + len(p.tree))]
+
+    def ancestors(video: int, index: int) -> set[int]:
+        found, prefix = set(), row[video].prefix
+        while index >= prefix:
+            found.add(index)
+            parent = row[video].tree.parents[index - prefix]
+            index = prefix + parent if parent != ROOT else -1
+        return found
+
+    return torch.tensor(
+        [
+            [w == v and j <= i and (j < row[v].prefix or j in ancestors(v, i)) for w, j in tokens]
+            for v, i in tokens
+        ]
+    )
+
+
+def attended(layout: Layout, way: str, trees_only: bool = False) -> torch.Tensor:
+    """What each token sees, by attention itself: values are one-hot, so that the output is the weights."""
+    plan = make_plan(layout, way, layers=2)  # type: ignore[arg-type]
+    size = layout.tokens
+    torch.manual_seed(0)
+    query, key = torch.randn(1, 4, size, 8), torch.randn(1, 2, size, 8)
+    values = torch.eye(size).expand(1, 2, size, size)
+    attend = plan.trees_only if trees_only else plan.attend
+    weights = attend(query, key, values, 0.3)
+    keys = key.repeat_interleave(2, dim=1)
+    return torch.stack([weights[0], 0.3 * query[0] @ keys[0].transpose(1, 2)])
+
+
+@given(passages)
+def test_every_way_attends_as_the_definition_says(row: list[Passage]) -> None:
+    layout = lay_out(row)
+    mask = brute_force_mask(row)
+    for way in ("segments", "dense"):
+        weights, scores = attended(layout, way)
+        expected = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+        torch.testing.assert_close(weights, expected, atol=1e-6, rtol=1e-5)
+
+
+@given(passages)
+def test_the_last_layer_attends_in_the_trees_alone(row: list[Passage]) -> None:
+    layout = lay_out(row)
+    whole, only = attended(layout, "segments")[0], attended(layout, "segments", trees_only=True)[0]
+    for segment in layout.segments:
+        end = segment.start + segment.length
+        assert torch.equal(whole[:, segment.row(0) : end], only[:, segment.row(0) : end])
+        assert not only[:, segment.start : segment.row(0)].any()
+
+
+@given(passages)
+def test_positions_count_the_prefix_and_the_ancestors(row: list[Passage]) -> None:
+    layout = lay_out(row)
+    assert layout.positions[0].tolist() == (brute_force_mask(row).sum(dim=1) - 1).tolist()
+    assert [s.start for s in layout.segments] == [0, *accumulate(s.length for s in layout.segments[:-1])]
+
+
+@given(passages)
+def test_the_row_holds_text_visual_tokens_and_tree_of_each_video_in_turn(row: list[Passage]) -> None:
+    table = torch.nn.Embedding(10, 4)
+    found = embed(row, table)
+    assert found.shape == (1, lay_out(row).tokens, 4)
+    for item, segment in zip(row, lay_out(row).segments, strict=True):
+        start = segment.start + len(item.before)
+        assert torch.equal(found[0, start : segment.row(0)], item.visual)
+        assert torch.equal(found[0, segment.row(0)], table.weight[7])
+        assert torch.equal(found[0, segment.start : start], table.weight[: len(item.before)])
+
+
+def test_a_tree_finds_the_children_that_continue_a_token() -> None:
+    tree = TokenTree()
+    end = tree.add([1, 2])
+    left, right = tree.add([5], end), tree.add([6, 5], end)
+    assert (left, right) == (2, 4) and tree.child(end, 5) == left and tree.child(end, 6) == 3
+    assert tree.child(3, 5) == right and tree.child(end, 9) is None and tree.child(ROOT, 1) == 0
+    assert tree.depths() == [0, 1, 2, 2, 3]

@@ -1,0 +1,185 @@
+"""The packed step against the plain way: the same losses and gradients, whatever is shared or redone."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from random_models import SHAPES, model_of, videos
+from tiny_language import small_model
+
+from benchmarks.plain_step import plain_loss, plain_losses
+from config.schema import LoraSettings, StepSettings
+from train.decoder import add_lora
+from train.errors import TrainError
+from train.model import QualityModel, Question
+from train.recompute import Recompute, layer_bytes, layers_to_recompute
+
+QUESTIONS = [
+    Question(0, "score", 0, 63),
+    Question(1, "score", 2, 5),
+    Question(0, "level", 1, "fair"),
+    Question(2, "level", 0, "poor"),
+    Question(0, "score", 3, 100),
+]
+
+
+def losses_and_gradients(
+    model: QualityModel, way: Callable[..., torch.Tensor]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    losses = way(videos(3, 1, 4), QUESTIONS)
+    losses.sum().backward()
+    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return losses.detach(), gradients
+
+
+def assert_equals_plain_way(model: QualityModel) -> None:
+    losses, gradients = losses_and_gradients(model, model)
+    plain, expected = losses_and_gradients(model, lambda *batch: plain_losses(model, *batch))
+    torch.testing.assert_close(losses, plain, atol=1e-5, rtol=1e-5)
+    assert gradients.keys() == expected.keys() == {n for n, p in model.named_parameters() if p.requires_grad}
+    for name, gradient in gradients.items():
+        assert gradient.abs().sum() > 0, name
+        scale = expected[name].abs().max().clamp_min(1.0)
+        torch.testing.assert_close(gradient / scale, expected[name] / scale, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["segments", "dense"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+def test_a_packed_row_has_the_losses_and_gradients_of_padded_rows(kind: str, attention: Any) -> None:
+    assert_equals_plain_way(model_of(kind, StepSettings(attention=attention)))
+
+
+def test_a_head_that_scales_its_logits_is_the_models_own() -> None:
+    model = model_of("cohere", logit_scale=0.3)
+    assert_equals_plain_way(model)
+
+
+@pytest.mark.parametrize("attention", ["segments", "dense"])
+@pytest.mark.parametrize("recompute", ["none", "layers"])
+def test_lora_gets_the_gradients_of_the_plain_way(recompute: Any, attention: Any) -> None:
+    model = model_of("qwen2", StepSettings(attention=attention, recompute=recompute))
+    add_lora(model.decoder, LoraSettings(rank=2, dropout=0.0))
+    for name, parameter in model.decoder.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    assert_equals_plain_way(model)
+
+
+@pytest.mark.parametrize("attention", ["segments", "dense"])
+def test_recomputed_layers_give_the_same_numbers_and_keep_less(attention: Any) -> None:
+    kept, results = {}, {}
+    for recompute in ("none", "layers"):
+        model = model_of("llama", StepSettings(attention=attention, recompute=recompute)).train()
+        sizes: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, sizes: dict[int, int] = sizes) -> torch.Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            losses = model(videos(30, 40), QUESTIONS[:3])
+        losses.sum().backward()
+        kept[recompute] = sum(sizes.values())
+        results[recompute] = [losses, *(p.grad for p in model.projectors.parameters())]
+        assert not any(m.training for m in model.decoder.modules())
+    for none, layers in zip(results["none"], results["layers"], strict=True):
+        assert torch.equal(none, layers)
+    assert kept["layers"] < 0.6 * kept["none"]
+
+
+def test_what_a_layer_keeps_for_a_token_is_as_estimated() -> None:
+    kept = []
+    for layers in (2, 6):
+        model = model_of("llama", StepSettings(attention="segments"), num_hidden_layers=layers)
+        storages: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, storages: dict[int, int] = storages) -> torch.Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        frozen = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            losses = model(videos(100), QUESTIONS[:1])
+        kept.append(sum(size for place, size in storages.items() if place not in frozen))
+        tokens = model.pack(model.visual_tokens(videos(100)), QUESTIONS[:1]).layout.tokens
+        del losses
+    measured = (kept[1] - kept[0]) / 4 / tokens
+    assert layer_bytes(model.decoder.config, 4) == pytest.approx(measured, rel=0.2)
+
+
+def test_as_many_layers_are_recomputed_as_the_memory_demands() -> None:
+    assert layers_to_recompute(1000, 31, layer=100, kept=10, budget=31 * 100_000) == 0
+    assert layers_to_recompute(1000, 31, layer=100, kept=10, budget=29 * 100_000) == 4
+    assert layers_to_recompute(1000, 31, layer=100, kept=10, budget=0) == 31
+    model = model_of("llama")
+    assert Recompute(model.decoder, "auto").count(torch.zeros(1, 10**7, 1)) == 0
+
+
+def test_padding_to_a_common_length_is_the_only_difference_of_hugging_faces_loss() -> None:
+    model = model_of("llama")
+    sizes = [len(model.prompts.answer_ids(q.task, q.value)) + 1 for q in QUESTIONS]
+    weights = torch.tensor(sizes) / sum(sizes)
+    packed = model(videos(3, 1, 4), QUESTIONS)
+    assert plain_loss(model, videos(3, 1, 4), QUESTIONS).item() == pytest.approx(
+        (packed * weights).sum().item(), abs=1e-5
+    )
+
+
+def test_a_video_is_not_changed_by_the_others_in_its_row() -> None:
+    model = model_of("llama", StepSettings(attention="segments"))
+    batch = videos(3, 1, 4)
+    together = model(batch, QUESTIONS)
+    batch[1] = {name: block + 100 for name, block in batch[1].items()}
+    changed = model(batch, QUESTIONS)
+    assert torch.equal(together[[0, 2, 3, 4]], changed[[0, 2, 3, 4]]) and together[1] != changed[1]
+
+
+def test_questions_whose_prompts_differ_before_the_video_share_no_prefix() -> None:
+    model = model_of("llama")
+    template = (
+        "{{ '<bos>' }}{% if 'score' in messages[-1]['content'] %}{{ '<|system|>' }}{% endif %}"
+        "{{ messages[-1]['content'] }}{{ '<|assistant|>' }}"
+    )
+    model.prompts._template = template
+    packed = model.pack(model.visual_tokens(videos(3, 1, 4)), QUESTIONS)
+    assert len(packed.layout.segments) == 4
+    assert_equals_plain_way(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "reason"),
+    [
+        ("mistral", {"sliding_window": 16}, "sliding window"),
+        ("gemma2", {}, "sliding window"),
+        ("bloom", {}, "attention functions"),
+        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "dynamic"),
+    ],
+)
+def test_a_decoder_that_cannot_be_packed_is_refused(kind: str, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TrainError, match=f"{reason}[\\s\\S]*such as Llama"):
+        model_of(kind, **changes)
+
+
+def test_compiled_parts_give_the_same_losses_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced and split into forward and backward as ever; only the C++ compiler is left out, for its time."""
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda module, **how: compile_module(module, backend="aot_eager", **how)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, while it traces
+        model = model_of("llama", StepSettings(compile=True))
+        assert sum(m._compiled_call_impl is not None for m in model.modules()) == 2 * 3
+        assert_equals_plain_way(model)
+
+
+def test_the_batch_of_the_small_model_is_dense_and_of_long_videos_in_segments() -> None:
+    short, long_ = small_model(SHAPES), small_model({"spatial": (150, 7), "temporal": (2, 3)})
+    assert_equals_plain_way(short)
+    video = {"spatial": torch.randn(2, 150, 7), "temporal": torch.randn(2, 2, 3)}
+    torch.testing.assert_close(
+        long_([video], QUESTIONS[:1]), plain_losses(long_, [video], QUESTIONS[:1]), atol=1e-5, rtol=1e-5
+    )

@@ -27,9 +27,10 @@ from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import packed_loss, step_batch, step_model
 from config.schema import StepSettings
 from train.levels import LevelCuts
-from train.model import Features, QualityModel, Question
+from train.model import Features, QualityModel
 from train.packed_decoder import PackedDecoder
 from train.predict import predict
+from train.question import Question
 
 Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
 FULL = {"layers": 32, "hidden": 4096, "intermediate": 14336}

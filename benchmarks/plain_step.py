@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from train.model import Features, QualityModel, Question, embedding_table
+from train.model import Features, QualityModel, embedding_table
+from train.question import Question
 
 IGNORED = -100
 
@@ -22,7 +23,7 @@ def plain_rows(
     for question in questions:
         tokens = visual[question.video]
         prompt = model.prompts.prompt(question.task, question.phrasing)
-        answer = (*model.prompts.answer_ids(question.task, question.value), model.prompts.end_of_turn)
+        answer = (*model.prompts.answer_ids(question.task, question.answer), model.prompts.end_of_turn)
         before, after = (
             table(torch.tensor(ids, device=tokens.device))
             for ids in (prompt.before, (*prompt.after, *answer))

@@ -8,9 +8,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from config.load import DEFAULT_FILE, load_settings
 from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.model import Features, QualityModel, Question
+from train.model import Features, QualityModel
 from train.projectors import Projector
 from train.prompts import PromptBuilder
+from train.question import Question
 
 VOCABULARY = 128_256
 CHUNKS = 4
@@ -83,6 +84,6 @@ def step_batch(videos: int, tokens: int, device: str = "cpu") -> tuple[list[Feat
 
 def packed_loss(model: QualityModel, videos: list[Features], questions: list[Question]) -> torch.Tensor:
     """The packed step's loss as Hugging Face averages it: over all answer tokens, not over questions."""
-    sizes = [len(model.prompts.answer_ids(q.task, q.value)) + 1 for q in questions]
+    sizes = [len(model.prompts.answer_ids(q.task, q.answer)) + 1 for q in questions]
     losses: torch.Tensor = model(videos, questions)
     return (losses * torch.tensor(sizes, device=losses.device)).sum() / sum(sizes)

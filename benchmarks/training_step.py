@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import VOCABULARY, packed_loss, step_batch, step_model
 from config.schema import StepSettings
-from train.model import Features, QualityModel, Question
+from train.model import Features, QualityModel
+from train.question import Question
 
 Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
 WAYS: dict[str, Loss] = {"plain": plain_loss, "packed": packed_loss}

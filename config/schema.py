@@ -247,6 +247,16 @@ class StepSettings(Entry):
     """Compile the decoder's norms and MLPs with torch.compile."""
 
 
+class TargetSettings(Entry):
+    """What the score's token is trained towards."""
+
+    sigma: float = Field(0.0, ge=0)
+    """Width, in points of 0–100, of a Gaussian over the neighbouring scores; 0 is the paper's one-hot
+    target."""
+    expected_weight: float = Field(0.0, ge=0)
+    """Weight of half the squared error of the expected score, in tens of points; 0 is the paper's loss."""
+
+
 class TrainingSettings(Entry):
     """Optimiser, schedule, batches and bookkeeping."""
 
@@ -271,8 +281,7 @@ class TrainingSettings(Entry):
     """Of the projectors' matrix products. Their weights stay float32; the decoder has a dtype of its own."""
     shard_decoder: bool = False
     """Each process holds a share of the frozen decoder's layers (FSDP) and not all of them."""
-    score_sigma: float = Field(0.0, ge=0)
-    """Width, in points of 0–100, of Gaussian-softened score targets; 0 is the paper's one-hot target."""
+    targets: TargetSettings = TargetSettings()
     save_every_steps: int | None = Field(None, ge=1)
     save_every_minutes: float | None = Field(None, gt=0)
     """Checkpoints within an epoch; there is one at each validation and at the end of every epoch anyhow."""

@@ -16,9 +16,10 @@ from train.decoder import add_lora, check_vocabulary, load_decoder, load_tokeniz
 from train.errors import DecoderMissingError, TrainError
 from train.identity import decoder_identity, tokenizer_digest, weights_digest
 from train.levels import LevelCuts
-from train.model import QualityModel, Question
+from train.model import QualityModel
 from train.predict import predict
 from train.prompts import PromptBuilder
+from train.question import Question
 
 SHAPES = {"spatial": (1, 6), "temporal": (1, 3)}
 SMALL = {

@@ -10,7 +10,7 @@ from config.schema import LoraSettings
 from train.branch import branch_tokens, token_shape
 from train.build import build_model
 from train.decoder import add_lora
-from train.model import Question, soft_scores
+from train.question import Question
 
 
 def test_the_sequence_is_prompt_spatial_block_temporal_block_question() -> None:
@@ -58,22 +58,6 @@ def test_with_lora_the_adapter_trains_too_and_the_decoder_stays_frozen() -> None
     for name, parameter in model.decoder.named_parameters():
         assert (parameter.grad is not None) == ("lora_" in name)
     assert set(model.trainable_parameters()) == {"spatial", "temporal", "lora"}
-
-
-def test_soft_targets_sum_to_one_and_peak_at_the_score() -> None:
-    for score in (0, 50, 100):
-        soft = soft_scores(score, 3.0)
-        assert soft.sum().item() == pytest.approx(1.0, abs=1e-6) and int(soft.argmax()) == score
-    assert soft_scores(50, 1e-3)[50] == 1.0
-
-
-def test_soft_targets_change_only_the_score_tokens_part_of_the_loss() -> None:
-    hard, soft, sharp = (small_model(SHAPES, sigma=sigma) for sigma in (0.0, 3.0, 1e-3))
-    level, score = [Question(0, "level", 0, "good")], [Question(0, "score", 0, 40)]
-    assert hard(videos(1), level) == soft(videos(1), level)
-    assert hard(videos(1), score) != soft(videos(1), score)
-    tokens = [tail[0] for tail in sharp.spaces["score"].tails]
-    assert len(tokens) == 101 and torch.isfinite(sharp(videos(1), score))
 
 
 def test_the_papers_model_at_full_size_has_its_token_counts_and_trains_projectors_alone(

@@ -12,11 +12,12 @@ from config.schema import DecoderSettings, LoraSettings
 from demo.decoder_tokenizer import build_tokenizer
 from train.decoder import add_lora, load_decoder
 from train.errors import TrainError
-from train.model import QualityModel, Question
+from train.model import QualityModel
 from train.predict import expected_scores
 from train.projectors import Projector, ProjectorSettings
 from train.prompts import PromptBuilder
 from train.quantisation import quantisation
+from train.question import Question
 
 # bitsandbytes says so at every 8-bit product of a dtype other than float16.
 pytestmark = pytest.mark.filterwarnings("ignore:MatMul8bitLt", "ignore::DeprecationWarning")

@@ -15,10 +15,10 @@ from evaluate.score import load_trained
 from train.answers import LEVELS
 from train.checkpoint import export
 from train.levels import LevelCuts
-from train.model import Question
 from train.predict import predict
 from train.pretrained import from_pretrained
 from train.projectors import Projector
+from train.question import Question
 from train.regression import AttentionPool, RegressionModel
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}

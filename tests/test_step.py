@@ -13,7 +13,8 @@ from benchmarks.plain_step import plain_loss, plain_losses
 from config.schema import LoraSettings, StepSettings
 from train.decoder import add_lora
 from train.errors import TrainError
-from train.model import QualityModel, Question
+from train.model import QualityModel
+from train.question import Question
 from train.recompute import Recompute, layer_bytes, layers_to_recompute
 
 QUESTIONS = [
@@ -120,7 +121,7 @@ def test_as_many_layers_are_recomputed_as_the_memory_demands() -> None:
 
 def test_padding_to_a_common_length_is_the_only_difference_of_hugging_faces_loss() -> None:
     model = model_of("llama")
-    sizes = [len(model.prompts.answer_ids(q.task, q.value)) + 1 for q in QUESTIONS]
+    sizes = [len(model.prompts.answer_ids(q.task, q.answer)) + 1 for q in QUESTIONS]
     weights = torch.tensor(sizes) / sum(sizes)
     packed = model(videos(3, 1, 4), QUESTIONS)
     assert plain_loss(model, videos(3, 1, 4), QUESTIONS).item() == pytest.approx(

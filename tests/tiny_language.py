@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from config.load import load_settings
-from config.schema import ProjectorSettings, PromptSettings
+from config.schema import ProjectorSettings, PromptSettings, TargetSettings
 from demo.decoder_tokenizer import build_tokenizer
 from train.model import QualityModel
 from train.projectors import Projector
@@ -46,7 +46,9 @@ def small_decoder(vocabulary: int, seed: int = 0, **changes: int) -> LlamaForCau
 
 
 def small_model(
-    shapes: Mapping[str, tuple[int, int]], projector: ProjectorSettings | None = None, sigma: float = 0.0
+    shapes: Mapping[str, tuple[int, int]],
+    projector: ProjectorSettings | None = None,
+    targets: TargetSettings | None = None,
 ) -> QualityModel:
     prompts = prompt_settings()
     tokenizer = build_tokenizer(prompt_texts(prompts))
@@ -54,4 +56,4 @@ def small_model(
     settings = projector or ProjectorSettings(kind="mlp")
     torch.manual_seed(1)
     projectors = {name: Projector(settings, *shape, WIDTH, 1.0) for name, shape in shapes.items()}
-    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, sigma).eval()
+    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, targets).eval()

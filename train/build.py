@@ -48,7 +48,7 @@ def build_model(
         decoder,
         builder,
         projectors,
-        pipeline.training.score_sigma,
+        pipeline.training.targets,
         token_order=pipeline.token_order,
         step=pipeline.training.step,
     )

@@ -6,28 +6,18 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers import PreTrainedModel
 
-from config.schema import StepSettings, Task
+from config.schema import StepSettings, TargetSettings, Task
+from train.answer_loss import AnswerLoss
 from train.answers import LEVELS, SCORES, AnswerSpace
 from train.packed_decoder import PackedDecoder
 from train.packing import Layout, Passage, TokenTree, embed, lay_out
 from train.prompts import PromptBuilder
+from train.question import Question
 
 Features = Mapping[str, torch.Tensor]
 """Branch name → [K, tokens, features] of one video."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question about one video of a batch, with the answer that it should get."""
-
-    video: int
-    task: Task
-    phrasing: int
-    value: int | str
-    """An integer score in 0–100, or a level."""
 
 
 class QualityModel(nn.Module):
@@ -38,7 +28,7 @@ class QualityModel(nn.Module):
         decoder: PreTrainedModel,
         prompts: PromptBuilder,
         projectors: Mapping[str, nn.Module],
-        score_sigma: float = 0.0,
+        targets: TargetSettings | None = None,
         *,
         token_order: Literal["blocks", "interleaved"] = "blocks",
         step: StepSettings | None = None,
@@ -47,7 +37,6 @@ class QualityModel(nn.Module):
         self.decoder = decoder
         self.projectors = nn.ModuleDict(projectors)
         self.prompts = prompts
-        self.score_sigma = score_sigma
         self.token_order = token_order
         self.packed = PackedDecoder(decoder, step or StepSettings())
         values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}
@@ -55,6 +44,7 @@ class QualityModel(nn.Module):
             task: AnswerSpace.of([prompts.answer_ids(task, value) for value in allowed], prompts.end_of_turn)
             for task, allowed in values.items()
         }
+        self.loss = AnswerLoss(self.spaces["score"], targets or TargetSettings())
 
     def train(self, mode: bool = True) -> "QualityModel":
         """Training mode for what trains; the frozen decoder stays in evaluation mode."""
@@ -92,10 +82,10 @@ class QualityModel(nn.Module):
         return [torch.cat([tokens for _, tokens in found]) for found in chunks]
 
     def forward(self, videos: Sequence[Features], questions: Sequence[Question]) -> torch.Tensor:
-        """Cross-entropy of each question's answer (eq. 10), averaged over its tokens: float32 [questions]."""
+        """Loss of each question's answer (see AnswerLoss): float32 [questions]."""
         packed = self.pack(self.visual_tokens(videos), questions)
         logits = self.packed.logits(self.decoder, packed.embeddings, packed.layout, packed.rows)  # [A, vocab]
-        return self._answer_losses(logits, questions, packed.answers)
+        return self.loss(logits, questions, packed.answers)
 
     def pack(self, visual: Sequence[torch.Tensor], questions: Sequence[Question]) -> "PackedQuestions":
         """All questions in one row, those about one video behind its visual tokens.
@@ -106,7 +96,7 @@ class QualityModel(nn.Module):
         answers, ends = [], []
         for question in questions:
             prompt = self.prompts.prompt(question.task, question.phrasing)
-            answer = self.prompts.answer_ids(question.task, question.value)
+            answer = self.prompts.answer_ids(question.task, question.answer)
             key = question.video, prompt.before
             if key not in passages:
                 passages[key] = Passage(prompt.before, visual[question.video], TokenTree())
@@ -122,28 +112,6 @@ class QualityModel(nn.Module):
         ]
         embeddings = embed(list(passages.values()), embedding_table(self.decoder))
         return PackedQuestions(embeddings, layout, torch.tensor(rows, device=embeddings.device), answers)
-
-    def _answer_losses(
-        self, logits: torch.Tensor, questions: Sequence[Question], answers: Sequence[tuple[int, ...]]
-    ) -> torch.Tensor:
-        """[questions] from logits [A, vocabulary] of all answers, each with its end of turn."""
-        targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
-        losses = functional.cross_entropy(logits, targets, reduction="none")  # [A]
-        sizes = [len(answer) for answer in answers]
-        space = self.spaces["score"]
-        if self.score_sigma > 0 and space.single_token:
-            starts = [sum(sizes[:number]) for number in range(len(sizes))]
-            scored = [(start, q) for start, q in zip(starts, questions, strict=True) if q.task == "score"]
-            at = torch.tensor([start + len(space.lead) for start, _ in scored], device=logits.device)
-            soft = [soft_scores(int(question.value), self.score_sigma) for _, question in scored]
-            if scored:
-                losses = losses.index_copy(0, at, self._soft_losses(logits[at], torch.stack(soft)))
-        return torch.stack([losses_.mean() for losses_ in losses.split(sizes)])
-
-    def _soft_losses(self, logits: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy with a distribution over the score tokens: [S, vocabulary], [S, 101] → [S]."""
-        tokens = torch.tensor([tail[0] for tail in self.spaces["score"].tails], device=logits.device)
-        return -(soft.to(logits.device) * logits.log_softmax(dim=-1)[:, tokens]).sum(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -166,9 +134,3 @@ def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:
         f"{type(decoder).__name__} embeds tokens by {type(table).__name__}"
     )
     return table
-
-
-def soft_scores(score: int, sigma: float) -> torch.Tensor:
-    """A Gaussian of width sigma around the score, over 0–100, that sums to one."""
-    distance = torch.arange(101, dtype=torch.float32) - score
-    return (-0.5 * (distance / sigma) ** 2).softmax(dim=0)

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from config.schema import RegressionSettings, Task
 from train.answers import LEVELS
-from train.model import Features, QualityModel, Question
+from train.model import Features, QualityModel
+from train.question import Question
 
 _BETA = 0.1
 """Errors below 10 of 100 points are squared, larger ones count as they are."""

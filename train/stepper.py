@@ -16,8 +16,9 @@ from train.data import Loaded, QualityDataset
 from train.draws import Draws, derived_seed, device_generator, drawn_wording, draws_of_samples
 from train.errors import DivergedError
 from train.exhaustion import explains_exhaustion
-from train.model import Features, Question
+from train.model import Features
 from train.processes import add_gradients, trained
+from train.question import Question
 from train.regression import VideoModel
 
 
@@ -103,7 +104,7 @@ class Stepper:
             for number, task in enumerate(self._pipeline.tasks):
                 wordings = self._model.prompts.phrasings(task)
                 drawn = drawn_wording(self._pipeline.training.seed, epoch, video, number, wordings)
-                value: int | str = round(sample.score) if task == "score" else sample.level
+                value = sample.score if task == "score" else sample.level
                 questions.append(Question(position, task, drawn, value))
         return questions
 

@@ -1,6 +1,6 @@
 """How fast a video's features are read: the store and its peers, against raw pread of the same bytes.
 
-    python benchmarks/store_read.py [--videos 250] [--rounds 5] [--folder /tmp]
+    python benchmarks/store_read.py [--videos 250] [--rounds 5] [--folder /tmp] [--ways REGEX]
 
 Each way reads every video once in the same random order, in turn, round after round. Raw pread opens the
 file that holds a video's bytes, reads them into a fresh buffer and closes it. Warm: all is in the page cache.
@@ -10,6 +10,7 @@ workers, the reference is raw pread in the workers, sent as torch sends whatever
 
 import argparse
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -44,13 +45,16 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument(
+        "--ways", default="", help="regular expression: which ways to take beside the raw one"
+    )
     options = parser.parse_args()
     order = shuffled(names(options.videos))
     gigabytes = options.videos * VIDEO_BYTES / 1e9
     with scratch(options.folder) as folder:
         features = tokens()
         sets = {kind: fill(folder / kind, kind, names(options.videos), features) for kind in SETS}
-        ways = _ways(folder, sets, order)
+        ways = _chosen(_ways(folder, sets, order), options.ways)
         _require_equal(ways, order[:3])
         jobs = {name: partial(_read_all, read, order) for name, read in ways.items()}
         print(f"warm: {options.videos} videos, {gigabytes:.2f} GB as float16")
@@ -65,7 +69,7 @@ def main() -> None:
             lambda _: _drop(files),
         )
         print("warm, into the training process")
-        compare(_loaders(sets, order), options.rounds, gigabytes)
+        compare(_chosen(_loaders(sets, order), options.ways), options.rounds, gigabytes)
 
 
 def _ways(folder: Path, sets: Sets, order: list[str]) -> dict[str, Read]:
@@ -92,6 +96,10 @@ def _ways(folder: Path, sets: Sets, order: list[str]) -> dict[str, Read]:
         "zarr-python, this store's parts": partial(sliced, arrays),
         "h5py, this store's parts": partial(sliced, datasets),
     }
+
+
+def _chosen(ways: dict[str, Any], expression: str) -> dict[str, Any]:
+    return {name: way for name, way in ways.items() if "raw pread" in name or re.search(expression, name)}
 
 
 def _read(features: FeatureSet, video: str) -> NDArray[Any]:

@@ -21,14 +21,17 @@ def read_spans(part: str, spans: Sequence[Span], out: NDArray[Any]) -> None:
 
     Raises DamagedPart where a file is missing or too short.
     """
-    # As bytes, because the buffer protocol does not know bfloat16.
-    target = out.reshape(-1).view(np.uint8).data
+    content = out.view(np.uint8)  # as bytes, because the buffer protocol does not know bfloat16
+    if len(spans) == 1:
+        _fill(part + spans[0].file, spans[0].start, content)
+        return
+    content = content.reshape(-1)
     for file, start, size in spans:
-        _fill(part + file, start, target[:size])
-        target = target[size:]
+        _fill(part + file, start, content[:size])
+        content = content[size:]
 
 
-def _fill(file: str, start: int, target: memoryview) -> None:
+def _fill(file: str, start: int, target: NDArray[np.uint8]) -> None:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -36,12 +39,12 @@ def _fill(file: str, start: int, target: memoryview) -> None:
             f"{file} cannot be opened ({error.strerror}), although its part was committed"
         ) from None
     try:
-        while got := os.preadv(descriptor, [target], start):
-            if got == len(target):
+        while got := os.preadv(descriptor, [target.data], start):
+            if got == target.nbytes:
                 return
-            target = target[got:]
+            target = target.reshape(-1)[got:]
             start += got
-        size, expected = os.fstat(descriptor).st_size, start + len(target)
+        size, expected = os.fstat(descriptor).st_size, start + target.nbytes
         raise DamagedPart(f"{file} is too short: {size:,} bytes, expected at least {expected:,}")
     except OSError as error:
         raise DamagedPart(f"{file} cannot be read: {error.strerror}") from None

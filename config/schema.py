@@ -267,9 +267,9 @@ class TrainingSettings(Entry):
     """Visual and text tokens that one process holds in one forward pass: a step that has more takes several
     and adds up their gradients. A video that is longer is alone in its pass. None: one pass a step."""
     workers: int = Field(0, ge=0)
-    """Processes that read features ahead, for each training process; 0 reads in between."""
-    prefetch: int = Field(2, ge=1)
-    """Batches that each worker reads ahead."""
+    """Threads that read features ahead; 0 reads them when their turn comes."""
+    prefetch: int = Field(4, ge=1)
+    """Batches that may wait, read ahead."""
     data_share: float = Field(1.0, gt=0, le=1)
     """Share of each dataset's training videos that is used; by one seed, a smaller share lies in a larger."""
     learning_rate: float = Field(gt=0)

@@ -1,8 +1,6 @@
 """Stored features as torch tensors: a map-style dataset, for a DataLoader or read ahead by threads."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from math import prod
 
 import numpy as np
@@ -10,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
+from store.ahead import read_ahead
 from store.dtypes import array_dtype
 from store.feature_set import FeatureSet
 
@@ -39,24 +38,8 @@ class StoredFeatures(Dataset[dict[str, torch.Tensor]]):
     def read_ahead(
         self, order: Iterable[int] | None = None, threads: int = 2, ahead: int = 8
     ) -> Iterator[dict[str, torch.Tensor]]:
-        """The items of these indices (all, where not given), in this order, while threads read the next.
-
-        Reading waits outside Python, so that threads keep up with the disk without what a DataLoader's
-        processes take to hand over memory. At most `ahead` items wait. Raises what reading them raises,
-        when their turn comes.
-        """
-        waiting: deque[Future[dict[str, torch.Tensor]]] = deque()
-        with ThreadPoolExecutor(threads, "read-ahead") as pool:
-            try:
-                for index in range(len(self)) if order is None else order:
-                    waiting.append(pool.submit(self.__getitem__, index))
-                    if len(waiting) > ahead:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        """The items of these indices (all, where not given), in this order, while threads read the next."""
+        return read_ahead(self.__getitem__, range(len(self)) if order is None else order, threads, ahead)
 
 
 def read_tensor(

@@ -1,12 +1,12 @@
 """Samples with their features, read from the store and delivered in batches."""
 
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from config.schema import Task, TrainingSettings
+from store.ahead import read_ahead
 from train.batches import Batch
 from train.model import Features, QualityModel
 from train.prompts import PromptBuilder
@@ -59,24 +59,19 @@ def loaded(
     data: QualityDataset, batches: Sequence[Batch], settings: TrainingSettings, device: torch.device
 ) -> Iterator[Loaded]:
     """The batches in their order, with features on the device, whatever the number of workers."""
-    loader: Iterable[list[Features]] = DataLoader(
-        data,
-        batch_sampler=[batch.videos for batch in batches],
-        collate_fn=list,
-        num_workers=settings.workers,
-        prefetch_factor=settings.prefetch if settings.workers else None,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # without its own, it would draw from the trainer's
-        worker_init_fn=_leave_signals_to_the_trainer,
-    )
-    for batch, features in zip(batches, loader, strict=True):
+
+    def read(batch: Batch) -> list[Features]:
+        return [_pinned(data[video], device) for video in batch.videos]
+
+    found = read_ahead(read, batches, settings.workers, settings.prefetch)
+    for batch, features in zip(batches, found, strict=True):
         yield batch, [_on(video, device) for video in features]
+
+
+def _pinned(video: Features, device: torch.device) -> Features:
+    """In memory from which a GPU copies by itself."""
+    return {b: tokens.pin_memory() for b, tokens in video.items()} if device.type == "cuda" else video
 
 
 def _on(video: Features, device: torch.device) -> Features:
     return {branch: tokens.to(device, non_blocking=True) for branch, tokens in video.items()}
-
-
-def _leave_signals_to_the_trainer(_worker: int) -> None:
-    # A terminal sends Ctrl-C to the workers too; the trainer finishes its step with what they have read.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

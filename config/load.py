@@ -206,7 +206,7 @@ def _check_references(settings: Settings, file: Path) -> None:
         _check_names(
             f"protocols.{name}",
             [
-                ("pipeline", protocol.pipeline, settings.pipelines),
+                *(("pipelines", pipeline, settings.pipelines) for pipeline in protocol.pipelines),
                 ("dataset", protocol.dataset, settings.datasets),
             ],
             file,

@@ -346,7 +346,8 @@ class ProtocolSettings(Entry):
     """Repeated training and testing on seeded splits of one dataset."""
 
     name: str
-    pipeline: str
+    pipelines: tuple[str, ...] = Field(min_length=1)
+    """All of them on the same splits."""
     dataset: str
     kind: Literal["random-splits", "k-fold"]
     repeats: int = Field(5, ge=1)

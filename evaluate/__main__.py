@@ -102,15 +102,15 @@ def protocol(
     overrides: cli.Overrides = None,
     json: cli.Json = False,
 ) -> None:
-    """Train and test on repeated splits, beside the baseline; run again, it continues."""
+    """Train and test pipelines on the same repeated splits, beside the baseline; run again, it continues."""
     from evaluate.protocol import protocol_splits, protocol_table, run_protocol
 
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.protocols, name, "protocol")
-    pipeline, dataset = settings.pipelines[chosen.pipeline], settings.datasets[chosen.dataset]
+    dataset = settings.datasets[chosen.dataset]
     result = run_protocol(
         chosen,
-        settings.run(pipeline, dataset),
+        [settings.run(settings.pipelines[pipeline], dataset) for pipeline in chosen.pipelines],
         protocol_splits(chosen, dataset),
         FeatureStore(settings.store.path),
         run or Path("runs") / name,

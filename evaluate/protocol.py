@@ -21,6 +21,7 @@ from store.labels import Label
 from store.mos import MosScale
 from store.splits import k_fold, random_splits
 from train.job import train_run
+from train.pretrained import TrainedModel
 from train.reader import FeatureReader
 from train.samples import Split
 
@@ -33,9 +34,10 @@ class SplitResult:
 
     train: int
     test: int
-    parse_failures: int
+    parse_failures: dict[str, int]
+    """Pipeline → written answers that state no score; of those that write answers."""
     metrics: dict[str, dict[str, float | None]]
-    """`expected`, `generate` and the baseline → srcc, plcc, …"""
+    """`PIPELINE, expected`, `PIPELINE, generate` and the baseline → srcc, plcc, …"""
 
 
 @dataclass(frozen=True)
@@ -49,53 +51,56 @@ class ProtocolResult:
 
 def run_protocol(
     protocol: ProtocolSettings,
-    settings: RunSettings,
+    runs: Sequence[RunSettings],
     splits: Sequence[Split],
     store: FeatureStore,
     folder: Path,
     *,
     restart: bool = False,
 ) -> ProtocolResult:
-    """Train and test on every split; a finished split is reused, but for `restart`."""
-    chosen = {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
-    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches, chosen)
+    """Train and test every pipeline on every split; a finished run is reused, but for `restart`."""
     results = []
     for number, split in enumerate(splits):
-        here = folder / f"split-{number}"
-        train_run(
-            settings,
-            store,
-            {settings.dataset.name: split},
-            here,
-            quiet=True,
-            keys=reader.keys,
-            restart=restart,
-        )
-        result = _test(protocol, here, reader, split)
-        results.append(result)
-        log.info("split %d: %s", number, _line(result))
+        trained = []
+        for settings in runs:
+            here = folder / settings.pipeline.name / f"split-{number}"
+            of_dataset = {settings.dataset.name: split}
+            train_run(settings, store, of_dataset, here, quiet=True, restart=restart)
+            trained.append(load_trained(here))
+        results.append(_test(protocol, trained, store, split))
+        log.info("split %d: %s", number, _line(results[-1]))
     outcome = ProtocolResult(protocol.name, results, _medians(results))
     write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
     return outcome
 
 
-def _test(protocol: ProtocolSettings, folder: Path, reader: FeatureReader, split: Split) -> SplitResult:
-    trained = load_trained(folder)
-    split, _ = join_split(split, reader.videos())
-    train, test = split["train"], split["test"]
-    scale = MosScale(*trained.settings.dataset.mos_range)
-    predictions = predict_stored(trained, reader, [label.video for label in test], quiet=True)
-    mos = np.array([scale.to_100(label.mos) for label in test])
-    stated = [
-        (m, p.score_generate) for m, p in zip(mos, predictions, strict=True) if p.score_generate is not None
+def _test(
+    protocol: ProtocolSettings, trained: Sequence[TrainedModel], store: FeatureStore, split: Split
+) -> SplitResult:
+    dataset = trained[0].settings.dataset
+    readers = [
+        FeatureReader(store, dataset, one.settings.pipeline.branches, one.run.feature_keys) for one in trained
     ]
-    metrics: dict[str, Any] = {
-        "expected": asdict(score_metrics(mos, np.array([p.score for p in predictions]))),
-        "generate": asdict(score_metrics(np.array([m for m, _ in stated]), np.array([s for _, s in stated]))),
-    }
+    present, _ = join_split(split, set.intersection(*(reader.videos() for reader in readers)))
+    train, test = present["train"], present["test"]
+    scale = MosScale(*dataset.mos_range)
+    mos = np.array([scale.to_100(label.mos) for label in test])
+    metrics: dict[str, dict[str, Any]] = {}
+    failures: dict[str, int] = {}
+    for one, reader in zip(trained, readers, strict=True):
+        name = one.settings.pipeline.name
+        predictions = predict_stored(one, reader, [label.video for label in test], quiet=True)
+        metrics[f"{name}, expected"] = asdict(score_metrics(mos, np.array([p.score for p in predictions])))
+        if one.settings.pipeline.head == "decoder":
+            stated = [
+                (m, s) for m, p in zip(mos, predictions, strict=True) if (s := p.score_generate) is not None
+            ]
+            failures[name] = len(test) - len(stated)
+            written = score_metrics(np.array([m for m, _ in stated]), np.array([s for _, s in stated]))
+            metrics[f"{name}, generate"] = asdict(written)
     if protocol.baseline == "svr":
-        metrics["svr"] = asdict(score_metrics(mos, _svr(reader, train, test, scale)))
-    return SplitResult(len(train), len(test), len(test) - len(stated), metrics)
+        metrics["svr"] = asdict(score_metrics(mos, _svr(readers[0], train, test, scale)))
+    return SplitResult(len(train), len(test), failures, metrics)
 
 
 def _svr(
@@ -125,7 +130,8 @@ def _number(value: float | None) -> float:
 
 def _line(result: SplitResult) -> str:
     parts = [f"{method} SRCC {_number(m['srcc']):.3f}" for method, m in result.metrics.items()]
-    return f"{', '.join(parts)}, {result.parse_failures} parse failures of {result.test}"
+    failures = [f"{count} parse failures of {name}" for name, count in result.parse_failures.items()]
+    return f"{', '.join([*parts, *failures])}; {result.test} videos"
 
 
 def protocol_splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> list[Split]:
@@ -150,6 +156,9 @@ def protocol_table(result: ProtocolResult) -> str:
     table = tabulate(
         rows, ["median of splits", "SRCC", "PLCC", "KRCC", "RMSE", "SRCC of each split"], floatfmt=".3f"
     )
-    failures = sum(split.parse_failures for split in result.splits)
-    tested = sum(split.test for split in result.splits)
-    return f"{table}\n\n{failures} parse failures of {tested} written answers; RMSE on 0–100"
+    lines = [
+        f"{name}: {sum(split.parse_failures[name] for split in result.splits)} parse failures of"
+        f" {sum(split.test for split in result.splits)} written answers"
+        for name in result.splits[0].parse_failures
+    ]
+    return "\n".join([table, "", *lines, "RMSE on 0–100"])

@@ -3,6 +3,7 @@
 import pickle
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_set import make_features, run_settings
 
+from config.schema import ProjectorSettings
 from train.batches import epoch_steps, micro_batches, plan_step
 from train.build import build_model
 from train.data import QualityDataset, sequence_tokens
-from train.draws import by_sample, derived_seed, drawn_wording, draws_of_samples
+from train.draws import Dropout, by_sample, derived_seed, drawn_wording, draws_of_samples
+from train.projectors import Projector
 from train.reader import FeatureReader
 from train.samples import dataset_samples, nested_share
 
@@ -70,6 +73,34 @@ def test_what_is_drawn_for_a_video_does_not_depend_on_its_batch() -> None:
     with draws_of_samples({module: [(4, seeds[1])]}):
         alone = by_sample(module, module, rows[:4])
     assert torch.equal(together[2:6], alone) and not torch.equal(together[:2], alone[:2])
+
+
+@pytest.mark.parametrize("kind", ["mlp", "vit", "perceiver"])
+def test_a_projectors_noise_and_dropout_do_not_depend_on_the_batch(kind: Any) -> None:
+    settings = ProjectorSettings(
+        kind=kind,
+        heads=2,
+        tokens=None if kind == "vit" else 3,
+        hidden=(8,),
+        dropout=0.5,
+        noise=0.3,
+        standardise=True,
+    )
+    projector, rows = Projector(settings, 5, 6, 4, 1.0).train(), torch.randn(7, 5, 6)
+    seeds = [derived_seed(0, video) for video in range(3)]
+    with draws_of_samples({projector: list(zip([2, 4, 1], seeds, strict=True))}):
+        together = projector(rows)
+    with draws_of_samples({projector: [(4, seeds[1])]}):
+        alone, again = projector(rows[2:6]), projector(rows[2:6])
+    torch.testing.assert_close(together[2:6], alone)
+    assert torch.equal(alone, again) and not torch.equal(alone, projector(rows[2:6]))
+
+
+def test_dropout_keeps_the_mean_and_its_share() -> None:
+    kept = Dropout(0.25).train()(torch.ones(1000, 20))
+    torch.testing.assert_close(kept.unique(), torch.tensor([0, 4 / 3]))
+    assert kept.mean().item() == pytest.approx(1, abs=0.02)
+    assert torch.equal(Dropout(0.25).eval()(torch.ones(3)), torch.ones(3))
 
 
 def test_drawing_for_videos_leaves_the_generator_where_it_was() -> None:

@@ -17,6 +17,8 @@ Draws = Mapping[nn.Module, Sequence[tuple[int, int]]]
 """Projector → (rows, seed) of each video, in the order of its input."""
 
 _CURRENT: ContextVar[Draws | None] = ContextVar("draws", default=None)
+_OWN: ContextVar[Sequence[tuple[int, torch.Generator]] | None] = ContextVar("own draws", default=None)
+"""Rows and generator of each video."""
 
 
 def derived_seed(*parts: int) -> int:
@@ -39,10 +41,46 @@ def draws_of_samples(draws: Draws) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
+@contextmanager
+def own_draws(module: nn.Module, rows: torch.Tensor) -> Iterator[None]:
+    """Within the block, `normal` and `Dropout` draw for each video of `rows` from its own generator.
+
+    So all videos are computed at once. Without seeds of this module's, they draw as torch does.
+    """
+    draws = (_CURRENT.get() or {}).get(module)
+    own = None if draws is None else [(count, _generator(rows.device, seed)) for count, seed in draws]
+    token = _OWN.set(own)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
+
+
+def normal(like: torch.Tensor) -> torch.Tensor:
+    """Standard normal numbers in the shape of `like` [rows, …]."""
+    return _drawn(torch.randn, like)
+
+
+class Dropout(nn.Module):
+    """nn.Dropout that draws for each video by itself."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.share == 0:
+            return tokens
+        return tokens * (_drawn(torch.rand, tokens) >= self.share) / (1 - self.share)
+
+
 def by_sample(
     module: nn.Module, function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor
 ) -> torch.Tensor:
-    """`function` of each video's rows, under that video's seed; of all at once where no seeds are set."""
+    """`function` of each video's rows, under that video's seed; of all at once where no seeds are set.
+
+    For modules that draw within torch; those that can use `own_draws` are several times as fast.
+    """
     draws = (_CURRENT.get() or {}).get(module)
     if draws is None:
         return function(rows)
@@ -62,3 +100,14 @@ def device_generator(device: torch.device) -> torch.Generator:
         index = torch.cuda.current_device() if device.index is None else device.index
         return torch.cuda.default_generators[index]
     return torch.default_generator
+
+
+def _generator(device: torch.device, seed: int) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def _drawn(draw: Callable[..., torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    own, rest = _OWN.get(), like.shape[1:]
+    if own is None:
+        return draw(like.shape, device=like.device)
+    return torch.cat([draw(count, *rest, generator=g, device=like.device) for count, g in own])

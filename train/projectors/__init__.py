@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from config.schema import ProjectorSettings
-from train.draws import by_sample
+from train.draws import by_sample, own_draws
 from train.errors import TrainError
 from train.projectors.mlp import MlpProjector
 from train.projectors.perceiver import PerceiverProjector
@@ -42,6 +42,8 @@ class Projector(nn.Module):
         )
         self.project = _KINDS[settings.kind](settings, tokens, features, width)
         self.draws = settings.dropout > 0 or settings.noise > 0
+        # Attention's dropout is drawn where no generator can be given.
+        self._draws_within_torch = settings.kind != "mlp" and settings.dropout > 0
         self.register_buffer("scale", torch.tensor(embedding_std if settings.match_embeddings else 1.0))
 
     @property
@@ -49,7 +51,10 @@ class Projector(nn.Module):
         return self.project.output_tokens
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return by_sample(self, self._projected, tokens)  # [N, T', H]
+        if self._draws_within_torch:
+            return by_sample(self, self._projected, tokens)  # [N, T', H]
+        with own_draws(self, tokens):
+            return self._projected(tokens)
 
     def _projected(self, tokens: torch.Tensor) -> torch.Tensor:
         tokens = tokens.float() if self.standardise is None else self.standardise(tokens)

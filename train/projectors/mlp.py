@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from config.schema import ProjectorSettings
+from train.draws import Dropout
 
 
 class MlpProjector(nn.Module):
@@ -27,7 +28,7 @@ class MlpProjector(nn.Module):
         widths = [inputs, *settings.hidden]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(settings.dropout)]
+            layers += [nn.Linear(before, after), nn.GELU(), Dropout(settings.dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from train.draws import normal
+
 
 class Standardise(nn.Module):
     """[…, features] → z-scores, bounded to ±clip; in training Gaussian noise is added.
@@ -33,5 +35,5 @@ class Standardise(nn.Module):
         if self.clip is not None:
             z = z.clamp(-self.clip, self.clip)
         if self.training and self.noise:
-            z = z + self.noise * torch.randn_like(z)
+            z = z + self.noise * normal(z)
         return z

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.ratios import compare
 from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, scratch, tokens
+from store.commit import sync
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def _raw(folder: Path, sizes: list[int]) -> None:
                 left -= target.write(content[: min(left, VIDEO_BYTES)])
             os.fsync(target.fileno())
         file.rename(folder / str(number))
-    _sync(folder)
+    sync(folder)
 
 
 def _npy(folder: Path, videos: list[str]) -> None:
@@ -82,7 +83,7 @@ def _h5py(path: Path, videos: list[str]) -> None:
     with h5py.File(path, "w") as file:
         for video in videos:
             file[video] = features
-    _sync(path)
+    sync(path)
 
 
 def _zarr(folder: Path, videos: list[str]) -> None:
@@ -92,15 +93,7 @@ def _zarr(folder: Path, videos: list[str]) -> None:
     for video in videos:
         group.create_array(video, data=features, chunks=SHAPE, compressors=None)
     for file in folder.rglob("*"):
-        _sync(file)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(file)
 
 
 if __name__ == "__main__":

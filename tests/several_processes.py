@@ -44,6 +44,7 @@ def _run(function: Callable[[], object], rank: int, processes: int, port: int) -
     AcceleratorState._reset_state(True)  # the parent's, of one process, came along with the fork
     os.environ |= {
         "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "RANK": str(rank),

@@ -163,8 +163,8 @@ def test_prompts_that_differ_before_the_video_are_read_apart_with_the_same_answe
     model = model_of()
     (visual,) = model.visual_tokens(videos(2))
     model.prompts._template = (
-        "{{ '<bos>' }}{% if 'score' in messages[1]['content'] %}{{ '<|system|>' }}{% endif %}"
-        "{{ messages[1]['content'] }}{{ '<|assistant|>' }}"
+        "{{ '<bos>' }}{% if 'score' in messages[-1]['content'] %}{{ '<|system|>' }}{% endif %}"
+        "{{ messages[-1]['content'] }}{{ '<|assistant|>' }}"
     )
     answers = answer(model, visual, TASKS)
     for task in TASKS:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extract.decode import VideoInfo
@@ -20,6 +20,7 @@ def sizes_of(lots):
     return [sum(max(task.file_bytes, 1) for task in lot.tasks) for lot in lots]
 
 
+@example(sizes=[0, 1], runners=1, max_bytes=1, max_videos=1)
 @given(
     sizes=st.lists(st.integers(0, 10**9), max_size=300),
     runners=st.integers(1, 64),
@@ -31,7 +32,9 @@ def test_every_task_is_in_one_lot_within_its_bounds_the_largest_first(sizes, run
     lots = cut(tasks, runners, max_bytes, max_videos)
     in_order = [task for lot in lots for task in lot.tasks]
     assert sorted(task.video for task in in_order) == sorted(task.video for task in tasks)
-    assert [task.file_bytes for task in in_order] == sorted(sizes, reverse=True)
+    # A file without a size weighs as one of a byte.
+    weights = [max(task.file_bytes, 1) for task in in_order]
+    assert weights == sorted((max(size, 1) for size in sizes), reverse=True)
     for lot, size in zip(lots, sizes_of(lots), strict=True):
         assert len(lot.tasks) <= max_videos
         assert size <= max_bytes or len(lot.tasks) == 1

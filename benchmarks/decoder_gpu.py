@@ -6,7 +6,8 @@ Llama-3-8B's architecture with random bfloat16 weights, made on the device. Firs
 rate; then, for each number of visual tokens a video, the step in its ways, and the plain Hugging Face way:
 each with one video, two, four … until the memory is full, the fastest of them shown. The share of the matrix
 rate counts what the step needs: 2 operations a parameter and token forward, 2 backward (input gradients
-alone), and causal attention. `--tiny` runs the same code on a model of no size, on any device.
+alone), and causal attention. With 4-bit weights, a run must fit 24 GB. `--tiny` runs the same code on a model
+of no size, on any device.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.encoders import matrix_rate
 from benchmarks.plain_step import plain_loss
-from benchmarks.step_model import packed_loss, step_batch, step_model
+from benchmarks.step_model import hold_in_4_bits, packed_loss, step_batch, step_model
 from config.schema import StepSettings
 from train.levels import LevelCuts
 from train.model import Features, QualityModel
@@ -41,7 +43,9 @@ WAYS: dict[str, StepSettings | None] = {
     "dense": StepSettings(attention="dense", recompute="none"),
     "plain": None,
     "segments, compiled": StepSettings(attention="segments", recompute="none", compile=True),
+    "segments, 4 bits, recomputed": StepSettings(attention="segments", recompute="layers"),
 }
+IN_4_BITS = "segments, 4 bits, recomputed"
 
 
 def main() -> None:
@@ -70,17 +74,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     )
     figures: dict[str, Any] = {"matrix_flops": rate, "steps": [], "prediction": []}
     for tokens in options.tokens or ([64, 128] if options.tiny else [2048, 4096]):
-        model = step_model(
-            tokens=tokens,
-            step=StepSettings(recompute="none"),
-            device=options.device,
-            dtype=torch.bfloat16,
-            **(TINY if options.tiny else FULL),
-        )
+        model = _model(tokens, options)
         seconds = _prediction(model, tokens, options)
         figures["prediction"].append({"tokens": tokens, "seconds_per_video": seconds})
         print(f"{tokens:6}  prediction: {seconds:.3f} s a video")
-        for way in sorted(options.ways, key=list(WAYS).index):  # compiled parts stay so: they come last
+        for way in sorted(options.ways, key=list(WAYS).index):  # compiled parts stay so: they come late
+            if way == IN_4_BITS:
+                del model
+                model = _model(tokens, options)
+                hold_in_4_bits(model)
             found = _fastest(model, way, tokens, rate, options)
             figures["steps"].append(found)
             print(
@@ -90,6 +92,16 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             )
         del model
     return figures
+
+
+def _model(tokens: int, options: argparse.Namespace) -> QualityModel:
+    return step_model(
+        tokens=tokens,
+        step=StepSettings(recompute="none"),
+        device=options.device,
+        dtype=torch.bfloat16,
+        **(TINY if options.tiny else FULL),
+    )
 
 
 def _fastest(
@@ -151,7 +163,11 @@ def _needed_operations(model: QualityModel, batch: list[Features], questions: li
     """Of a forward and an input-gradient backward pass over the packed row, projectors left out."""
     config = model.decoder.config
     segments = model.pack(model.visual_tokens(batch), questions).layout.segments
-    parameters = sum(p.numel() for p in model.decoder.get_decoder().layers.parameters())
+    parameters = sum(
+        layer.in_features * layer.out_features
+        for layer in model.decoder.get_decoder().layers.modules()
+        if isinstance(layer, nn.Linear)
+    )
     width = config.num_attention_heads * config.head_dim * config.num_hidden_layers
     attention = sum(2 * s.prefix**2 + 4 * s.tree * s.length for s in segments) * width
     return 4.0 * parameters * sum(s.length for s in segments) + 3.0 * attention

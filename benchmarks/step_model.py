@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from config.load import DEFAULT_FILE, load_settings
@@ -62,6 +63,24 @@ def step_model(
         for name, width in FEATURES.items()
     }
     return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, step=step).to(device).train()
+
+
+def hold_in_4_bits(model: QualityModel) -> None:
+    """Replace the decoder's linear layers by bitsandbytes' NF4 with double quantisation, one by one."""
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    body = model.decoder.get_decoder()
+    linear = [(name, layer) for name, layer in body.named_modules() if isinstance(layer, nn.Linear)]
+    for name, layer in linear:
+        packed = Linear4bit(
+            layer.in_features, layer.out_features, bias=False, compute_dtype=layer.weight.dtype, device="meta"
+        )
+        weight = Params4bit(
+            layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True
+        )
+        packed.weight = weight.to(layer.weight.device)
+        parent, _, own = name.rpartition(".")
+        setattr(body.get_submodule(parent), own, packed)
 
 
 def step_batch(videos: int, tokens: int, device: str = "cpu") -> tuple[list[Features], list[Question]]:

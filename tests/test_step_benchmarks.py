@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.decoder_gpu import main
+from benchmarks.decoder_gpu import IN_4_BITS, main
 from benchmarks.training_step import compare
 
 
 def test_the_gpu_benchmark_runs_at_no_size_on_a_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ways = ["segments", "segments, layers recomputed", "dense", "plain"]
+    ways = ["segments", "segments, layers recomputed", "dense", "plain", IN_4_BITS]
     arguments = ["--device", "cpu", "--tiny", "--tokens", "64", "--most-videos", "1", "--ways", *ways]
     monkeypatch.setattr(sys, "argv", ["decoder_gpu.py", *arguments, "--json", str(tmp_path / "figures.json")])
     main()

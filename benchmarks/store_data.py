@@ -2,10 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -51,10 +48,3 @@ def fill(folder: Path, kind: str, videos: list[str], features: NDArray[Any]) -> 
             features[0, 0, 0] = position
             writer.add(video, {"tokens": features})
     return found
-
-
-@contextmanager
-def scratch(parent: Path) -> Iterator[Path]:
-    """An empty folder that is removed at the end."""
-    with TemporaryDirectory(dir=parent) as folder:
-        yield Path(folder)

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.ratios import compare
-from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, scratch, shuffled, tokens
+from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, shuffled, tokens
 from store.feature_set import FeatureSet
 from store.parts import backend
 from store.torch_view import StoredFeatures
@@ -51,7 +51,8 @@ def main() -> None:
     options = parser.parse_args()
     order = shuffled(names(options.videos))
     gigabytes = options.videos * VIDEO_BYTES / 1e9
-    with scratch(options.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
         features = tokens()
         sets = {kind: fill(folder / kind, kind, names(options.videos), features) for kind in SETS}
         ways = _chosen(_ways(folder, sets, order), options.ways)

@@ -23,7 +23,7 @@ import zarr
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.ratios import compare
-from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, scratch, tokens
+from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, tokens
 from store.commit import sync
 
 
@@ -37,7 +37,8 @@ def main() -> None:
     videos, features = names(options.videos), tokens()
     gigabytes = options.videos * VIDEO_BYTES / 1e9
     print(f"writing {options.videos} videos, {gigabytes:.2f} GB of float16")
-    with scratch(options.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
         part = fill(folder / "Zarr", "Zarr", videos, features)
         sizes = [file.stat().st_size for file in part.path.rglob("*") if file.is_file()]
         raw = folder / "raw"

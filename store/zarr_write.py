@@ -23,6 +23,7 @@ from store.writeback import WriteBack
 _CHUNK_BYTES = 64 << 20
 _LEAST_ITEMS = 96
 _LARGEST_CHUNK_BYTES = 256 << 20
+_FILL_BYTES = 1 << 20
 
 
 def chunk_items(item_bytes: int, chunk_bytes: int | None = None) -> int:
@@ -101,11 +102,15 @@ class _ChunkFiles:
     def finish(self) -> int:
         """Fill up the last chunk's file. Returns the items in a chunk."""
         if self.items > self._chunk_items:
+            file, left = file_dtype(self.shape.dtype), -self.items % self._chunk_items
             fill = np.full(
-                (1, *self.shape.shape), file_dtype(self.shape.dtype).fill, file_dtype(self.shape.dtype).dtype
+                (min(left, max(1, _FILL_BYTES // self.shape.item_bytes)), *self.shape.shape),
+                file.fill,
+                file.dtype,
             )
-            for _ in range(-self.items % self._chunk_items):
-                self._write(fill.reshape(-1).view(np.uint8))
+            while left > 0:
+                self._write(fill[:left].reshape(-1).view(np.uint8))
+                left -= len(fill)
         self.close()
         # Where all fits into one chunk, that need not be longer than what it holds.
         return max(1, min(self.items, self._chunk_items))

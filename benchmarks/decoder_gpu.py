@@ -49,7 +49,7 @@ IN_4_BITS = "segments, 4 bits, recomputed"
 
 
 def main() -> None:
-    """Measure, print, and write the figures as JSON where asked."""
+    """Measure, print, and write the figures as JSON where asked, each as it is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tiny", action="store_true")
@@ -60,13 +60,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.device == "cpu" and not options.tiny:
         parser.error("without a GPU, only --tiny finishes")
-    figures = measure(options)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    measure(options)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All figures, printed as they are found."""
+    """All figures, printed and written as they are found."""
+
+    def found_so_far() -> None:
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
     rate = matrix_rate(options.device, torch.bfloat16, 64 if options.tiny else None)
     print(f"{rate / 1e12:.2f} TFLOP/s in bfloat16 matrix products")
     print(
@@ -77,7 +80,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         model = _model(tokens, options)
         seconds = _prediction(model, tokens, options)
         figures["prediction"].append({"tokens": tokens, "seconds_per_video": seconds})
-        print(f"{tokens:6}  prediction: {seconds:.3f} s a video")
+        print(f"{tokens:6}  prediction: {seconds:.3f} s a video", flush=True)
+        found_so_far()
         for way in sorted(options.ways, key=list(WAYS).index):  # compiled parts stay so: they come late
             if way == IN_4_BITS:
                 del model
@@ -88,8 +92,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             print(
                 f"{tokens:6}  {way:28}{found['videos']:6}{found['videos_per_second']:10.2f}"
                 f"{found['tokens_per_second']:10.0f}{found['rate_share']:9.1%}"
-                f"{found['peak_bytes'] / 1e9:9.1f}"
+                f"{found['peak_bytes'] / 1e9:9.1f}",
+                flush=True,
             )
+            found_so_far()
         del model
     return figures
 

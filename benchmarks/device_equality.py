@@ -2,9 +2,9 @@
 
     python benchmarks/device_equality.py [--device cuda] [--json FILE]
 
-Each line compares one way of running the step, or of reading a video, on the device with the same way on the CPU in
-float32: the greatest difference over the greatest magnitude, and what is allowed. Ends with status 1 where one
-is beyond that. The weights are random and the same on both sides.
+Each line compares one way of running the step, or of reading a video, on the device with the same way on the
+CPU in float32: the greatest difference over the greatest magnitude, and what is allowed. Ends with status 1
+where one is beyond that. The weights are random and the same on both sides.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def compare(device: str) -> list[dict[str, object]]:
             difference = _difference(numbers(), wanted)
             entry |= {"difference": difference, "equal": difference <= allowed}
             print(f"{name:32}{difference:10.1e}  {'equal' if entry['equal'] else 'DIFFERS'}", flush=True)
-        except Exception as error:  # each way is tried, whatever became of the others
+        except Exception as error:  # noqa: BLE001 (each way is tried)
             entry |= {"equal": False, "error": repr(error)}
             print(f"{name:32}{'':10}  FAILED: {error!r}", flush=True)
             traceback.print_exc()

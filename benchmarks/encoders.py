@@ -27,12 +27,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.painted import painted_video
 from config.load import DEFAULT_FILE, load_settings
 from extract.encoders.arrays import PRECISIONS
-from extract.encoders.base import Chunk, Encoder
+from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
 from extract.executors.local import LocalExecutor
-from extract.job import ExtractionJob
-from extract.source import open_video
+from extract.job.job import ExtractionJob
 from extract.tasks import Recipe
+from extract.video.source import open_video
+from extract.video.view import Chunk
 
 SECONDS = 8
 SIZE = (960, 540)

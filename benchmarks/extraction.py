@@ -34,13 +34,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.painted import painted_video
 from benchmarks.stand_in import SIZE, stand_ins
 from config.schema import EncoderSettings
-from extract.decode import decode
-from extract.encoders.base import Encoder, FrameRequest, View
+from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
 from extract.executors.local import LocalExecutor
-from extract.job import ExtractionJob
-from extract.source import open_video
+from extract.job.job import ExtractionJob
 from extract.tasks import Recipe
+from extract.video.decode import decode
+from extract.video.source import open_video
+from extract.video.view import FrameRequest, View
 
 GENERATED = {"generated 720p": (1280, 720), "generated 1080p": (1920, 1080)}
 GENERATED_SECONDS = 4

@@ -28,7 +28,7 @@ from config.load import DEFAULT_FILE, load_settings
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
 from extract.executors.local import LocalExecutor
-from extract.job import ExtractionJob
+from extract.job.job import ExtractionJob
 from extract.tasks import Recipe
 
 MEGABYTE = 1 << 20

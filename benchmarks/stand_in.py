@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from extract.encoders.base import Chunk, Encoder, Features, FrameRequest, StreamShape, View
+from extract.encoders.base import Encoder, Features, StreamShape
+from extract.video.view import Chunk, FrameRequest, View
 
 SIZE = (224, 224)
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from store.feature_set import FeatureSet
 from store.features import FeatureStore, StreamShape
-from store.marker import Marker, StreamRows, marker_bytes
+from store.format.marker import Marker, StreamRows, marker_bytes
 
 STREAMS = {"spatial": StreamShape((1, 4), "float16"), "temporal": StreamShape((1, 8), "float16")}
 SECONDS = 8

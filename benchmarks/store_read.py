@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.ratios import compare
 from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, shuffled, tokens
+from store.backends.registry import backend
 from store.feature_set import FeatureSet
-from store.parts import backend
 from store.torch_view import StoredFeatures
 
 Sets = Mapping[str, FeatureSet]

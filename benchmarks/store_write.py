@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.ratios import compare
 from benchmarks.store_data import SETS, SHAPE, VIDEO_BYTES, fill, names, tokens
-from store.commit import sync
+from store.durable.commit import sync
 
 
 def main() -> None:

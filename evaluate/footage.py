@@ -10,10 +10,10 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from extract.clock import Clock
 from extract.errors import CorruptVideo, NoFrames
-from extract.pictures import quarter_turns
-from extract.source import open_video
+from extract.video.clock import Clock
+from extract.video.pictures import quarter_turns
+from extract.video.source import open_video
 
 _TURNS = {1: ["cclock"], 2: ["clock", "clock"], 3: ["clock"]}
 _TIME_BASE = Fraction(1, 90_000)

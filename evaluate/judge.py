@@ -7,8 +7,8 @@ from typing import Any
 
 from evaluate.metrics import Intervals, Metrics, bootstrap_intervals, score_metrics
 from evaluate.predictions import join_predictions, read_predictions
-from store.label_errors import some
-from store.labels import read_labels
+from store.labels.errors import some
+from store.labels.files import read_labels
 
 log = logging.getLogger(__name__)
 

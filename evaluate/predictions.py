@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from evaluate.errors import NothingToCompare, PredictionFileError
-from store.commit import write_file
-from store.label_errors import some
-from store.labels import VIDEO_COLUMNS, Label
-from store.resolve import resolve
+from store.durable.commit import write_file
+from store.labels.errors import some
+from store.labels.files import VIDEO_COLUMNS, Label
+from store.labels.resolve import resolve
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class JoinedPredictions:
 
 
 def join_predictions(predictions: Iterable[PredictedVideo], labels: Sequence[Label]) -> JoinedPredictions:
-    """Join by video, forgiving folders, suffixes and extensions (store.resolve).
+    """Join by video, forgiving folders, suffixes and extensions (store.labels.resolve).
 
     Raises NothingToCompare where no video has both, AmbiguousVideoError where the names do not decide.
     """

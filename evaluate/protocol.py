@@ -14,12 +14,12 @@ from config.schema import DatasetSettings, ProtocolSettings, RunSettings
 from evaluate.metrics import score_metrics
 from evaluate.score import load_trained, predict_stored
 from evaluate.svr import svr_scores, video_means
-from store.commit import write_file
-from store.dataset import groups_of, join_split, labels_of
+from store.durable.commit import write_file
 from store.features import FeatureStore
-from store.labels import Label
-from store.mos import MosScale
-from store.splits import k_fold, random_splits
+from store.labels.dataset import groups_of, join_split, labels_of
+from store.labels.files import Label
+from store.labels.mos import MosScale
+from store.labels.splits import k_fold, random_splits
 from train.job import train_run
 from train.pretrained import TrainedModel
 from train.reader import FeatureReader

@@ -7,7 +7,7 @@ from evaluate.published import Protocol, published
 from evaluate.report import Report, write_report
 from evaluate.run import Evaluation, evaluation_folder, write_evaluation
 from evaluate.tables import Format, ResultRow, Table, comparison
-from store.commit import write_file
+from store.durable.commit import write_file
 from train.pretrained import TrainedModel
 
 _REPEATED: tuple[Protocol, ...] = ("fine-tuning", "random-splits")

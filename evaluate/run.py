@@ -17,11 +17,11 @@ from evaluate.metrics import (
 )
 from evaluate.predictions import PredictedVideo, write_predictions
 from evaluate.score import predict_stored, run_reader
-from store.commit import write_file
-from store.dataset import join_split, labelled_split
+from store.durable.commit import write_file
 from store.features import FeatureStore
-from store.labels import Label
-from store.mos import MosScale
+from store.labels.dataset import join_split, labelled_split
+from store.labels.files import Label
+from store.labels.mos import MosScale
 from train.errors import FeaturesMissingError, RunError
 from train.predict import Prediction
 from train.pretrained import TrainedModel

@@ -8,13 +8,13 @@ import typer
 
 from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
-from extract.dataset import chosen_videos, labelled_videos
-from extract.devices import device_names
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
 from extract.executors.choice import Where, local_executor, ray_executor
-from extract.job import ExtractionJob, default_workers
-from extract.plan import make_plan
+from extract.job.dataset import chosen_videos, labelled_videos
+from extract.job.devices import device_names
+from extract.job.job import ExtractionJob, default_workers
+from extract.job.plan import make_plan
 from extract.tasks import Recipe
 
 app = cli.command_app(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.schema import EncoderSettings
-from extract.decode import VideoInfo
+from extract.video.decode import VideoInfo
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import typer
 from tabulate import tabulate
 
 from config import cli
-from store import exchange_commands, maintenance_commands
-from store.command_options import SetName, StoreFolder, count, fail_with, find_set, open_store, size
+from store.care.summary import coverage, summary
+from store.commands import care as care_commands
+from store.commands import exchange as exchange_commands
+from store.commands.options import SetName, StoreFolder, count, fail_with, find_set, open_store, size
 from store.errors import StoreError
 from store.feature_set import FeatureSet
-from store.summary import coverage, summary
 
 app = cli.command_app("Look at, check, import and export stored features.")
 
@@ -93,7 +94,7 @@ def diff(
     json: cli.Json = False,
 ) -> None:
     """Say why two feature sets differ: in their specifications, and in their videos."""
-    from store.difference import difference
+    from store.care.difference import difference
 
     opened = open_store(store)
     sets = find_set(opened, a), find_set(opened, b)
@@ -124,7 +125,7 @@ def _stream_rows(features: FeatureSet) -> list[list[object]]:
 
 
 exchange_commands.register(app)
-maintenance_commands.register(app)
+care_commands.register(app)
 
 if __name__ == "__main__":
     cli.run(app)

@@ -9,22 +9,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from store.commit import make_folders
-from store.description import DESCRIPTION, write_specification
-from store.errors import InvalidRange, UnknownStream
-from store.fingerprint import canonical_json, fingerprint, subset_hash
-from store.index import Index, describe
-from store.items import read_items, target
-from store.litter import remove_litter
-from store.marker import SCALE, Marker, StreamRows, StreamShape
-from store.open_part import OpenPart
-from store.parts import Backend, Fault, backend
-from store.positional import read_spans
-from store.quantised import given_shapes, restored
+from store.backends.base import Backend, Fault
+from store.backends.registry import backend
+from store.backends.spans import Span
+from store.durable.commit import make_folders
+from store.durable.litter import remove_litter
+from store.errors import DamagedPart, InvalidRange, UnknownStream
+from store.format.description import DESCRIPTION, write_specification
+from store.format.fingerprint import canonical_json, fingerprint, subset_hash
+from store.format.marker import SCALE, Marker, StreamRows, StreamShape
 from store.quarantine import Quarantine
-from store.spans import Span
-from store.verify import Damage, require_checksum, verify
-from store.writer import PART_BYTES, PartWriter
+from store.read.index import Index, describe
+from store.read.items import read_items, target
+from store.read.positional import read_spans
+from store.write.checks import checksum, mismatch
+from store.write.open_part import OpenPart
+from store.write.quantised import given_shapes, restored
+from store.write.writer import PART_BYTES, PartWriter
 
 
 class FeatureSet:
@@ -64,7 +65,7 @@ class FeatureSet:
 
     @property
     def quantised(self) -> bool:
-        """Whether float16 features are stored as int8; see store.quantised."""
+        """Whether float16 features are stored as int8; see store.write.quantised."""
         return self.specification.get("dtype") == "int8"
 
     @property
@@ -163,7 +164,7 @@ class FeatureSet:
         return out
 
     def read_spans(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
-        """Fill `out` with these bytes of a part; see store.positional."""
+        """Fill `out` with these bytes of a part; see store.read.positional."""
         read_spans(f"{self.path}/{part}", spans, out)
 
     def faults(self, marker: Marker) -> list[Fault]:
@@ -198,10 +199,6 @@ class FeatureSet:
             return subset_hash(self.index.rows)
         return subset_hash([video for video in videos if self.index.row(video, self.location)])
 
-    def verify(self, sample: int | None = None, seed: int = 0) -> list[Damage]:
-        """What is not as it was written; empty if all is well. See store.verify."""
-        return verify(self, sample, seed)
-
     def clean(self) -> list[str]:
         """Remove what stopped writers left behind; other writers may be at work. Returns the names."""
         return remove_litter(self.path)
@@ -233,7 +230,13 @@ class FeatureSet:
 
     def _checked(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
         stored = self.read_stored(video, stream, out=out)
-        require_checksum(self, video, stream, stored)
+        found, expected = checksum(stored), self.checksum(video, stream)
+        if found != expected:
+            reason = mismatch(self.location, self.part_of(video), found, expected)
+            raise DamagedPart(
+                f"{video!r}, stream {stream!r}: {reason}. Run `python -m store repair {self.name}`,"
+                " then extract the video again"
+            )
         return stored
 
     def _rows(self, marker: Marker, stream: str) -> StreamRows:

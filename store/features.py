@@ -11,22 +11,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from store import parts
-from store.description import DESCRIPTION, read_specification
+from store.backends import registry as parts
 from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
 from store.feature_set import FeatureSet
-from store.fingerprint import fingerprint
-from store.marker import StreamShape
-from store.names import check_folder_name
+from store.format.description import DESCRIPTION, read_specification
+from store.format.fingerprint import fingerprint
+from store.format.marker import StreamShape
+from store.format.names import check_folder_name
 from store.quarantine import Quarantine, QuarantineEntry
-from store.remote import Remote
-from store.remote_place import is_url
-from store.remote_set import RemoteFeatureSet
-from store.verify import Damage
-from store.writer import PartWriter
+from store.remote.feature_set import RemoteFeatureSet
+from store.remote.place import is_url
+from store.remote.storage import Remote
+from store.write.writer import PartWriter
 
 __all__ = [
-    "Damage",
     "FeatureSet",
     "FeatureStore",
     "PartWriter",

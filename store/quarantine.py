@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from store.names import check_video_id
+from store.format.names import check_video_id
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fragile_encoder import DeviceEncoder, FragileEncoder
+
 from extract.encoders.base import Encoder
 from extract.executors.local import LocalExecutor
-from extract.job import ExtractionJob
-from extract.summary import ExtractionSummary
+from extract.job.job import ExtractionJob
+from extract.job.summary import ExtractionSummary
 from extract.tasks import Recipe
+
+ENCODERS = {"mean": FragileEncoder(), "device": DeviceEncoder(batch=5)}
+"""One that runs in the workers, and one of a device."""
+
+
+def videos_in(folder: Path) -> dict[str, Path]:
+    """Id → file of the folder's videos, each under twenty ids."""
+    return {f"{path.stem}/{n:02}": path for path in sorted(folder.glob("*.mp4")) for n in range(20)}
 
 
 def recipe(store: Path, **changes: Any) -> Recipe:

@@ -1,12 +1,14 @@
 """Small encoders: of the mean luma, in decode workers or on a device, that fail when a test wants them to."""
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from extract.encoders.base import Chunk, Features, FrameRequest, StreamShape, View
+from extract.encoders.base import Features, StreamShape
+from extract.video.view import Chunk, FrameRequest, View
 
 
 class FragileEncoder:
@@ -46,3 +48,12 @@ class DeviceEncoder(FragileEncoder):
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
         self.batches.append(len(chunks))
         return super().encode(chunks)
+
+
+class SeesModules(FragileEncoder):
+    """Gives 1 where the process has imported torch or transformers."""
+
+    def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
+        """See Encoder."""
+        large = {"torch", "transformers", "zarr", "sklearn"} & sys.modules.keys()
+        return [{"mean": np.full((1, 4), float(bool(large)), np.float32)} for _ in chunks]

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.decode import decode
-from extract.encoders.base import Chunk, Encoder
+from extract.encoders.base import Encoder
+from extract.video.decode import decode
+from extract.video.view import Chunk
 
 
 def random_chunks(encoder: Encoder, count: int, seed: int = 0) -> list[Chunk]:

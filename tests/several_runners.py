@@ -8,8 +8,9 @@ import numpy as np
 from extraction import recipe
 
 from config.schema import EncoderSettings
-from extract.extractor import Extractor
+from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
+from store.care.verify import verify
 from store.features import FeatureSet, FeatureStore
 
 TINY_CLIP = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -47,7 +48,7 @@ def assert_same_features(one: Path, other: Path) -> None:
     for expected, found in zip(stored(one), stored(other), strict=True):
         assert found.name == expected.name
         assert found.videos() == expected.videos()
-        assert found.verify() == []
+        assert verify(found) == []
         for video in expected.videos():
             for stream in expected.streams:
                 np.testing.assert_array_equal(found.read(video, stream), expected.read(video, stream))

@@ -14,7 +14,7 @@ from config.load import load_settings
 from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
 from store.features import FeatureStore
-from store.labels import Label
+from store.labels.files import Label
 from train.checkpoint import checkpoints, read_progress
 from train.job import TrainedRun, train_run
 from train.samples import Split

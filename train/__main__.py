@@ -9,8 +9,8 @@ from typer.core import TyperGroup
 
 from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
-from store.dataset import labelled_split
 from store.features import FeatureStore
+from store.labels.dataset import labelled_split
 
 if TYPE_CHECKING:
     from train.job import TrainedRun

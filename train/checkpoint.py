@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from store.commit import publish_folder, remove, write_file
+from store.durable.commit import publish_folder, remove, write_file
 from train.adapter import has_adapter, load_adapter, read_tensors, save_adapter
 from train.description import FILE as DESCRIPTION
 from train.description import FORMAT, MODEL_TYPE, write_description

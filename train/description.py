@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.schema import PipelineSettings, RunSettings
-from store.commit import write_file
-from store.difference import changes
-from store.fingerprint import canonical_json, fingerprint, subset_hash
+from store.care.difference import changes
+from store.durable.commit import write_file
+from store.format.fingerprint import canonical_json, fingerprint, subset_hash
 from train.errors import RunError
 from train.identity import decoder_identity
 from train.levels import LevelCuts

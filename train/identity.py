@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from config.schema import DecoderSettings
-from store.fingerprint import canonical_json
+from store.format.fingerprint import canonical_json
 from train.decoder import RANDOM, decoder_config, decoder_folder, load_tokenizer
 from train.errors import DecoderMissingError
 

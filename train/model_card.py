@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from tabulate import tabulate
 
 from config.schema import RunSettings
-from store.fingerprint import subset_hash
+from store.format.fingerprint import subset_hash
 from train.decoder import RANDOM
 from train.run import Run
 

@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.schema import RunSettings
-from store.commit import write_file
-from store.difference import changes
+from store.care.difference import changes
+from store.durable.commit import write_file
 from train.errors import RunError
 from train.levels import LevelCuts
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from config.schema import DatasetSettings
-from store.dataset import join_split
-from store.labels import Label
-from store.mos import MosScale
+from store.labels.dataset import join_split
+from store.labels.files import Label
+from store.labels.mos import MosScale
 from train.errors import FeaturesMissingError
 from train.levels import LevelCuts
 from train.reader import FeatureReader

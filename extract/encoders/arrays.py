@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
 from config.errors import Problem
-from store.dtypes import array_dtype
+from store.format.dtypes import array_dtype
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

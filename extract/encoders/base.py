@@ -1,90 +1,17 @@
 """What an encoder asks of the decoder, and what it gives to the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from extract.sampling import Rule, Tail
+from extract.video.view import Chunk, View
 from store.features import StreamShape
 
-__all__ = ["Chunk", "Encoder", "Features", "FrameRequest", "Interpolation", "Resize", "StreamShape", "View"]
-
-Resize = Literal["stretch", "crop", "pad"]
-Interpolation = Literal["bilinear", "bicubic"]
+__all__ = ["Encoder", "Features", "StreamShape"]
 
 Features = dict[str, NDArray[Any]]
 """Stream name → array [items, *stream shape]."""
-
-
-@dataclass(frozen=True)
-class FrameRequest:
-    """The frames that an encoder wants of every chunk.
-
-    count: how many; 0 with the rule `all`.
-    rule: `first` takes the chunk's first frames (count 1 is LMM-VQA's key frame), `middle` the centre
-        ones, `uniform` indices evenly spread over the chunk, `all` every source frame. A chunk with fewer
-        frames than `count` repeats its last one.
-    size: (height, width) of every frame, or None for native resolution.
-    resize: how a frame comes to that size: `stretch` ignores its aspect ratio, `crop` scales the shorter
-        side and takes the centre, `pad` scales the longer side and adds black borders.
-    interpolation: the antialiased filter that scales.
-    max_lines: with size None, frames whose shorter side exceeds this are scaled down to it, keeping
-        their aspect ratio.
-    colour: `rgb` gives planar uint8 [count, 3, H, W]; `luma` the full-range luma plane, uint8 [count, H, W].
-    """
-
-    count: int
-    rule: Rule = "uniform"
-    size: tuple[int, int] | None = None
-    resize: Resize = "stretch"
-    interpolation: Interpolation = "bilinear"
-    max_lines: int | None = None
-    colour: Literal["rgb", "luma"] = "rgb"
-
-    def __post_init__(self) -> None:
-        if (self.rule == "all") != (self.count == 0) or self.count < 0:
-            raise ValueError(
-                f"count is {self.count} with the rule {self.rule!r}: 0 means `all`, and only that"
-            )
-
-
-@dataclass(frozen=True)
-class View:
-    """How an encoder looks at a video: chunks of equal length, and the frames it wants of each.
-
-    requests: name → frames.
-    chunk_seconds: chunk i covers [i, i + 1) times this, counted from the first frame.
-    tail: whether a last chunk that the video does not fill is kept; a video has at least one chunk.
-    margin: frames of the neighbouring chunks that requests with the rule `all` are given along on either
-        side; fewer at the ends of the video.
-    """
-
-    requests: Mapping[str, FrameRequest]
-    chunk_seconds: Fraction = Fraction(1)
-    tail: Tail = "drop"
-    margin: int = 0
-
-    def __post_init__(self) -> None:
-        rules = {request.rule == "all" for request in self.requests.values()}
-        if len(rules) != 1 or (self.margin and rules != {True}):
-            raise ValueError("a view asks for frames by the rule `all` alone, or has neither it nor a margin")
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A stretch of a video as one encoder asked for it."""
-
-    index: int
-    start_seconds: float
-    frames: Mapping[str, NDArray[np.uint8]]
-    """Request name → planar uint8 [count, 3, H, W] (rgb) or [count, H, W] (luma)."""
-    before: int = 0
-    after: int = 0
-    """How many of the frames, at either end of the requests with the rule `all`, are the neighbours'."""
 
 
 class Encoder(Protocol):

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from config.schema import EncoderSettings
-from extract.encoders.base import FrameRequest, Interpolation, StreamShape, View
+from extract.encoders.base import StreamShape
 from extract.errors import EncoderError
+from extract.video.view import FrameRequest, Interpolation, View
 
 FRAMES = "frames"
 """Name of the one request of an encoder that runs a model."""

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from config.schema import EncoderSettings
-from extract.decode import DECODE_VERSION
 from extract.encoders.arrays import PRECISIONS, Normalisation, batches, storable, uploaded
-from extract.encoders.base import Chunk, Features, StreamShape, View
+from extract.encoders.base import Features, StreamShape
 from extract.encoders.choices import FRAMES
-from extract.weights import digest
+from extract.encoders.weights import digest
+from extract.video.decode import DECODE_VERSION
+from extract.video.view import Chunk, View
 
 
 class ModelEncoder(ABC):

@@ -11,24 +11,24 @@ def build_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
     Each kind is imported only where it is used: those with a model bring large libraries along.
     """
     if settings.kind == "clip":
-        from extract.encoders.clip import ClipEncoder
+        from extract.encoders.vit.clip import ClipEncoder
 
         return ClipEncoder(settings, device)
     if settings.kind == "siglip":
-        from extract.encoders.siglip import SiglipEncoder
+        from extract.encoders.vit.siglip import SiglipEncoder
 
         return SiglipEncoder(settings, device)
     if settings.kind == "slowfast":
-        from extract.encoders.slowfast import SlowFastEncoder
-        from extract.encoders.slowfast_motion import MOTION, MotionEncoder
+        from extract.encoders.slowfast.maps import SlowFastEncoder
+        from extract.encoders.slowfast.motion import MOTION, MotionEncoder
 
         return (MotionEncoder if MOTION in (settings.streams or ()) else SlowFastEncoder)(settings, device)
     if settings.kind == "videomae":
-        from extract.encoders.videomae import VideoMaeEncoder
+        from extract.encoders.vit.videomae import VideoMaeEncoder
 
         return VideoMaeEncoder(settings, device)
     if settings.kind == "nss":
-        from extract.encoders.nss import NssEncoder
+        from extract.encoders.nss.encoder import NssEncoder
 
         return NssEncoder(settings)
     raise EncoderError(

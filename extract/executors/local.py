@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 
 from extract.encoders.base import Encoder
-from extract.extractor import Extractor
+from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 

@@ -23,7 +23,7 @@ from extract.executors.runner import Finished, Ready, Report, record
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 from store.features import FeatureSet
-from store.remote_place import is_url
+from store.remote.place import is_url
 
 try:
     import ray

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from config.errors import Problem
-from extract.decode import VideoInfo
 from extract.executors.lots import Lot
-from extract.extractor import Extractor
+from extract.run.extractor import Extractor
 from extract.tasks import Extracted, Outcome, Recipe, Refused, VideoTask
+from extract.video.decode import VideoInfo
 from store.features import FeatureSet
 
 _REPORT_SECONDS = 0.5

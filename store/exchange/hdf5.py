@@ -18,7 +18,7 @@ from store.exchange.matrix import Matrix, told
 from store.exchange.named_arrays import NamedArrays, plan_by_names
 from store.exchange.plan import Plan
 from store.exchange.source import Options, Progress, Source, exported
-from store.label_errors import some
+from store.labels.errors import some
 
 # What h5py raises on damaged files.
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError)

@@ -8,11 +8,11 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from store.commit import publish_file
+from store.durable.commit import publish_file
+from store.durable.owner import temporary_name
 from store.exchange.npy_writer import described, encoded
 from store.exchange.source import plain
 from store.feature_set import FeatureSet
-from store.owner import temporary_name
 
 FILE = "features.h5"
 MARK = "feature_set"

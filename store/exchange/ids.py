@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 
 from store.errors import DuplicateVideo, ImportFailed
-from store.label_errors import some
-from store.resolve import video_id
+from store.labels.errors import some
+from store.labels.resolve import video_id
 
 
 def listed_ids(ids: str) -> list[str]:

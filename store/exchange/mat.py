@@ -17,7 +17,7 @@ from store.exchange.digest import file_sha256
 from store.exchange.ids import listed_ids, nearest
 from store.exchange.matrix import Matrix
 from store.exchange.source import Options, Progress
-from store.label_errors import some
+from store.labels.errors import some
 
 # What scipy raises on truncated and damaged files, found by truncating and damaging one.
 _MATLAB_FAULTS = (MatReadError, ValueError, TypeError, IndexError, KeyError, OSError, MemoryError, zlib.error)

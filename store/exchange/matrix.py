@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from store.errors import ImportFailed, InvalidFeatures
 from store.exchange.source import STREAM, VERSION, Fault, narrowed, stored_dtype
-from store.label_errors import some
+from store.labels.errors import some
 
 _BLOCK_BYTES = 64 << 20
 

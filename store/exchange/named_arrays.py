@@ -13,9 +13,9 @@ from store.exchange.digest import digest
 from store.exchange.pattern import Pattern
 from store.exchange.plan import Plan, plan_by_pattern
 from store.exchange.source import VERSION, Fault, Options, Progress, narrowed, stored_dtype
-from store.index import describe
-from store.label_errors import some
-from store.marker import StreamShape
+from store.format.marker import StreamShape
+from store.labels.errors import some
+from store.read.index import describe
 
 Streams = dict[str, StreamShape]
 

@@ -20,7 +20,7 @@ from store.exchange.npy_writer import MANIFEST
 from store.exchange.pattern import Pattern
 from store.exchange.plan import Plan, plan_by_pattern
 from store.exchange.source import Options, Progress, exported
-from store.label_errors import some
+from store.labels.errors import some
 
 # What numpy raises on truncated and damaged files, found by truncating and damaging some.
 _NPY_FAULTS = (

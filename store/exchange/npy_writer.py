@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from store.commit import write_file
+from store.durable.commit import write_file
 from store.exchange.source import plain
 from store.feature_set import FeatureSet
 

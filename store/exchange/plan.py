@@ -8,9 +8,9 @@ from typing import Any
 from store.errors import ImportFailed, InvalidName
 from store.exchange.pattern import Pattern
 from store.exchange.source import STREAM, Fault
-from store.label_errors import some
-from store.names import check_video_id
-from store.resolve import video_id
+from store.format.names import check_video_id
+from store.labels.errors import some
+from store.labels.resolve import video_id
 
 Chunks = dict[int | None, list[str]]
 """Chunk number (None where names have none) → names of arrays; a whole source has one of each."""

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from store.dtypes import array_dtype
 from store.errors import ImportFailed, InvalidFeatures
 from store.exchange.named_arrays import NamedArrays, plan_by_names
 from store.exchange.plan import Plan
 from store.exchange.safetensors_writer import INDEX_SUFFIX, MARK
 from store.exchange.source import Options, Progress, exported
-from store.label_errors import some
+from store.format.dtypes import array_dtype
+from store.labels.errors import some
 
 _DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 _INDEX_FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from store.commit import write_file
+from store.durable.commit import write_file
 from store.exchange.npy_writer import described
 from store.feature_set import FeatureSet
 

@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from store.dtypes import GIVEN, array_dtype
 from store.errors import ImportFailed, InvalidFeatures
+from store.format.dtypes import GIVEN, array_dtype
 
 STREAM = "features"
 """Name of the stream where the source names none."""

@@ -1,0 +1,71 @@
+"""How a pipeline is trained: the step, its targets, the schedule."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from config.schema.entry import Entry
+
+
+class StepSettings(Entry):
+    """How a training step is computed; none of it changes the numbers beyond rounding."""
+
+    attention: Literal["auto", "segments", "dense"] = "auto"
+    """Within a packed row (train/attention.py). `auto`: `dense` for short videos, otherwise `segments`."""
+    recompute: Literal["none", "layers", "auto"] = "auto"
+    """Layers to compute again in the backward pass instead of keeping them: none, all, or, on CUDA, as many
+    as the free memory demands."""
+    compile: bool = False
+    """Compile the decoder's norms and MLPs with torch.compile."""
+
+
+class TargetSettings(Entry):
+    """What the score's token is trained towards."""
+
+    sigma: float = Field(0.0, ge=0)
+    """Width, in points of 0–100, of a Gaussian over the neighbouring scores; 0 is the paper's one-hot
+    target."""
+    expected_weight: float = Field(0.0, ge=0)
+    """Weight of half the squared error of the expected score, in tens of points; 0 is the paper's loss."""
+
+
+class TrainingSettings(Entry):
+    """Optimiser, schedule, batches and bookkeeping."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    """Videos of one optimiser step, over all processes together."""
+    tokens_per_batch: int | None = Field(None, ge=1)
+    """Visual and text tokens that one process holds in one forward pass: a step that has more takes several
+    and adds up their gradients. A video that is longer is alone in its pass. None: one pass a step."""
+    workers: int = Field(0, ge=0)
+    """Threads that read features ahead; 0 reads them when their turn comes."""
+    prefetch: int = Field(4, ge=1)
+    """Batches that may wait, read ahead."""
+    data_share: float = Field(1.0, gt=0, le=1)
+    """Share of each dataset's training videos that is used; by one seed, a smaller share lies in a larger."""
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_share: float = Field(0.03, ge=0, lt=1)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    gradient_clip: float | None = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the projectors' matrix products. Their weights stay float32; the decoder has a dtype of its own."""
+    shard_decoder: bool = False
+    """Each process holds a share of the frozen decoder's layers (FSDP) and not all of them."""
+    targets: TargetSettings = TargetSettings()
+    save_every_steps: int | None = Field(None, ge=1)
+    save_every_minutes: float | None = Field(None, gt=0)
+    """Checkpoints within an epoch; there is one at each validation and at the end of every epoch anyhow."""
+    validate_every_steps: int | None = Field(None, ge=1)
+    """Validations within an epoch; there is one at the end of every epoch anyhow."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better SRCC."""
+    select: Literal["best", "last"] = "best"
+    """Which checkpoint is evaluated: the one with the best validation SRCC, or the last."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where figures are logged: names that accelerate knows, such as tensorboard, wandb, mlflow."""
+    seed: int = Field(0, ge=0)
+    threads: int | None = None
+    """CPU threads for torch; small models are fastest with 1."""
+    step: StepSettings = StepSettings()

@@ -1,0 +1,1 @@
+"""Natural-scene statistics: a descriptor of quality without weights."""

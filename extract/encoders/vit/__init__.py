@@ -1,0 +1,1 @@
+"""Vision transformers: CLIP, SigLIP and VideoMAE."""

@@ -1,0 +1,86 @@
+"""Which videos of a dataset there are to extract, and which labels have none."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from config.errors import Problem
+from config.schema import DatasetSettings
+from extract.errors import NoVideos
+from store.labels.dataset import labels_of
+from store.labels.resolve import Coverage, find_videos, resolve
+
+
+class InvalidChoice(Problem):
+    """A choice of videos that cannot be made: there is no such shard, or no such video."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a dataset, numbered from 0."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `i/n`. Raises InvalidChoice."""
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        index, count = map(int, match.groups()) if match else (0, 0)
+        if not index < count:
+            raise InvalidChoice(
+                f"--shard {text}: expected I/N with 0 <= I < N: on four machines 0/4, 1/4, 2/4 and 3/4"
+            )
+        return cls(index, count)
+
+    def of(self, videos: Mapping[str, Path]) -> dict[str, Path]:
+        """Every n-th of the sorted ids: the same videos always, whatever has been extracted already."""
+        return {video: videos[video] for video in sorted(videos)[self.index :: self.count]}
+
+
+def chosen_videos(
+    videos: Mapping[str, Path], only: Sequence[str] = (), shard: str | None = None, limit: int | None = None
+) -> dict[str, Path]:
+    """Those of the videos (id → path) that have one of the ids, are in the shard, and are the first so many.
+
+    Raises InvalidChoice, with the nearest ids where there is no such video.
+    """
+    for video in only:
+        if video not in videos:
+            near = difflib.get_close_matches(video, videos, n=3, cutoff=0.5)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"ids are such as {next(iter(videos), '')}"
+            )
+            raise InvalidChoice(f"--only {video}: none of the {len(videos)} videos has this id; {hint}")
+    chosen = {video: videos[video] for video in only or videos}
+    if shard is not None:
+        chosen = Shard.parse(shard).of(chosen)
+    return dict(list(chosen.items())[:limit])
+
+
+def labelled_videos(dataset: DatasetSettings) -> Coverage[Path]:
+    """Every label's video file, with the labels and files that found no partner.
+
+    Raises NoVideos, with directions, where the folder of videos is absent or holds none of the labelled
+    ones, and what `labels_of` and `resolve` raise.
+    """
+    labels = labels_of(dataset)
+    if not dataset.videos.is_dir():
+        raise NoVideos(_directions(dataset, f"{dataset.videos} is not there"))
+    coverage = resolve([label.video for label in labels], find_videos(dataset.videos))
+    if not coverage.found:
+        example = f"no file is named like its {len(labels)} labels, such as {labels[0].video}"
+        raise NoVideos(_directions(dataset, f"in {dataset.videos}, {example}"))
+    return coverage
+
+
+def _directions(dataset: DatasetSettings, found: str) -> str:
+    return (
+        f"the videos of {dataset.name} are missing: {found}\n"
+        f"  get them from: {dataset.source}\n"
+        f"  put them in {dataset.videos}/ (any subfolders), or --set datasets.{dataset.name}.videos=FOLDER\n"
+        "  to see everything run without any of it: make demo"
+    )

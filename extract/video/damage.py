@@ -1,0 +1,92 @@
+"""What is wrong with a video that decodes all the same: warnings to record, or too much to accept."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorTrc
+
+from extract.errors import CorruptVideo, TruncatedVideo
+from extract.video.clock import Clock
+
+# Up to this share of lost or damaged frames is a warning; more is an error.
+_TOLERATED_SHARE = Fraction(1, 10)
+_HDR: dict[int, str] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
+
+
+class Damage:
+    """Counts faults while a video is decoded."""
+
+    def __init__(self) -> None:
+        self.errors = 0
+        self.corrupt = 0
+        self.sizes: list[tuple[int, int]] = []
+        self.interlaced = 0
+        self.transfer = 0
+        self.rotation = 0
+        self._last_error: av.FFmpegError | None = None
+
+    def decoding_failed(self, error: av.FFmpegError) -> None:
+        """Count a packet that could not be read or decoded."""
+        self.errors += 1
+        self._last_error = error
+
+    def inspect(self, frame: VideoFrame) -> None:
+        """Note what is peculiar about a decoded frame."""
+        self.corrupt += frame.is_corrupt
+        self.interlaced += frame.interlaced_frame
+        self.transfer = frame.color_trc
+        self.rotation = frame.rotation
+        size = (frame.width, frame.height)
+        if not self.sizes or self.sizes[-1] != size:
+            self.sizes.append(size)
+
+    @property
+    def last_error(self) -> str:
+        """The decoder's last complaint, for the end of a message; empty without one."""
+        return f" ({self._last_error.strerror})" if self._last_error else ""
+
+
+def check_whole(
+    path: Path, clock: Clock, damage: Damage, declared_seconds: Fraction | None, declared_frames: int
+) -> None:
+    """Raises TruncatedVideo or CorruptVideo if more than a tenth of the video is lost or damaged.
+
+    `declared_frames` is 0 where the container does not say.
+    """
+    seconds = clock.duration_seconds
+    if declared_seconds is not None:
+        lost = declared_seconds - seconds
+        if lost > _TOLERATED_SHARE * declared_seconds + clock.frame_seconds:
+            raise TruncatedVideo(
+                f"{path}: {float(seconds):.2f} s of the declared {float(declared_seconds):.2f} s decode"
+                f"{damage.last_error}; copy or download it again"
+            )
+    spoiled = damage.corrupt + max(damage.errors, declared_frames - clock.frames)
+    if spoiled > _TOLERATED_SHARE * max(clock.frames, declared_frames) and spoiled > 1:
+        raise CorruptVideo(
+            f"{path}: {spoiled} of {max(clock.frames, declared_frames)} frames are lost or damaged"
+            f"{damage.last_error}; copy or download it again"
+        )
+
+
+def warnings(
+    clock: Clock, damage: Damage, declared_seconds: Fraction | None, declared_frames: int
+) -> tuple[str, ...]:
+    """One line for each peculiarity that leaves the features usable but should be known."""
+    lost_seconds = (declared_seconds or clock.duration_seconds) - clock.duration_seconds
+    sizes = ", ".join(f"{width}x{height}" for width, height in dict.fromkeys(damage.sizes))
+    found = [
+        (clock.without_time, f"{clock.without_time} frames without a timestamp: placed by the frame rate"),
+        (clock.backwards, f"{clock.backwards} timestamps run backwards"),
+        (damage.corrupt, f"{damage.corrupt} frames damaged"),
+        (damage.errors, f"{damage.errors} packets do not decode{damage.last_error}"),
+        (declared_frames > clock.frames, f"{clock.frames} of {declared_frames} declared frames decode"),
+        (lost_seconds > 2 * clock.frame_seconds, f"{float(lost_seconds):.2f} s less than declared"),
+        (len(damage.sizes) > 1, f"the resolution changes: {sizes}"),
+        (damage.interlaced, f"{damage.interlaced} interlaced frames: not deinterlaced"),
+        (damage.transfer in _HDR, f"HDR ({_HDR.get(damage.transfer)}): not tone-mapped"),
+        (damage.rotation % 90, f"rotation of {damage.rotation} degrees: rounded to quarter turns"),
+    ]
+    return tuple(text for present, text in found if present)

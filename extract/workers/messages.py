@@ -1,0 +1,57 @@
+"""What becomes of a video while it is decoded: the messages between decoders and encoders."""
+
+from dataclasses import dataclass
+
+from extract.encoders.base import Features
+from extract.tasks import VideoTask
+from extract.video.decode import VideoInfo
+from extract.video.view import Chunk
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """One try at a video: a video whose decode process died is tried again."""
+
+    task: VideoTask
+    number: int = 1
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A chunk for an encoder that runs on a device."""
+
+    encoder: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder that runs beside the decoder gave for its next chunk."""
+
+    encoder: str
+    features: Features
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The video was decoded to its end. `seconds`: by phase."""
+
+    info: VideoInfo
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The video gives no features; what was made of it is void. `kind`: see Refused."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The attempt's process died; what was made of the video is void, and another attempt follows."""
+
+
+VideoMessage = Decoded | Encoded | Ended | Failed
+Event = tuple[Attempt, VideoMessage | Lost]

@@ -1,0 +1,113 @@
+"""What a decode worker does: decode one video after another, send chunks and features.
+
+Nothing here may import torch: a worker must start in a fraction of a second.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from extract.encoders.base import Encoder
+from extract.errors import UnreadableVideo
+from extract.tasks import VideoTask
+from extract.video.decode import decode
+from extract.video.view import View
+from extract.workers.buffers import Buffers
+from extract.workers.messages import Decoded, Encoded, Ended, Failed, VideoMessage
+from extract.workers.ring import Ring
+from extract.workers.transport import ChunkSender, Credit
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started and waits for its first video."""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What a decoder has to know: encoder → its view, and the encoders that run beside the decoder."""
+
+    views: Mapping[str, View]
+    in_worker: Mapping[str, Encoder]
+
+
+def duty_of(encoders: Mapping[str, Encoder]) -> Duty:
+    """What decoding for these encoders takes; small enough to be sent to a process."""
+    return Duty(
+        {name: encoder.view for name, encoder in encoders.items()},
+        {name: encoder for name, encoder in encoders.items() if encoder.in_worker},
+    )
+
+
+def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Iterator[VideoMessage]:
+    """Decode a video, here and now, for the encoders that its task names: chunks, features and how it ended.
+
+    `recycle`: the frames of a chunk are overwritten once the next message is asked for.
+    """
+    buffers = Buffers()
+    encode_seconds = 0.0
+    decoding = decode(
+        task.path,
+        {name: duty.views[name] for name in task.encoders},
+        allocate=lambda _view, _request, shape: buffers.allocate(shape),
+    )
+    try:
+        for name, chunk in decoding:
+            if name in duty.in_worker:
+                started = time.perf_counter()
+                (features,) = duty.in_worker[name].encode([chunk])
+                encode_seconds += time.perf_counter() - started
+                yield Encoded(name, features)
+            else:
+                yield Decoded(name, chunk)
+            if recycle or name in duty.in_worker:
+                buffers.give_back(chunk)
+        yield Ended(decoding.info, {**decoding.seconds, "encode in workers": encode_seconds})
+    except UnreadableVideo as error:
+        yield Failed(error.kind, str(error))
+    except Exception as error:
+        # A defect of ours, met on one video of thousands, must not stop the others.
+        logger.exception("%s: unexpected error", task.path)
+        yield Failed("defect", f"{task.path}: {type(error).__name__}: {error}")
+    finally:
+        decoding.close()
+
+
+def work(connection: Connection, ring: Ring, duty: Duty) -> None:
+    """Body of a worker process: take videos from the connection until it says None, or its other end dies."""
+    # Ctrl-C reaches every process of the terminal: the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with threadpool_limits(1):
+        try:
+            _Worker(connection, ring, duty).run()
+        except (EOFError, ConnectionError):
+            logger.debug("the parent process has ended")
+
+
+class _Worker:
+    def __init__(self, connection: Connection, ring: Ring, duty: Duty) -> None:
+        self._connection = connection
+        self._duty = duty
+        self._sender = ChunkSender(connection, ring)
+
+    def run(self) -> None:
+        self._connection.send(Ready())
+        while (task := self._next_task()) is not None:
+            for message in video_messages(task, self._duty, recycle=True):
+                if isinstance(message, Decoded):
+                    self._sender.send(message.encoder, message.chunk)
+                else:
+                    self._connection.send(message)
+
+    def _next_task(self) -> VideoTask | None:
+        while isinstance(message := self._connection.recv(), Credit):
+            self._sender.credit()
+        task: VideoTask | None = message
+        return task

@@ -1,0 +1,4 @@
+"""How the bytes of a part lie on the disk: one interface, and Zarr, compressed Zarr and HDF5 behind it.
+
+Writes bodies and says where items lie; knows nothing of writers, readers or feature sets.
+"""

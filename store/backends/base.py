@@ -1,0 +1,69 @@
+"""The interface of storage backends: how a part's bytes are written once, and then read at any place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from store.backends.chunks import Layout
+from store.backends.spans import Span
+from store.format.marker import Marker, StreamRows, StreamShape
+
+
+class PartBody(Protocol):
+    """Takes the items of all streams, one after the other, and leaves a complete but unsynced part."""
+
+    def append(self, stream: str, items: NDArray[Any]) -> None:
+        """Add items [n, *stream shape] of the stream's dtype; the array may change afterwards."""
+        ...
+
+    def finish(self) -> dict[str, Layout]:
+        """Write what is buffered and close all files. Returns stream → where its chunks lie."""
+        ...
+
+    def discard(self) -> None:
+        """Close what is open: the part is not wanted any more. Never raises."""
+        ...
+
+
+class FindItems(Protocol):
+    """Says where consecutive items of a part's stream lie."""
+
+    def __call__(self, stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:
+        """Of items `first` to `first + count`, in their order."""
+        ...
+
+
+class Decode(Protocol):
+    """Takes items out of compressed chunks."""
+
+    def __call__(self, rows: StreamRows, first: int, coded: NDArray[Any], out: NDArray[Any]) -> None:
+        """See store.backends.coded.decode."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that tools other than this project would misread."""
+
+    stream: str | None
+    """None: the whole part."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way of laying out a part."""
+
+    name: str
+    suffix: str
+    """Of the part's name; empty for a folder."""
+    create: Callable[[Path, Mapping[str, StreamShape], int | None], PartBody]
+    """Begin a part at a path that does not exist yet; chunks get that many bytes, or as many as suit."""
+    spans: FindItems
+    check: Callable[[Path, Marker], list[Fault]]
+    """Whether the metadata that other tools go by says what the marker says."""
+    decode: Decode | None = None
+    """Where chunks are compressed, so that the spans are of whole ones."""

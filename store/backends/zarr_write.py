@@ -1,0 +1,148 @@
+"""Writes a part as a Zarr v3 group: one uncompressed array for each stream.
+
+Uncompressed chunk files are the items' bytes and nothing else: they are written as the items come, without
+a copy. zarr-python then describes them, once it is known how many there are.
+"""
+
+from collections.abc import Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from store.backends.chunks import Layout
+from store.backends.spans import chunk_key
+from store.durable.writeback import WriteBack
+from store.format.dtypes import file_dtype
+from store.format.marker import StreamShape
+
+_CHUNK_BYTES = 64 << 20
+_LEAST_ITEMS = 96
+_LARGEST_CHUNK_BYTES = 256 << 20
+_FILL_BYTES = 1 << 20
+
+
+def chunk_items(item_bytes: int, chunk_bytes: int | None = None) -> int:
+    """Items in a chunk file: 64 MiB of them, but at least 96 (a dozen videos of 8 s) up to 256 MiB.
+
+    `chunk_bytes` decides instead, where given.
+    """
+    if chunk_bytes is None:
+        chunk_bytes = min(max(_CHUNK_BYTES, _LEAST_ITEMS * item_bytes), _LARGEST_CHUNK_BYTES)
+    return max(1, chunk_bytes // item_bytes)
+
+
+class ZarrBody:
+    """The part's group: videos are concatenated along the first dimension of each stream's array."""
+
+    def __init__(
+        self, path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None = None
+    ) -> None:
+        self._path = path
+        self._writeback = WriteBack()
+        self._streams: dict[str, _ChunkFiles] = {}
+        for name, stream in streams.items():
+            (path / name).mkdir(parents=True)
+            items = chunk_items(stream.item_bytes, chunk_bytes)
+            self._streams[name] = _ChunkFiles(path, name, stream, items, self._writeback)
+
+    def append(self, stream: str, items: NDArray[Any]) -> None:
+        """Add items [n, *stream shape] of the stream's dtype."""
+        self._streams[stream].append(items)
+
+    def finish(self) -> dict[str, Layout]:
+        """Complete the chunk files and describe them. Returns stream → layout."""
+        layouts = {name: Layout(stream.finish()) for name, stream in self._streams.items()}
+        group = zarr.create_group(LocalStore(self._path), zarr_format=3)
+        for name, stream in self._streams.items():
+            group.create_array(
+                name,
+                **array_settings(stream.shape, stream.items),
+                chunks=(layouts[name].chunk_items, *stream.shape.shape),
+                compressors=None,
+            )
+        self._writeback.finish()
+        return layouts
+
+    def discard(self) -> None:
+        """Close what is open."""
+        self._writeback.stop()
+        for stream in self._streams.values():
+            stream.close()
+
+
+class _ChunkFiles:
+    """The chunk files of one stream, one after the other."""
+
+    def __init__(
+        self, path: Path, name: str, shape: StreamShape, chunk_items: int, writeback: WriteBack
+    ) -> None:
+        self.shape = shape
+        self.items = 0
+        self._path = path
+        self._name = name
+        self._chunk_items = chunk_items
+        self._writeback = writeback
+        self._file: FileIO | None = None
+
+    def append(self, items: NDArray[Any]) -> None:
+        """Write items [n, *shape], each into the file of its chunk."""
+        while len(items):
+            taken = items[: self._chunk_items - self.items % self._chunk_items]
+            self._write(taken.reshape(-1).view(np.uint8))
+            self.items += len(taken)
+            items = items[len(taken) :]
+            if self.items % self._chunk_items == 0:
+                self.close()
+
+    def finish(self) -> int:
+        """Fill up the last chunk's file. Returns the items in a chunk."""
+        if self.items > self._chunk_items:
+            file, left = file_dtype(self.shape.dtype), -self.items % self._chunk_items
+            fill = np.full(
+                (min(left, max(1, _FILL_BYTES // self.shape.item_bytes)), *self.shape.shape),
+                file.fill,
+                file.dtype,
+            )
+            while left > 0:
+                self._write(fill[:left].reshape(-1).view(np.uint8))
+                left -= len(fill)
+        self.close()
+        # Where all fits into one chunk, that need not be longer than what it holds.
+        return max(1, min(self.items, self._chunk_items))
+
+    def close(self) -> None:
+        """Close the chunk file that is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, content: NDArray[np.uint8]) -> None:
+        file = self._path / chunk_key(self._name, self.items // self._chunk_items, len(self.shape.shape))
+        if self._file is None:
+            # Without a buffer, nothing is left to be written when the file is closed.
+            self._file = file.open("xb", buffering=0)
+        left = content.data
+        while left:
+            left = left[self._file.write(left) :]
+        self._writeback.written(file, content.nbytes)
+
+
+def array_settings(stream: StreamShape, items: int) -> dict[str, Any]:
+    """What describes the array of a stream to zarr-python, except its chunks."""
+    file = file_dtype(stream.dtype)
+    return {
+        "shape": (items, *stream.shape),
+        "dtype": file.dtype,
+        # One file a chunk, without a folder for each dimension.
+        "chunk_key_encoding": {"name": "default", "separator": "."},
+        # A chunk that is lost then reads as NaN, not as plausible zeros.
+        "fill_value": file.fill,
+        "filters": None,
+        "config": {"write_empty_chunks": True},
+        "attributes": file.attributes,
+    }

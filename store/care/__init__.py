@@ -1,0 +1,1 @@
+"""What keeps a store healthy: verify, repair, compact, remove what nobody needs, tell two sets apart."""

@@ -1,0 +1,150 @@
+"""Merges small parts into large ones; the small ones stay until the large one has been read back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from store.backends.registry import backend
+from store.care.verify import Damage, metadata_damages, stored_blocks, video_damages
+from store.durable.commit import remove, sync
+from store.errors import DamagedPart, OnlyInFolders, WriteFailed
+from store.feature_set import FeatureSet
+from store.format.marker import Marker
+from store.write.open_part import OpenPart
+from store.write.writer import PART_BYTES
+
+SMALL_BYTES = PART_BYTES // 2
+_CHUNK_BYTES = 256 << 20
+"""Of the chunk files of merged parts: few files, as it is what people merge for."""
+
+
+@dataclass
+class Compacted:
+    """What a compaction did, or would do."""
+
+    merged: list[list[str]] = field(default_factory=list)
+    """The parts that went into each new part."""
+    videos: int = 0
+    size_bytes: int = 0
+    damages: list[Damage] = field(default_factory=list)
+    """Videos that were left where they are, because they are not as they were written."""
+
+
+def compact(
+    features: FeatureSet,
+    small_bytes: int = SMALL_BYTES,
+    part_bytes: int = PART_BYTES,
+    dry_run: bool = False,
+) -> Compacted:
+    """Copy the videos of parts with less than `small_bytes` to read into parts of up to `part_bytes`.
+
+    The new part takes its place between the newest of those it replaces and whatever is committed later:
+    what other writers do meanwhile supersedes it as it would have superseded them. The old parts are then
+    garbage; see store.care.garbage. Raises WriteFailed, DamagedPart.
+    """
+    require_folder(features)
+    done = Compacted()
+    for group in groups(features, small_bytes, part_bytes):
+        videos = [video for marker in group for video in _live(features, marker)]
+        damages = [] if dry_run else [d for video in videos for d in video_damages(features, video)]
+        damaged = {damage.video for damage in damages}
+        whole = [video for video in videos if video not in damaged]
+        done.damages += damages
+        if not whole:
+            continue
+        done.merged.append([marker.part for marker in group])
+        done.videos += len(whole)
+        done.size_bytes += sum(_bytes(features, video) for video in whole)
+        if not dry_run:
+            merge(features, group, whole)
+    return done
+
+
+def groups(features: FeatureSet, small_bytes: int, part_bytes: int) -> list[list[Marker]]:
+    """Parts of one backend that go into one new part each, oldest first; none that would only be copied."""
+    found: list[list[Marker]] = []
+    opened: dict[str, tuple[list[Marker], int]] = {}
+    for marker, rows in features.index.places():
+        size = sum(_bytes(features, marker.videos[row]) for row in rows)
+        if not rows or size >= small_bytes:
+            continue
+        group, filled = opened.get(marker.backend, ([], 0))
+        if not group or filled + size > part_bytes:
+            group, filled = [], 0
+            found.append(group)
+        group.append(marker)
+        opened[marker.backend] = (group, filled + size)
+    return [group for group in found if len(group) > 1]
+
+
+def require_folder(features: FeatureSet) -> None:
+    """Raises OnlyInFolders for a feature set in object storage."""
+    if features.location != str(features.path):
+        raise OnlyInFolders(
+            f"{features.location} is in object storage, where parts are not changed once they are written:"
+            " copy it to a folder and do it there"
+        )
+
+
+def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) -> Marker:
+    """Write and commit one part with these whole videos of the sources, and read it back.
+
+    Raises WriteFailed, and DamagedPart where a video is not as it was written; the sources are untouched.
+    """
+    kind = backend(sources[0].backend)
+    chunk_bytes = None if kind.suffix else _CHUNK_BYTES
+    copied = list(videos)
+    try:
+        part = OpenPart(features.path, kind, features.index.streams, chunk_bytes)
+        try:
+            for video in copied:
+                _copy(features, video, part)
+            marker = part.commit(max(source.sequence for source in sources) + 1)
+        except BaseException:
+            part.discard()
+            raise
+    except OSError as error:
+        raise WriteFailed(
+            f"{features.path}: merging parts stopped: {error}. All videos are still in their old parts"
+        ) from error
+    features.take_up(marker)
+    _read_back(features, marker, copied)
+    return marker
+
+
+def _copy(features: FeatureSet, video: str, part: OpenPart) -> None:
+    streams = features.index.streams
+    part.add(video, {name: stored_blocks(features, video, name) for name in streams}, features.meta(video))
+    for name in streams:
+        if part.marker.streams[name].crc32c[-1] != features.checksum(video, name):
+            raise DamagedPart(
+                f"{features.path}: {video!r}, stream {name!r} changed while it was copied: run verify"
+            )
+
+
+def _read_back(features: FeatureSet, marker: Marker, videos: list[str]) -> None:
+    faults = metadata_damages(features, marker)
+    faults += [
+        damage
+        for video in videos
+        if features.part_of(video) == marker.part
+        for damage in video_damages(features, video)
+    ]
+    if not faults:
+        return
+    (features.path / marker.file).unlink()
+    sync(features.path)
+    remove(features.path / marker.part)
+    features.refresh()
+    raise DamagedPart(
+        f"{features.path / marker.part} does not read back as it was written: {faults[0].reason}. It was"
+        " removed, all videos are still in their old parts; check the disk"
+    )
+
+
+def _live(features: FeatureSet, marker: Marker) -> list[str]:
+    return [video for video in marker.videos if features.part_of(video) == marker.part]
+
+
+def _bytes(features: FeatureSet, video: str) -> int:
+    streams = features.index.streams
+    return sum(features.length(video, name) * stream.item_bytes for name, stream in streams.items())

@@ -1,0 +1,107 @@
+"""Compare what is on disk with the checksums that were taken when it was written."""
+
+import errno
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from store.errors import DamagedPart
+from store.feature_set import FeatureSet
+from store.format.marker import Marker
+from store.write.checks import checksum, mismatch
+
+_BLOCK_BYTES = 16 << 20
+_AHEAD = 512
+_GONE = {errno.ENOENT, errno.ENOTDIR}
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is not as it was written."""
+
+    part: str
+    """Name of the part, or of its marker."""
+    video: str | None
+    stream: str | None
+    reason: str
+    lost: bool = True
+    """False: the operating system would not let it be read, so that it may be whole after all."""
+
+
+def verify(
+    features: FeatureSet,
+    sample: int | None = None,
+    seed: int = 0,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+) -> list[Damage]:
+    """Compare the crc32c of all videos, or of a seeded sample of them; check every part's metadata.
+
+    Threads read, in the order in which the videos lie on the disk. `progress` wraps the list of videos, as
+    tqdm does.
+    """
+    index = features.index
+    damages = [Damage(name, None, None, fault) for name, fault in sorted(index.damaged.items())]
+    videos = []
+    for marker, rows in index.places():
+        # What later parts have taken over is not read any more: it only waits to be removed.
+        if rows:
+            damages += metadata_damages(features, marker)
+            videos += [marker.videos[row] for row in rows]
+    if sample is not None and sample < len(videos):
+        chosen = set(random.Random(seed).sample(sorted(videos), sample))
+        videos = [video for video in videos if video in chosen]
+    for _, found in zip(progress(videos), _damages(features, videos), strict=True):
+        damages += found
+    return damages
+
+
+def metadata_damages(features: FeatureSet, marker: Marker) -> list[Damage]:
+    """What other tools would misread in a part."""
+    return [Damage(marker.part, None, fault.stream, fault.reason) for fault in features.faults(marker)]
+
+
+def video_damages(features: FeatureSet, video: str) -> list[Damage]:
+    """Streams of the video whose bytes are not those that were written."""
+    return [
+        damage for stream in features.index.streams if (damage := _stream_damage(features, video, stream))
+    ]
+
+
+def stored_blocks(features: FeatureSet, video: str, stream: str) -> Iterator[NDArray[Any]]:
+    """A video's stream as its part holds it, in blocks along the first dimension: long ones exceed memory."""
+    items = max(1, _BLOCK_BYTES // features.index.streams[stream].item_bytes)
+    length = features.length(video, stream)
+    for first in range(0, length, items):
+        yield features.read_stored(video, stream, first, min(first + items, length))
+
+
+def _damages(features: FeatureSet, videos: list[str]) -> Iterator[list[Damage]]:
+    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
+        for first in range(0, len(videos), _AHEAD):
+            yield from pool.map(partial(video_damages, features), videos[first : first + _AHEAD])
+
+
+def _stream_damage(features: FeatureSet, video: str, stream: str) -> Damage | None:
+    part, found = features.part_of(video), 0
+    try:
+        for block in stored_blocks(features, video, stream):
+            found = checksum(block, found)
+    except DamagedPart as error:
+        cause = error.__context__
+        lost = not isinstance(cause, OSError) or cause.errno in _GONE
+        return Damage(part, video, stream, str(error), lost)
+    reason = _difference(features, video, stream, found)
+    return Damage(part, video, stream, reason) if reason else None
+
+
+def _difference(features: FeatureSet, video: str, stream: str, found: int) -> str | None:
+    expected = features.checksum(video, stream)
+    if found == expected:
+        return None
+    return mismatch(features.location, features.part_of(video), found, expected)

@@ -1,0 +1,1 @@
+"""`python -m store`: thin commands over the other rooms."""

@@ -1,0 +1,80 @@
+"""Durable writes: what is visible under its final name is complete, even after a power failure."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from store.durable.owner import temporary_name
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file: under a temporary name beside it, synced, renamed, and the folder synced."""
+    temporary = path.with_name(temporary_name(path.name))
+    try:
+        write_synced(temporary, data)
+        publish_file(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file in place and sync its bytes, but not its name."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def publish_file(temporary: Path, final: Path) -> None:
+    """Give a synced file its final name, replacing what has it."""
+    temporary.replace(final)
+    sync(final.parent)
+
+
+def publish_folder(temporary: Path, final: Path) -> None:
+    """Sync a folder (or a file) with all it holds and give it its final name, which must be free."""
+    sync_tree(temporary)
+    temporary.rename(final)
+    sync(final.parent)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder with its parents, such that they outlive a power failure."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or a folder with all it holds, as far as possible. Returns whether it is gone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    return not path.exists()
+
+
+def sync_tree(path: Path) -> None:
+    """Sync a file, or a folder with every file and folder below it."""
+    if path.is_file():
+        sync(path)
+    for root, _, files in os.walk(path):
+        for name in files:
+            sync(Path(root, name))
+        sync(Path(root))
+
+
+def sync(path: Path) -> None:
+    """fsync of a file or a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

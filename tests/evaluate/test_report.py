@@ -1,0 +1,214 @@
+"""The report: one page that is complete, self-contained, escaped and the same every time."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluate.metrics import Metrics, bootstrap_intervals, level_accuracy, score_metrics
+from evaluate.predictions import PredictedVideo, read_predictions
+from evaluate.published import published
+from evaluate.report import Report, render_report, write_report
+from evaluate.tables import ResultRow, comparison
+from store.labels.files import read_labels
+from store.labels.mos import MosScale
+from store.labels.resolve import resolve
+from train.levels import LevelCuts
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order; gathers ids, references and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.addresses += [v for name, v in attrs if name in ("src", "href", "xlink:href") and v]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> inside {self.open}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def invented(n: int = 60) -> Report:
+    """A report of invented scores, with one hostile answer and one parse failure."""
+    random = np.random.default_rng(0)
+    mos = random.uniform(5, 95, n)
+    scores = np.clip(mos + random.normal(0, 8, n), 0, 100)
+    scores[3] = 99.0 if mos[3] < 50 else 1.0
+    cuts = LevelCuts.fit(mos.tolist())
+    rows = [
+        PredictedVideo(
+            f"clip-{i}",
+            float(mos[i]),
+            float(scores[i]),
+            5.0,
+            None if i == 3 else float(round(scores[i])),
+            cuts.level(mos[i]),
+            None if i == 3 else cuts.level(scores[i]),
+            "<script>alert('x')</script>" if i == 3 else f"The quality score is {scores[i]:.0f}",
+        )
+        for i in range(n)
+    ]
+    return report_of(rows, MosScale(0, 100))
+
+
+def report_of(rows: list[PredictedVideo], scale: MosScale) -> Report:
+    mos, scores = [row.mos for row in rows], [row.score for row in rows]
+    stated = [(row.mos, row.score_generate) for row in rows if row.score_generate is not None]
+    expected, generate = score_metrics(mos, scores), score_metrics(*np.array(stated).reshape(-1, 2).T)
+    intervals = bootstrap_intervals(mos, scores, resamples=50)
+    levels = level_accuracy([row.level for row in rows], [row.level_pred for row in rows])
+    ours = ResultRow.of("tiny, expected", "KoNViD-1k", "all", "ood", expected, "random weights")
+    return Report(
+        title="runs/a & b",
+        dataset="KoNViD-1k",
+        split="test",
+        rows=rows,
+        expected=expected,
+        generate=generate,
+        intervals={"expected_srcc": intervals.srcc, "expected_plcc": intervals.plcc},
+        parse_failures=len(rows) - len(stated),
+        level_accuracy={**levels.classes, "total": levels.total},
+        confusion=levels.confusion,
+        comparison=comparison([ours], published("KoNViD-1k", "ood")),
+        notes=["random weights: <spatial>"],
+        provenance={"seed": 0, "settings": {"decoder": "<tiny>"}, "versions": {"torch": "2"}},
+        scale=scale,
+    )
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return invented()
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return render_report(report)
+
+
+def test_page_is_well_formed_and_has_every_section(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    assert {"agreement", "plots", "levels", "worst", "comparison", "provenance"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("svg") == 2
+    assert html.startswith("<!doctype html>")
+
+
+def test_page_fetches_nothing(html: str) -> None:
+    page = Page(html)
+    assert all(address.startswith("#") for address in page.addresses)
+    assert {address[1:] for address in page.addresses} <= set(page.ids)
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert not {"script", "link", "img"} & set(page.tags)
+
+
+def test_page_shows_the_figures_with_their_intervals(html: str, report: Report) -> None:
+    text = Page(html).text
+    assert report.expected.srcc is not None and f"{report.expected.srcc:.3f}" in text
+    assert report.generate.rmse is not None and f"{report.generate.rmse:.2f}" in text
+    interval = report.intervals["expected_srcc"]
+    assert interval is not None and f"{interval[0]:.3f} – {interval[1]:.3f}" in text
+    assert "1 of 60 answers state no score" in text
+    assert "DOVER" not in text and "Q-Align (published)" in text
+
+
+def test_what_a_model_wrote_and_a_person_named_is_escaped(html: str) -> None:
+    assert "<script>" not in html and "&lt;script&gt;" in html
+    assert "runs/a &amp; b" in html and "&lt;spatial&gt;" in html and "&lt;tiny&gt;" in html
+
+
+def test_worst_videos_are_listed_from_the_largest_error(html: str, report: Report) -> None:
+    listed = re.findall(r'<td class="name">(.*?)</td>', html)
+    errors = {row.video: abs((row.score or 0) - (row.mos or 0)) for row in report.rows}
+    assert listed == sorted(errors, key=lambda video: -errors[video])[:10]
+    assert listed[0] == "clip-3"
+
+
+def test_the_same_report_gives_the_same_bytes(report: Report, html: str, tmp_path: Path) -> None:
+    write_report(tmp_path / "new" / "report.html", report)
+    assert (tmp_path / "new" / "report.html").read_bytes() == html.encode()
+
+
+def test_plots_follow_the_theme(html: str) -> None:
+    plots = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
+    used = set(re.findall(r"var\((--[a-z]+)\)", plots))
+    assert {"--ink", "--accent", "--poor", "--fair", "--good"} <= used
+    assert not re.search(r"#[0-9a-f]{6}\b", plots)
+    assert all(f"{variable}:" in html for variable in used)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_videos_give_a_page_with_dashes_and_the_reason(report: Report, n: int) -> None:
+    undefined = Metrics(n, note="a correlation needs two videos")
+    page = Page(
+        render_report(
+            replace(
+                report,
+                rows=report.rows[:n],
+                expected=undefined,
+                generate=undefined,
+                intervals={},
+                level_accuracy={"poor": None, "total": None},
+                confusion={},
+                notes=[],
+                provenance={},
+            )
+        )
+    )
+    assert page.open == [] and "a correlation needs two videos" in page.text and "–" in page.text
+
+
+def test_rows_without_score_or_mos_are_counted_not_plotted(report: Report) -> None:
+    rows = [*report.rows, PredictedVideo("unscored", mos=50.0), PredictedVideo("unlabelled", score=50.0)]
+    assert "2 without a score or MOS are not shown" in Page(render_report(replace(report, rows=rows))).text
+
+
+def test_videos_of_other_peoples_levels_are_plotted_as_unknown(report: Report) -> None:
+    rows = [replace(row, level="excellent") for row in report.rows]
+    assert "level unknown" in Page(render_report(replace(report, rows=rows))).text
+
+
+def test_real_predictions_are_reported_on_the_datasets_own_scale(shared_data: Path) -> None:
+    labels = read_labels(shared_data / "labels" / "KoNViD-1k" / "labels.txt")
+    dover = read_predictions(shared_data / "predictions" / "dover_technical_konvid1k.csv")
+    scores = {row.video: row.score for row in dover}
+    found = resolve([label.video for label in labels], scores).found
+    cuts = LevelCuts.fit([label.mos for label in labels])
+    rows = [
+        PredictedVideo(label.video, label.mos, scores[found[label.video]], level=cuts.level(label.mos))
+        for label in labels
+    ]
+    page = Page(render_report(report_of(rows, MosScale(1, 5))))
+    assert page.open == [] and "0.861" in page.text and "on the scale 1 to 5 , mapped" in page.text
+    assert "1200 of 1200 answers state no score" in page.text

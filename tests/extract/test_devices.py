@@ -1,0 +1,136 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from several_runners import assert_same_features, stored, tasks_of, tiny_recipe, undisturbed
+from small_videos import cut_in_half, encode
+
+from config.schema import EncoderSettings
+from extract.errors import EncoderError
+from extract.executors.devices import DevicesExecutor
+from extract.executors.errors import RunnersLost
+from extract.tasks import Refused
+
+ROOT = Path(__file__).parents[2]
+GOOD = 16
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Good videos of different length, a truncated one and one that is not there."""
+    folder = tmp_path_factory.mktemp("videos")
+    files = {f"v{n:02}": encode(folder / f"v{n:02}.mp4", frames=20 + 3 * n, rate=20) for n in range(GOOD)}
+    whole = encode(folder / "whole.mkv", frames=60, rate=20)
+    files["half"] = cut_in_half(whole, folder / "half.mkv")
+    files["absent"] = folder / "absent.mp4"
+    return files
+
+
+def test_a_killed_process_costs_nothing_but_time(tmp_path, videos, caplog):
+    how = tiny_recipe(tmp_path / "alone")
+    tasks = tasks_of(videos, how)
+    undisturbed(how, tasks)
+    disturbed = tiny_recipe(tmp_path / "killed")
+    told = []
+    with closing(DevicesExecutor(disturbed, ["cpu", "cpu"])) as executor:
+        for outcome in executor.run(tasks):
+            told.append(outcome)
+            if len(told) == 4:
+                os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        assert {"run", "decode", "encode in workers", "write"} <= executor.phases.seconds.keys()
+    assert sorted(outcome.task.video for outcome in told) == sorted(videos)
+    refusals = {outcome.task.video: outcome.kind for outcome in told if isinstance(outcome, Refused)}
+    assert refusals == {"half": "truncated", "absent": "missing_file"}
+    assert_same_features(how.store, disturbed.store)
+    assert "the process of cpu died (SIGKILL); its videos go to the next free one" in caplog.text
+    assert multiprocessing.active_children() == []
+
+
+def test_stopping_keeps_what_was_finished_and_the_next_run_goes_on(tmp_path, videos):
+    how = tiny_recipe(tmp_path)
+    tasks = [task for task in tasks_of(videos, how) if task.video.startswith("v")]
+    with closing(DevicesExecutor(how, ["cpu"])) as executor:
+        with closing(executor.run(tasks)) as outcomes:
+            finished = {next(outcomes).task.video for _ in range(5)}
+        (features,) = stored(how.store)
+        before = set(features.videos())
+        assert finished <= before
+        assert len(before) < GOOD
+        rest = list(executor.run(tasks))
+    features.refresh()
+    assert len(features) == len(rest) == GOOD
+    # What was there is told, but not made again.
+    assert {features.part_of(video) for video in before}.isdisjoint(
+        {features.part_of(task.video) for task in tasks if task.video not in before}
+    )
+
+
+def test_devices_whose_processes_die_again_and_again_are_given_up(tmp_path, videos):
+    over = threading.Event()
+
+    def kill_all():
+        while not over.wait(0.01):
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)
+
+    how = tiny_recipe(tmp_path)
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    try:
+        with (
+            closing(DevicesExecutor(how, ["cpu", "cpu"])) as executor,
+            pytest.raises(RunnersLost, match=r"18 videos are left.*the same command continues"),
+        ):
+            list(executor.run(tasks_of(videos, how)))
+    finally:
+        over.set()
+        killer.join()
+
+
+def test_what_a_person_must_put_right_is_raised_here(tmp_path, videos):
+    how = tiny_recipe(tmp_path / "store", EncoderSettings(name="videval", kind="external"))
+    with (
+        closing(DevicesExecutor(how, ["cpu"])) as executor,
+        pytest.raises(EncoderError, match=r"encoders\.videval is external"),
+    ):
+        list(executor.run(tasks_of(videos, how)))
+
+
+ENDLESS = """
+import multiprocessing, sys
+from pathlib import Path
+from several_runners import tasks_of, tiny_recipe
+from extract.executors.devices import DevicesExecutor
+if __name__ == "__main__":
+    how = tiny_recipe(Path(sys.argv[1]), workers=1)
+    videos = {f"v{n}": Path(sys.argv[2]) for n in range(2000)}
+    for _ in DevicesExecutor(how, ["cpu"]).run(tasks_of(videos, how)):
+        print("going", flush=True)
+"""
+
+
+@pytest.mark.soak
+def test_no_process_outlives_one_that_was_killed(tmp_path, videos):
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    command = [sys.executable, script, tmp_path / "store", videos["v00"]]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout.readline() == b"going\n"
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 2
+        process.kill()
+    deadline = time.monotonic() + 10
+    while any(one.is_running() for one in family) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(one.is_running() for one in family)

@@ -12,7 +12,8 @@ from extract.job.job import ExtractionJob
 from extract.job.progress import in_bytes
 from extract.job.trial import measured_speed
 from extract.tasks import VideoTask
-from extract.video.source import declared_seconds, open_video
+from extract.video.claims import declared_seconds
+from extract.video.source import open_video
 from extract.video.view import FrameRequest
 
 _SAMPLE = 100

@@ -31,6 +31,7 @@ class ExtractionJob:
     def __init__(self, recipe: Recipe, encoders: Mapping[str, Encoder]) -> None:
         """`encoders`: those of the recipe; only their specifications matter here."""
         store = FeatureStore(recipe.store, recipe.backend)
+        self._largest_gap_seconds = recipe.largest_gap_seconds
         self.sets: dict[str, FeatureSet] = {
             name: store.feature_set(recipe.dataset, name, encoder.specification())
             for name, encoder in encoders.items()
@@ -50,7 +51,7 @@ class ExtractionJob:
         for video, path in videos.items():
             missing = tuple(n for n in self.sets if video not in done[n] and video not in refused[n])
             if missing:
-                tasks.append(VideoTask(video, path, missing, _file_bytes(path)))
+                tasks.append(VideoTask(video, path, missing, _file_bytes(path), self._largest_gap_seconds))
         return tasks
 
     def refused(self, encoder: str) -> dict[str, Refusal]:

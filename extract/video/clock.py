@@ -37,6 +37,7 @@ class Clock:
         # Times are whole ticks wherever the file gives them: arithmetic on fractions takes a tenth of the
         # time of decoding a small frame.
         self._second = 1 / self._tick_seconds
+        self._largest_gap_seconds = largest_gap_seconds
         self._largest_gap = Fraction(largest_gap_seconds) * self._second
         self._stamps = _Stamps()
         self._first: int | Fraction | None = None
@@ -58,8 +59,8 @@ class Clock:
             before, after = (float(time * self._tick_seconds) for time in (self._last, ticks))
             raise ImplausibleTiming(
                 f"{self._name}: no frame between {before:.1f} s and {after:.1f} s, more than the "
-                f"{float(self._largest_gap * self._tick_seconds):g} s allowed: allow more (--largest-gap) for "
-                "slides or a still screen; otherwise its time table is broken: encode it again"
+                f"{self._largest_gap_seconds:g} s allowed: allow more (--largest-gap) for slides "
+                "or a still screen; otherwise its time table is broken: encode it again"
             )
         self._longest = max(self._longest, step)
         self.frames += 1

@@ -57,6 +57,7 @@ def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Ite
         task.path,
         {name: duty.views[name] for name in task.encoders},
         allocate=lambda _view, _request, shape: buffers.allocate(shape),
+        largest_gap_seconds=task.largest_gap_seconds,
     )
     try:
         for name, chunk in decoding:

@@ -57,7 +57,7 @@ def _transparent(frame: VideoFrame) -> bool:
     """Whether any pixel is not opaque."""
     if not any(component.is_alpha for component in frame.format.components):
         return False
-    alpha = frame.reformat(format="ya8").to_ndarray()[..., 1]
+    alpha = frame.to_ndarray(format="rgba")[..., 3]
     return bool(np.any(alpha < 255))
 
 

@@ -69,7 +69,7 @@ def check_whole(path: Path, clock: Clock, damage: Damage, claims: Claims) -> Non
             f"{path}: ends within a frame, after {float(seconds):.2f} s; copy or download it again"
         )
     if claims.seconds is not None and not claims.proven_whole:
-        lost = claims.seconds - seconds
+        lost = _lost_seconds(clock, claims)
         if lost > _TOLERATED_SHARE * claims.seconds + clock.frame_seconds:
             raise TruncatedVideo(
                 f"{path}: {float(seconds):.2f} s of the declared {float(claims.seconds):.2f} s decode"
@@ -83,9 +83,15 @@ def check_whole(path: Path, clock: Clock, damage: Damage, claims: Claims) -> Non
         )
 
 
+def _lost_seconds(clock: Clock, claims: Claims) -> Fraction:
+    """Of the declared length; a last frame that is not believed to last so long counts as declared."""
+    read = clock.duration_seconds + clock.doubtful_seconds
+    return (read if claims.seconds is None else claims.seconds) - read
+
+
 def warnings(clock: Clock, damage: Damage, claims: Claims) -> tuple[str, ...]:
     """One line for each peculiarity that leaves the features usable but should be known."""
-    lost_seconds = (claims.seconds or clock.duration_seconds) - clock.duration_seconds
+    lost_seconds = _lost_seconds(clock, claims)
     doubtful_seconds = clock.doubtful_seconds
     sizes = ", ".join(f"{width}x{height}" for width, height in dict.fromkeys(damage.sizes))
     found = [

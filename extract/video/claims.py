@@ -8,12 +8,14 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 _DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _EBML_HEADER, _EBML_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # A file that was read up to here was read whole: an index or tags may follow the last frame.
 _READ_WHOLE = 0.9
+_TS_PACKETS = (188, 192, 204)
 _MAY_DECLARE = {"mp4", "webm", "flv"}
 
 
@@ -23,56 +25,73 @@ class Claims:
 
     seconds: from the first frame to the end of the last one; None where it does not say.
     frames: how many are shown; 0 where it does not say.
+    missing_share: of the bytes that the file says it has; 0 where it does not say.
     proven_whole: every byte is there that the file says it has, and was read: nothing can be lost at its
         end, whatever length it declares.
     cut_off: the file ends within a frame.
-    silent: it could have declared a length, and did not: nothing tells whether it is whole.
+    doubt: why nothing tells whether something is missing at its end; empty otherwise.
     """
 
     seconds: Fraction | None = None
     frames: int = 0
+    missing_share: Fraction = Fraction(0)
     proven_whole: bool = False
     cut_off: bool = False
-    silent: bool = False
+    doubt: str = ""
 
 
-def claims(path: Path, container: InputContainer, stream: VideoStream, read_bytes: int) -> Claims:
-    """Of a file that was read to its end; `read_bytes`: where its last packet ends."""
+def claims(
+    path: Path, container: InputContainer, stream: VideoStream, start_ticks: int, read_bytes: int
+) -> Claims:
+    """Of a file that was read to its end.
+
+    `start_ticks`: time of its first packet. `read_bytes`: where its last one ends.
+    """
     formats = set(container.format.name.split(","))
     size = path.stat().st_size
     if "mp4" in formats and stream.frames:
         return _by_sample_table(stream)
-    seconds = declared_seconds(container, stream)
+    seconds = declared_seconds(container, stream, start_ticks)
     if "yuv4mpegpipe" in formats:
         return Claims(seconds, cut_off=read_bytes < size)
-    declared_bytes = _declared_bytes(path)
+    if "mpegts" in formats:
+        return Claims(doubt="it ends within a packet" if all(size % length for length in _TS_PACKETS) else "")
+    declared = declared_bytes(path)
+    if declared is None:
+        silent = seconds is None and formats & _MAY_DECLARE
+        return Claims(seconds, doubt="it declares no length" if silent else "")
+    missing = Fraction(max(0, declared - size), declared)
     return Claims(
-        seconds,
-        proven_whole=declared_bytes is not None
-        and declared_bytes <= size
-        and read_bytes >= _READ_WHOLE * declared_bytes,
-        silent=seconds is None and bool(formats & _MAY_DECLARE),
+        seconds, missing_share=missing, proven_whole=not missing and read_bytes >= _READ_WHOLE * declared
     )
 
 
-def declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
+def declared_seconds(
+    container: InputContainer, stream: VideoStream, start_ticks: int | None = None
+) -> Fraction | None:
     """Length of the video stream as the container declares it; None where it does not.
 
+    `start_ticks`: time of its first packet, where that was read.
+
     Matroska keeps the time of its end, in a tag of the stream. The length of the whole container is
-    believed only where the video is alone in it: sound may be longer.
+    believed only where the video is alone in it: sound may be longer. For NUT and bare streams, FFmpeg
+    gives its own guess, made from the bit rate.
     """
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
+    bare = container.format.flags & Flags.no_timestamps.value  # type: ignore[operator]  # by its stub
+    if bare or container.format.name == "nut":
+        return None
     tag = _DURATION.match(stream.metadata.get("DURATION", ""))
-    if tag:
+    if stream.duration and stream.time_base:
+        end = stream.duration * stream.time_base
+    elif tag:
         hours, minutes, seconds = (Fraction(part) for part in tag.groups())
         end = hours * 3600 + minutes * 60 + seconds
     elif container.duration and len(container.streams) == 1:
         end = Fraction(container.duration, av.time_base)
     else:
         return None
-    if "matroska" in container.format.name and stream.start_time and stream.time_base:
-        end -= max(0, stream.start_time) * stream.time_base
+    if "matroska" in container.format.name and stream.time_base:
+        end -= max(0, start_ticks or stream.start_time or 0) * stream.time_base
     return max(end, Fraction(0))
 
 
@@ -88,7 +107,7 @@ def _by_sample_table(stream: VideoStream) -> Claims:
     return Claims(span + span / (len(times) - 1), len(times))
 
 
-def _declared_bytes(path: Path) -> int | None:
+def declared_bytes(path: Path) -> int | None:
     """How long a Matroska or AVI file says it is; None for others, and where it does not say."""
     with path.open("rb") as file:
         header = file.read(4096)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc
+from av.video.stream import VideoStream
 
 from extract.errors import CorruptVideo, TruncatedVideo
 from extract.video.claims import Claims
@@ -18,7 +20,11 @@ _HDR: dict[int, str] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
 
 
 class Damage:
-    """Counts faults while a video is decoded. `read_bytes`: where the last packet ends in the file."""
+    """Counts faults while a video is decoded, and notes how far it goes.
+
+    start_ticks: time of the first packet.
+    read_bytes: where the last packet ends in the file.
+    """
 
     def __init__(self) -> None:
         self.errors = 0
@@ -28,8 +34,16 @@ class Damage:
         self.transfer = 0
         self.rotation = 0
         self.transparent = False
+        self.start_ticks: int | None = None
         self.read_bytes = 0
         self._last_error: av.FFmpegError | None = None
+
+    def packet_read(self, packet: "Packet[VideoStream]") -> None:
+        """Note where a packet lies."""
+        if self.start_ticks is None:
+            self.start_ticks = packet.pts
+        if packet.pos is not None:
+            self.read_bytes = max(self.read_bytes, packet.pos + packet.size)
 
     def decoding_failed(self, error: av.FFmpegError) -> None:
         """Count a packet that could not be read or decoded."""
@@ -67,6 +81,11 @@ def check_whole(path: Path, clock: Clock, damage: Damage, claims: Claims) -> Non
     if claims.cut_off:
         raise TruncatedVideo(
             f"{path}: ends within a frame, after {float(seconds):.2f} s; copy or download it again"
+        )
+    if claims.missing_share > _TOLERATED_SHARE:
+        raise TruncatedVideo(
+            f"{path}: {float(100 * claims.missing_share):.0f} % of the bytes that it declares are missing; "
+            "copy or download it again"
         )
     if claims.seconds is not None and not claims.proven_whole:
         lost = _lost_seconds(clock, claims)
@@ -107,7 +126,8 @@ def warnings(clock: Clock, damage: Damage, claims: Claims) -> tuple[str, ...]:
         (damage.errors, f"{damage.errors} packets do not decode{damage.last_error}"),
         (claims.frames > clock.frames, f"{clock.frames} of {claims.frames} declared frames decode"),
         (lost_seconds > 2 * clock.frame_seconds, f"{float(lost_seconds):.2f} s less than declared"),
-        (claims.silent, "the file declares no length: that nothing is missing cannot be told"),
+        (claims.missing_share, "bytes that the file declares are missing at its end"),
+        (claims.doubt, f"nothing tells whether the file is whole: {claims.doubt}"),
         (len(damage.sizes) > 1, f"the resolution changes: {sizes}"),
         (damage.interlaced, f"{damage.interlaced} interlaced frames: not deinterlaced"),
         (damage.transfer in _HDR, f"HDR ({_HDR.get(damage.transfer)}): not tone-mapped"),

@@ -132,7 +132,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
             if first is None:
                 raise NoFrames(f"{self._path}: not one frame decodes{damage.last_error}")
             clock.check_rate()
-            claimed = claims(self._path, container, stream, damage.read_bytes)
+            claimed = claims(self._path, container, stream, damage.start_ticks or 0, damage.read_bytes)
             check_whole(self._path, clock, damage, claimed)
             self._info = _info(first, stream, clock, warnings(clock, damage, claimed))
             for name, cutting in cutters.items():
@@ -173,8 +173,8 @@ def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> I
         except av.FFmpegError as error:
             damage.decoding_failed(error)
             packet = None
-        if packet is not None and packet.pos is not None:
-            damage.read_bytes = max(damage.read_bytes, packet.pos + packet.size)
+        if packet is not None:
+            damage.packet_read(packet)
         try:
             frames = stream.decode(packet)
         except av.FFmpegError as error:

@@ -10,7 +10,16 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from extract.errors import EmptyFile, MissingFile, MissingIndex, NotAFile, NotAVideo, NoVideoStream
+from extract.errors import (
+    EmptyFile,
+    MissingFile,
+    MissingIndex,
+    NotAFile,
+    NotAVideo,
+    NoVideoStream,
+    TruncatedVideo,
+)
+from extract.video.claims import declared_bytes
 
 _WEBP_ANIMATION = 2
 _PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp"}
@@ -67,10 +76,15 @@ def _header(path: Path, size: int) -> bytes:
         raise NotAFile(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _explain(path: Path, error: Exception) -> NotAVideo | MissingIndex:
+def _explain(path: Path, error: Exception) -> NotAVideo | MissingIndex | TruncatedVideo:
+    size = path.stat().st_size
+    if (declared_bytes(path) or 0) > size:
+        return TruncatedVideo(
+            f"{path}: {size} of the {declared_bytes(path)} bytes that it declares; copy or download it again"
+        )
     if _header(path, 8)[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
         return MissingIndex(f"{path}: an MP4 file without its index (moov); copy or download it again")
-    return NotAVideo(f"{path}: no video format is recognised in these {path.stat().st_size} bytes ({error})")
+    return NotAVideo(f"{path}: no video format is recognised in these {size} bytes ({error})")
 
 
 def _main_stream(container: InputContainer, path: Path) -> VideoStream:

@@ -10,6 +10,7 @@ import pytest
 from damaged_containers import (
     Shown,
     count_finer,
+    cut,
     declare_length,
     hide,
     numbered,
@@ -174,10 +175,45 @@ def check(case: Case) -> None:
     assert case.warning is None or any(text.startswith(case.warning) for text in info.warnings)
 
 
+def check_cut(suffix: str, shown: Shown, share: float) -> None:
+    """What is accepted of a file that was cut off are its first frames; where it could tell, most of it."""
+    options = {"mp4": {"movflags": "+faststart"}, "live.mkv": {"live": "1"}}.get(suffix, {})
+    with tempfile.TemporaryDirectory() as folder:
+        path = cut(record(Path(folder) / f"v.{suffix}", shown, options=options), share)
+        try:
+            chunks, info = seen(path)
+        except UnreadableVideo as error:
+            assert str(path) in str(error)
+            return
+    assert chunks[:-1] == shown.part(0, info.frames).chunks(COUNT)[: len(chunks) - 1]
+    assert share > 0.8 or suffix in ("ts", "live.mkv")
+    assert suffix != "live.mkv" or info.warnings
+
+
+CUTS = (
+    st.sampled_from(["mp4", "mov", "mkv", "avi", "flv", "y4m", "ts", "live.mkv"]),
+    videos(rates=[Fraction(rate) for rate in (5, 10, 25)], gaps=False, least=20),
+    st.floats(0, 0.999),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(*CUTS)
+def test_what_was_cut_off_is_never_taken_for_the_whole(suffix, shown, share):
+    check_cut(suffix, shown, share)
+
+
 @settings(max_examples=120, deadline=None)
 @given(CASES)
 def test_chunks_are_those_of_what_is_shown(case):
     check(case)
+
+
+@pytest.mark.soak
+@settings(max_examples=5_000, deadline=None)
+@given(*CUTS)
+def test_what_was_cut_off_is_never_taken_for_the_whole_at_length(suffix, shown, share):
+    check_cut(suffix, shown, share)
 
 
 @pytest.mark.soak

@@ -1,6 +1,7 @@
 """Presentation times of decoded frames, counted from the first one, whatever the timestamps are like."""
 
 from fractions import Fraction
+from math import ceil
 
 from av.format import Flags
 from av.video.frame import VideoFrame
@@ -13,7 +14,6 @@ LARGEST_GAP_SECONDS = 600.0
 
 _DEFAULT_RATE = Fraction(25)
 _MAX_RATE = 1000
-_RESTART_SECONDS = 1
 
 
 class Clock:
@@ -36,9 +36,9 @@ class Clock:
         self._jumps_are_cuts = bool(jumps)
         # Times are whole ticks wherever the file gives them: arithmetic on fractions takes a tenth of the
         # time of decoding a small frame.
-        self._second = 1 / self._tick_seconds
+        self._second = ceil(1 / self._tick_seconds)
         self._largest_gap_seconds = largest_gap_seconds
-        self._largest_gap = Fraction(largest_gap_seconds) * self._second
+        self._largest_gap = ceil(Fraction(largest_gap_seconds) / self._tick_seconds)
         self._stamps = _Stamps()
         self._first: int | Fraction | None = None
         self._last: int | Fraction = 0
@@ -62,7 +62,8 @@ class Clock:
                 f"{self._largest_gap_seconds:g} s allowed: allow more (--largest-gap) for slides "
                 "or a still screen; otherwise its time table is broken: encode it again"
             )
-        self._longest = max(self._longest, step)
+        if step > self._longest:
+            self._longest = step
         self.frames += 1
         self._last = ticks
         self._last_duration = frame.duration
@@ -72,26 +73,28 @@ class Clock:
     def _ticks(self, frame: VideoFrame) -> int | Fraction:
         """Ticks from the first frame to this one."""
         stamp = self._stamps.read(frame)
-        following = self._last + self._interval() if self.frames else 0
         if stamp is None:
             self.without_time += 1
-            return following
+            return self._following()
         if self._first is None:
-            self._first = stamp - following
+            self._first = stamp - self._following()
         ticks = stamp - self._first
-        ahead = ticks - self._last
-        if ahead < -_RESTART_SECONDS * self._second or (self._jumps_are_cuts and ahead > self._largest_gap):
-            self.restarts += 1
-            self._first = stamp - following
-            return following
-        self.backwards += ahead < 0
-        return max(ticks, self._last)
+        if ticks >= self._last and not (self._jumps_are_cuts and ticks - self._last > self._largest_gap):
+            return ticks
+        if ticks < self._last <= ticks + self._second:
+            self.backwards += 1
+            return self._last
+        self.restarts += 1
+        self._first = stamp - self._following()
+        return stamp - self._first
 
-    def _interval(self) -> int | Fraction:
-        """Ticks that the last frame lasts: its own duration, where there is one to believe."""
+    def _following(self) -> int | Fraction:
+        """Ticks of a frame right after the last one, which lasts as it says, if that is to be believed."""
+        if not self.frames:
+            return 0
         if 0 < self._last_duration <= self._longest_believed():
-            return self._last_duration
-        return self.nominal_seconds * self._second
+            return self._last + self._last_duration
+        return self._last + self.nominal_seconds / self._tick_seconds
 
     def _longest_believed(self) -> int | Fraction:
         """Ticks that a frame may be declared to last: a second, or as long as any frame did before.

@@ -38,7 +38,7 @@ _UPRIGHT = Orientation()
 def orientation(frame: VideoFrame) -> Orientation:
     """The frame's, by its display matrix, to the nearest quarter turn."""
     side_data = cast(SideDataContainer, frame.side_data)  # its stub is another
-    if "DISPLAYMATRIX" not in side_data:
+    if not len(side_data) or "DISPLAYMATRIX" not in side_data:
         return _UPRIGHT
     # A pixel at (column, row) is shown at (a · column + c · row, b · column + d · row).
     a, b, _, c, d = np.frombuffer(memoryview(side_data["DISPLAYMATRIX"]), np.int32, 5).tolist()
@@ -55,5 +55,5 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 def shown_size(frame: VideoFrame, aspect: Fraction = Fraction(1)) -> tuple[int, int]:
     """(height, width) of the frame as it is to be shown, its pixels being `aspect` times as wide as high."""
-    width = max(1, round(frame.width * aspect))
+    width = frame.width if aspect == 1 else max(1, round(frame.width * aspect))
     return (width, frame.height) if orientation(frame).transposed else (frame.height, width)

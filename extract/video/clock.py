@@ -1,7 +1,7 @@
 """Presentation times of decoded frames, counted from the first one, whatever the timestamps are like."""
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, inf
 
 from av.format import Flags
 from av.video.frame import VideoFrame
@@ -151,20 +151,21 @@ class _Stamps:
     """
 
     def __init__(self) -> None:
-        self._faults = [0, 0]
-        self._last: list[int | None] = [None, None]
+        self._own: float = -inf
+        self._packets: float = -inf
+        self._excess_faults = 0
+        """How much oftener the frames' own timestamps ran backwards than the packets'."""
 
     def read(self, frame: VideoFrame) -> int | None:
         """The timestamp in ticks; None where the frame has neither."""
         own, packet = frame.pts, frame.dts
-        for kind, stamp in enumerate((own, packet)):
-            if stamp is not None:
-                last = self._last[kind]
-                self._faults[kind] += last is not None and stamp < last
-                self._last[kind] = stamp
-        if own is None or (packet is not None and self._faults[0] > self._faults[1]):
-            return packet
-        return own
+        if own is not None:
+            self._excess_faults += own < self._own
+            self._own = own
+        if packet is not None:
+            self._excess_faults -= packet < self._packets
+            self._packets = packet
+        return packet if own is None or (packet is not None and self._excess_faults > 0) else own
 
 
 def _nominal_rate(stream: VideoStream) -> Fraction:

@@ -34,6 +34,7 @@ class Damage:
         self.transfer = 0
         self.rotation = 0
         self.transparent = False
+        self._has_alpha = False
         self.start_ticks: int | None = None
         self.read_bytes = 0
         self._last_error: av.FFmpegError | None = None
@@ -56,23 +57,17 @@ class Damage:
         self.interlaced += frame.interlaced_frame
         self.transfer = frame.color_trc
         self.rotation = frame.rotation
-        self.transparent = self.transparent or _transparent(frame)
         size = (frame.width, frame.height)
         if not self.sizes or self.sizes[-1] != size:
             self.sizes.append(size)
+            self._has_alpha = any(component.is_alpha for component in frame.format.components)
+        if self._has_alpha and not self.transparent:
+            self.transparent = bool(np.any(frame.to_ndarray(format="rgba")[..., 3] < 255))
 
     @property
     def last_error(self) -> str:
         """The decoder's last complaint, for the end of a message; empty without one."""
         return f" ({self._last_error.strerror})" if self._last_error else ""
-
-
-def _transparent(frame: VideoFrame) -> bool:
-    """Whether any pixel is not opaque."""
-    if not any(component.is_alpha for component in frame.format.components):
-        return False
-    alpha = frame.to_ndarray(format="rgba")[..., 3]
-    return bool(np.any(alpha < 255))
 
 
 def check_whole(path: Path, clock: Clock, damage: Damage, claims: Claims) -> None:

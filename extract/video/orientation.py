@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+_SQUARE = Fraction(1)
 _MOST_STRETCHED = 8
 
 
@@ -21,14 +22,11 @@ class Orientation:
     rows_reversed: bool = False
     columns_reversed: bool = False
 
-    @property
-    def mirrored(self) -> bool:
-        """Whether no turn alone would do."""
-        return self.transposed ^ self.rows_reversed ^ self.columns_reversed
-
     def apply(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """View of a decoded [H, W] plane as it is to be shown."""
         shown = plane.T if self.transposed else plane
+        if not (self.rows_reversed or self.columns_reversed):
+            return shown
         return shown[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
 
 
@@ -50,10 +48,12 @@ def orientation(frame: VideoFrame) -> Orientation:
 def pixel_aspect(stream: VideoStream) -> Fraction:
     """Width of a pixel, as shown, to its height; 1 where the file does not say, or nothing that can be."""
     declared = stream.sample_aspect_ratio
-    return declared if declared and 1 <= _MOST_STRETCHED * declared <= _MOST_STRETCHED**2 else Fraction(1)
+    if not declared or declared == 1 or not 1 <= _MOST_STRETCHED * declared <= _MOST_STRETCHED**2:
+        return _SQUARE
+    return declared
 
 
-def shown_size(frame: VideoFrame, aspect: Fraction = Fraction(1)) -> tuple[int, int]:
+def shown_size(frame: VideoFrame, aspect: Fraction = _SQUARE) -> tuple[int, int]:
     """(height, width) of the frame as it is to be shown, its pixels being `aspect` times as wide as high."""
-    width = frame.width if aspect == 1 else max(1, round(frame.width * aspect))
+    width = frame.width if aspect is _SQUARE else max(1, round(frame.width * aspect))
     return (width, frame.height) if orientation(frame).transposed else (frame.height, width)

@@ -5,9 +5,10 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.format import Flags
 from av.video.stream import VideoStream
 
@@ -51,11 +52,12 @@ def claims(
     size = path.stat().st_size
     if "mp4" in formats and stream.frames:
         return _by_sample_table(stream)
-    seconds = declared_seconds(container, stream, start_ticks)
     if "yuv4mpegpipe" in formats:
-        return Claims(seconds, cut_off=read_bytes < size)
-    if "mpegts" in formats:
-        return Claims(doubt="it ends within a packet" if all(size % length for length in _TS_PACKETS) else "")
+        return Claims(cut_off=read_bytes < size)
+    if time_may_jump(container):
+        ragged = "mpegts" in formats and all(size % length for length in _TS_PACKETS)
+        return Claims(doubt="it ends within a packet" if ragged else "")
+    seconds = declared_seconds(container, stream, start_ticks)
     declared = declared_bytes(path)
     if declared is None:
         silent = seconds is None and formats & _MAY_DECLARE
@@ -64,6 +66,11 @@ def claims(
     return Claims(
         seconds, missing_share=missing, proven_whole=not missing and read_bytes >= _READ_WHOLE * declared
     )
+
+
+def time_may_jump(container: Container) -> bool:
+    """Whether timestamps may go on from anywhere (MPEG, Ogg); their lengths are mere estimates."""
+    return _has_flag(container, Flags.ts_discont)
 
 
 def declared_seconds(
@@ -77,8 +84,7 @@ def declared_seconds(
     believed only where the video is alone in it: sound may be longer. For NUT and bare streams, FFmpeg
     gives its own guess, made from the bit rate.
     """
-    bare = container.format.flags & Flags.no_timestamps.value  # type: ignore[operator]  # by its stub
-    if bare or container.format.name == "nut":
+    if _has_flag(container, Flags.no_timestamps) or container.format.name == "nut":
         return None
     tag = _DURATION.match(stream.metadata.get("DURATION", ""))
     if stream.duration and stream.time_base:
@@ -111,9 +117,8 @@ def declared_bytes(path: Path) -> int | None:
     """How long a Matroska or AVI file says it is; None for others, and where it does not say."""
     with path.open("rb") as file:
         header = file.read(4096)
-    if header[:4] == b"RIFF" and header[8:12] == b"AVI ":
-        (size,) = struct.unpack("<I", header[4:8])
-        return 8 + size if 0 < size < 0xFFFFFFFF else None
+        if header[:4] == b"RIFF" and header[8:12] == b"AVI ":
+            return _riff_bytes(file)
     if header[:4] != _EBML_HEADER:
         return None
     length, after = _ebml_size(header, 4)
@@ -122,6 +127,24 @@ def declared_bytes(path: Path) -> int | None:
         return None
     length, after = _ebml_size(header, segment + 4)
     return None if length is None else after + length
+
+
+def _riff_bytes(file: BinaryIO) -> int | None:
+    """An AVI is one chunk, or several of a gigabyte each (OpenDML)."""
+    end = 0
+    while True:
+        file.seek(end)
+        header = file.read(8)
+        if header[:4] != b"RIFF" or len(header) < 8:
+            return end or None
+        (size,) = struct.unpack("<I", header[4:])
+        if size in (0, 0xFFFFFFFF):  # a recorder that was never stopped
+            return None
+        end += 8 + size + size % 2
+
+
+def _has_flag(container: Container, flag: Flags) -> bool:
+    return bool(container.format.flags & flag.value)  # type: ignore[operator]  # an int, unlike its stub
 
 
 def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:

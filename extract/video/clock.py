@@ -3,11 +3,11 @@
 from fractions import Fraction
 from math import ceil, inf
 
-from av.format import Flags
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from extract.errors import ImplausibleTiming
+from extract.video.claims import time_may_jump
 
 LARGEST_GAP_SECONDS = 600.0
 """A slide of a lecture may stand for minutes; a longer gap is more likely a broken time table."""
@@ -22,7 +22,7 @@ class Clock:
     A frame without a timestamp comes one frame interval after the one before it, and so does one whose
     timestamp is more than a second before it, with all that follow: there, another recording begins. One
     that runs backwards by less is held at the time before it. All are counted. In formats whose time may
-    jump anywhere (MPEG), so is a jump ahead. Raises ImplausibleTiming at any other gap of more than
+    jump anywhere (MPEG, Ogg), so is a jump ahead. Raises ImplausibleTiming at any other gap of more than
     `largest_gap_seconds`, and at more than 1000 frames in a second.
     """
 
@@ -32,8 +32,7 @@ class Clock:
         self._name = name
         self._tick_seconds = stream.time_base or Fraction(1, 90000)
         self.nominal_seconds = 1 / _nominal_rate(stream)
-        jumps = stream.container.format.flags & Flags.ts_discont.value  # type: ignore[operator]  # by its stub
-        self._jumps_are_cuts = bool(jumps)
+        self._jumps_are_cuts = time_may_jump(stream.container)
         # Times are whole ticks wherever the file gives them: arithmetic on fractions takes a tenth of the
         # time of decoding a small frame.
         self._second = ceil(1 / self._tick_seconds)

@@ -210,14 +210,14 @@ def test_chunks_are_those_of_what_is_shown(case):
 
 
 @pytest.mark.soak
-@settings(max_examples=5_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(*CUTS)
 def test_what_was_cut_off_is_never_taken_for_the_whole_at_length(suffix, shown, share):
     check_cut(suffix, shown, share)
 
 
 @pytest.mark.soak
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=3_000, deadline=None)
 @given(CASES)
 def test_chunks_are_those_of_what_is_shown_at_length(case):
     check(case)

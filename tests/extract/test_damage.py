@@ -1,5 +1,6 @@
 """Single faults of containers: accepted as shown, accepted with a warning, or refused with the reason."""
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 
@@ -190,3 +191,14 @@ def test_hdr_and_interlacing_are_warnings(tmp_path):
     warnings = read(tmp_path / "hdr.mp4")[1].warnings
     assert "HDR (PQ): not tone-mapped" in warnings
     assert any("interlaced frames: not deinterlaced" in warning for warning in warnings)
+
+
+def test_an_avi_of_several_chunks_is_cut_off_in_its_last(tmp_path):
+    """As OpenDML makes them past a gigabyte."""
+    path = record(tmp_path / "v.avi", TEN_A_SECOND)
+    whole = path.read_bytes() + b"RIFF" + struct.pack("<I", 4 + 2**20) + b"AVIX" + bytes(2**20)
+    path.write_bytes(whole)
+    assert read(path)[0] == TEN_A_SECOND.chunks(COUNT)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TruncatedVideo, match="% of the bytes that it declares are missing"):
+        read(path)

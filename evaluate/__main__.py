@@ -21,18 +21,31 @@ RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of
 
 @app.command()
 def metrics(
-    predictions: Annotated[Path, typer.Option(help="A CSV with the columns video and score.")],
-    labels: Annotated[Path, typer.Option(help="A label file of any known layout.")],
+    predictions: Annotated[Path, typer.Option(help="A table with the columns video and score.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A label file of any known layout; where not given, MOS stand beside the predictions."
+        ),
+    ] = None,
     score_column: Annotated[str, typer.Option(help="The predictions' column of scores.")] = "score",
+    predicted_video_column: Annotated[
+        str | None, typer.Option(help="The predictions' column of videos.")
+    ] = None,
     video_column: Annotated[str | None, typer.Option(help="The label file's column of videos.")] = None,
-    mos_column: Annotated[str | None, typer.Option(help="The label file's column of MOS.")] = None,
+    mos_column: Annotated[str | None, typer.Option(help="The column of MOS.")] = None,
     json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
     from evaluate.judge import judge
 
     judgement = judge(
-        predictions, labels, score_column=score_column, video_column=video_column, mos_column=mos_column
+        predictions,
+        labels,
+        score_column=score_column,
+        predicted_video_column=predicted_video_column,
+        video_column=video_column,
+        mos_column=mos_column,
     )
     if json:
         cli.print_json(judgement.as_json())

@@ -11,7 +11,7 @@ from typing import Literal
 from tabulate import tabulate
 
 from evaluate.score import FilePrediction
-from store.labels.resolve import find_videos
+from store.labels.folder import find_videos
 
 
 @dataclass(frozen=True)

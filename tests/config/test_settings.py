@@ -67,7 +67,9 @@ def test_set_overrides_and_reads_values_as_toml_or_text(file: Path) -> None:
             "projector.kind: input should be 'vit', 'mlp' or 'perceiver'",
         ),
         ("pipelines.tiny.decoder.lora.rnk=2", "lora.rnk: unknown key; did you mean 'rank'"),
-        ("datasets.demo.mos_range=[3, 2]", "worst < best"),
+        ("datasets.demo.mos_range=[3, 3]", "two different finite numbers"),
+        ("datasets.demo.mos_range=[0, inf]", "two different finite numbers"),
+        ("datasets.demo.mos_range=[nan, 5]", "two different finite numbers"),
         ("pipelines.tiny", "expected KEY=VALUE"),
     ],
 )

@@ -59,13 +59,18 @@ class ModelEncoder(ABC):
         dtype = PRECISIONS[settings.precision]
         self._mean, self._std = settings.mean or self.mean, settings.std or self.std
         self._normalised = Normalisation(self._mean, self._std, self.device, dtype)
-        model = model.eval().requires_grad_(False).to(self.device, dtype)
+        model = model.eval().requires_grad_(False)
+        model = (self.fast_on_gpu(model) if on_gpu else model).to(self.device, dtype)
         self.model = model.to(memory_format=self._layout) if on_gpu else model  # type: ignore[call-overload]
         self._features = torch.compile(self._run, dynamic=False) if settings.compile else self._run
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
         """What makes the model besides its weights; JSON values only."""
+
+    def fast_on_gpu(self, model: nn.Module) -> nn.Module:
+        """The float32 model, on the CPU, in the form that a GPU computes fastest; equal but for rounding."""
+        return model
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> Mapping[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from extract.encoders.arrays import pooled_map
 from extract.encoders.base import StreamShape
 from extract.encoders.choices import checked_grid, kept_streams, square_view
 from extract.encoders.model import ModelEncoder
+from extract.encoders.slowfast.folding import fast_on_gpu
 from extract.encoders.slowfast.torchvision_guard import import_slowfast
 from extract.encoders.weights import checkpoint, random_seed, seeded
 from extract.errors import EncoderError
@@ -61,6 +62,10 @@ class SlowFastEncoder(ModelEncoder):
     def architecture(self) -> dict[str, Any]:
         """See ModelEncoder."""
         return {**_R50, **self.settings.architecture}
+
+    def fast_on_gpu(self, model: nn.Module) -> nn.Module:
+        """See ModelEncoder."""
+        return fast_on_gpu(model)
 
     def specification(self) -> dict[str, Any]:
         """See Encoder."""

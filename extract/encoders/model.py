@@ -61,7 +61,9 @@ class ModelEncoder(ABC):
         self._normalised = Normalisation(self._mean, self._std, self.device, dtype)
         model = model.eval().requires_grad_(False)
         model = (self.fast_on_gpu(model) if on_gpu else model).to(self.device, dtype)
-        self.model = model.to(memory_format=self._layout) if on_gpu else model  # type: ignore[call-overload]
+        if on_gpu:
+            _lay_out(model)
+        self.model = model
         self._features = torch.compile(self._run, dynamic=False) if settings.compile else self._run
 
     @abstractmethod
@@ -123,3 +125,12 @@ class ModelEncoder(ABC):
 
     def _run(self, pictures: torch.Tensor) -> Mapping[str, torch.Tensor]:
         return self.forward(self._normalised(pictures))
+
+
+def _lay_out(model: nn.Module) -> None:
+    """Put the weights of convolutions into the order in which tensor cores take them."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in model.parameters():
+        layout = layouts.get(parameter.dim())
+        if layout is not None:
+            parameter.data = parameter.data.contiguous(memory_format=layout)

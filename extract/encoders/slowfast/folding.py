@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+_COLOURS = 3
 _CHANNELS = 8
 """Tensor cores take input channels in multiples of this."""
 
@@ -19,7 +20,7 @@ def fast_on_gpu(model: nn.Module) -> nn.Module:
         _fold(module)
     for module in list(model.modules()):
         for name, part in list(module.named_children()):
-            if isinstance(part, nn.Conv3d) and part.in_channels < _CHANNELS:
+            if isinstance(part, nn.Conv3d) and part.in_channels == _COLOURS:
                 setattr(module, name, StackedConv(part))
     return model
 

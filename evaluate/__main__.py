@@ -93,9 +93,10 @@ def predict(
     from evaluate.files import expand, render
     from evaluate.score import load_trained, predict_files
 
+    files = expand(videos)
     trained = load_trained(run, device)
     outcomes = []
-    for outcome in predict_files(trained, expand(videos)):
+    for outcome in predict_files(trained, files):
         outcomes.append(outcome)
         if outcome.error is not None and (json or csv):
             print(f"{outcome.video}: {outcome.error}", file=sys.stderr)
@@ -153,8 +154,9 @@ def ladder(
     from evaluate.score import load_trained
     from extract.errors import UnreadableVideo
 
+    files = expand(videos)
     trained, ladders, errors = load_trained(run, device), [], {}
-    for video in tqdm(expand(videos), desc="ladders", unit="video", disable=json):
+    for video in tqdm(files, desc="ladders", unit="video", disable=json):
         try:
             ladders += climb(trained, video)
         except UnreadableVideo as error:

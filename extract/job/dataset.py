@@ -13,7 +13,7 @@ from extract.errors import NoVideos
 from store.labels.dataset import labels_of
 from store.labels.errors import VideoFolderError, some
 from store.labels.files import written_names
-from store.labels.folder import find_videos
+from store.labels.folder import require_videos
 from store.labels.resolve import Coverage, resolve
 
 
@@ -74,7 +74,7 @@ def labelled_videos(dataset: DatasetSettings) -> Coverage[Path]:
     if not dataset.videos.is_dir():
         raise NoVideos(_directions(dataset, f"{dataset.videos} is not there"))
     try:
-        files = find_videos(dataset.videos)
+        files = require_videos(dataset.videos)
     except VideoFolderError as error:
         raise NoVideos(_directions(dataset, str(error))) from None
     coverage = resolve([label.video for label in labels], files, dataset.videos, written_names(labels))

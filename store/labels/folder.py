@@ -40,15 +40,21 @@ def find_videos(folder: Path) -> list[Path]:
     """Every video (and image) in the folder and its subfolders, sorted; linked folders are followed once.
 
     Known by extension in any case, or else by content. Hidden files and folders, trash and snapshots hold no
-    videos (macOS keeps `._clip.mp4` beside `clip.mp4`). Raises VideoFolderError where there is no such
-    folder, or no video in it.
+    videos (macOS keeps `._clip.mp4` beside `clip.mp4`). Raises VideoFolderError where there is
+    no such folder.
     """
     if not folder.is_dir():
         found = "it is a file" if folder.exists() else "it does not exist"
         raise VideoFolderError(f"the folder of videos {shown(folder)} was expected, but {found}")
     files = sorted(_files(folder))
-    videos = [file for file in files if file.suffix.lower() in EXTENSIONS or _is_video(file)]
+    return [file for file in files if file.suffix.lower() in EXTENSIONS or _is_video(file)]
+
+
+def require_videos(folder: Path) -> list[Path]:
+    """As `find_videos`; raises VideoFolderError, with what is there instead, where no video is."""
+    videos = find_videos(folder)
     if not videos:
+        files = list(_files(folder))
         found = f"its {len(files)} files are none, such as {some(files, 3)}" if files else "it has no files"
         raise VideoFolderError(f"no video in {shown(folder)} or its subfolders: {found}")
     return videos

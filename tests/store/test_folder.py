@@ -6,7 +6,7 @@ import pytest
 from small_videos import encode
 
 from store.labels.errors import VideoFolderError
-from store.labels.folder import find_videos
+from store.labels.folder import find_videos, require_videos
 
 
 def names(folder: Path) -> list[str]:
@@ -57,11 +57,12 @@ def test_videos_are_known_by_content_where_not_by_extension(
     assert names(tmp_path) == ["recording"]
 
 
-def test_a_folder_without_video_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_without_video_is_an_error_where_one_is_needed(tmp_path: Path) -> None:
     with pytest.raises(VideoFolderError, match="does not exist"):
         find_videos(tmp_path / "absent")
     with pytest.raises(VideoFolderError, match="it has no files"):
-        find_videos(tmp_path)
+        require_videos(tmp_path)
     place(tmp_path, "a\nb.txt")
     with pytest.raises(VideoFolderError, match=r"its 1 files are none, such as .*a\\nb.txt"):
-        find_videos(tmp_path)
+        require_videos(tmp_path)
+    assert find_videos(tmp_path) == []

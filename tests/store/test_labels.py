@@ -246,3 +246,45 @@ def test_video_in_two_split_files_is_refused(tmp_path: Path) -> None:
     test = csv_file(tmp_path, "video,mos\na.mp4,1\n", "test.csv")
     with pytest.raises(DuplicateLabelError, match=r"a twice: MOS 1 \(split train\) and 1 \(split test\)"):
         labels_of(settings({"train": train, "test": test}))
+
+
+def test_lower_is_better_where_the_worst_score_is_the_higher(tmp_path: Path) -> None:
+    scale = MosScale(100, 0)
+    assert [scale.to_100(dmos) for dmos in (100, 75, 0)] == [0, 25, 100]
+    assert scale.from_100(scale.to_100(62.5)) == 62.5
+    assert (scale.low, scale.high) == (0, 100) and 50 in scale and 101 not in scale
+    labels_of(settings(csv_file(tmp_path, "video,dmos\na,99\nb,0\n"), mos_column="dmos", mos_range=(100, 0)))
+    for ends in ((3, 3), (0, float("inf")), (float("nan"), 5)):
+        with pytest.raises(MosRangeError, match="two different finite numbers"):
+            MosScale(*ends)
+
+
+def test_scores_in_a_small_part_of_the_range_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = csv_file(tmp_path, "video,mos\na,1\nb,3\nc,5\n")
+    labels_of(settings(path, mos_range=(1, 5)))
+    assert not caplog.text
+    labels_of(settings(path, mos_range=(0, 100)))
+    assert "scores lie between 1 and 5, a small part of mos_range 0–100" in caplog.text
+
+
+def test_contents_that_repeat_are_warned_of_where_no_group_is_set(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = csv_file(tmp_path, "video,mos,content,width\na,1,x,640\nb,90,x,640\nc,50,y,640\n")
+    labels_of(settings(path, group="content"))
+    assert not caplog.text
+    labels_of(settings(path))
+    assert (
+        'column content has 2 values for 3 videos; without group = "content" in [datasets.own]' in caplog.text
+    )
+    assert "width" not in caplog.text
+
+
+def test_a_mistyped_group_is_refused_before_anything_is_extracted_with_the_nearest_name(
+    tmp_path: Path,
+) -> None:
+    path = csv_file(tmp_path, "video,mos,content\na,1,x\nb,90,x\n")
+    with pytest.raises(GroupError, match=r"neither a column nor .*; did you mean 'content'"):
+        labels_of(settings(path, group="contnt"))

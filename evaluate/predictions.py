@@ -11,7 +11,7 @@ from store.durable.commit import write_file
 from store.labels.errors import LabelError, LabelValueError, nearest, shown, some
 from store.labels.files import VIDEO_COLUMNS, Label, written_names
 from store.labels.resolve import resolve
-from store.labels.tables import Table, number, read_table
+from store.labels.tables import Table, as_name, number, read_table
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,18 @@ def read_predictions(
         )
     predictions: dict[str, PredictedVideo] = {}
     for place, row in zip(table.places, table.rows, strict=True):
-        name = place if video is None else row[video]
+        name = place if video is None else as_name(row[video])
         if not name or name in predictions:
             fault = f"a second prediction of {shown(name)}" if name else "the row names no video"
             raise PredictionFileError(f"{path}, {place}: {fault}")
-        cells = dict(zip(table.header, row, strict=False))
-        own = {"score": row[score], "mos": "" if mos is None else row[mos]}
+        columns = list(zip(table.header, row, strict=False))  # no header, no columns
+        cells = {**dict(columns), "score": row[score], "mos": "" if mos is None else row[mos]}
         extra = {
             column: cell
-            for i, (column, cell) in enumerate(cells.items())
+            for i, (column, cell) in enumerate(columns)
             if cell and column not in _COLUMNS and i not in (video, score, mos)
         }
-        predictions[name] = _predicted(f"{path}, {place}", name, cells | own, extra)
+        predictions[name] = _predicted(f"{path}, {place}", name, cells, extra)
     return list(predictions.values())
 
 
@@ -134,7 +134,7 @@ class JoinedPredictions:
 
 
 def join_predictions(predictions: Iterable[PredictedVideo], labels: Sequence[Label]) -> JoinedPredictions:
-    """Join by video, forgiving folders, suffixes and extensions (store.labels.resolve).
+    """Join by video (`store.labels.resolve`).
 
     Raises NothingToCompare where no video has both, AmbiguousVideoError where the names do not decide.
     """

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from store.labels.errors import DuplicateLabelError, LabelLayoutError, LabelValueError, shown, some
 from store.labels.resolve import full_id, video_id
-from store.labels.tables import Table, is_missing, is_number, number, read_table
+from store.labels.tables import Table, as_name, is_missing, is_number, number, read_table
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ _LAYOUTS = (
     " rows such as `path, score` or `path, duration, fps, score`; or name the columns: the dataset's"
     " video_column and mos_column in pipelines.toml"
 )
-_ID_AS_FLOAT = re.compile(r"([0-9]+)\.0+")
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def read_rows(path: Path, columns: Columns) -> list[Label]:
     others = [(i, name) for i, name in enumerate(table.header) if i not in own and name]
     labels, unscored = [], []
     for place, row in zip(table.places, table.rows, strict=True):
-        name = _ID_AS_FLOAT.sub(r"\1", row[video]) if _ID_AS_FLOAT.fullmatch(row[video]) else row[video]
+        name = as_name(row[video])
         if not video_id(name):
             raise LabelValueError(f"{path}, {place}: a row with score {row[mos]} names no video")
         score = number(row[mos], f"{path}, {place}: the score of {shown(name)}")

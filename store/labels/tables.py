@@ -21,6 +21,7 @@ _DELIMITERS = ("\t", ";", ",", " ")
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "-", "–", "—"})
 # Python's own float() also reads `3_5` and digits of any script.
 _NUMBER = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
+_ID_AS_FLOAT = re.compile(r"[0-9]+\.0+")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ def number(text: str, what: str) -> float | None:
         return value
     infinite = text.lower().lstrip("+-") in ("inf", "infinity") or is_number(text)
     raise LabelValueError(f"{what} is {'infinite' if infinite else repr(text)}, expected a number")
+
+
+def as_name(text: str) -> str:
+    """The name in a cell; a number that a program wrote as 8440795977.0 is the id 8440795977."""
+    return text.partition(".")[0] if _ID_AS_FLOAT.fullmatch(text) else text
 
 
 def read_table(path: Path, video_column: str | None = None) -> Table:

@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 
 # Of a range of 0–100, scores of 1–5 use a twenty-fifth; real datasets use more than half.
 _LEAST_USE = 0.25
-_NAMES_CONTENT = re.compile(r"content|scene|source|^src|^ref|original|^group$", re.IGNORECASE)
+_NAMES_CONTENT = re.compile(
+    r"(.*_)?(contents?|scene|source|src|ref|reference|original|group)(_?(id|name))?", re.IGNORECASE
+)
 
 
 def labels_of(dataset: DatasetSettings) -> list[Label]:
@@ -180,7 +182,7 @@ def _check_range(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
 def _check_group(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
     columns = sorted({column for label in labels for column in label.extra})
     if dataset.group is None:
-        for column in filter(_NAMES_CONTENT.search, columns):
+        for column in filter(_NAMES_CONTENT.fullmatch, columns):
             values = [label.extra[column] for label in labels if column in label.extra]
             if 1 < len(set(values)) < len(values):
                 log.warning(

@@ -105,5 +105,5 @@ def _group(label: Label) -> str:
 
 def _place(group: str, seed: str) -> float:
     """Between 0 and 1, and the same on every machine."""
-    digest = blake2b(f"{seed}\0{group}".encode(errors="surrogateescape"), digest_size=8).digest()
+    digest = blake2b(f"{seed}\0{group}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -111,3 +111,9 @@ def test_impossible_splits_are_refused() -> None:
         k_fold(labels, 3, 0)
     with pytest.raises(SplitError, match="000 is labelled twice"):
         train_test([labels[0], *labels], 0.2, 0.0, 0)
+
+
+def test_names_of_any_bytes_have_a_part() -> None:
+    names = [f"{name}{i}" for name in ("a\nb", "\ud800", "\udcb2") for i in range(5)]
+    labels = [Label(name, 0.0, group=name) for name in names]
+    assert_partition(train_test(labels, 0.2, 0.2, 0), labels)

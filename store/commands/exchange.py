@@ -112,8 +112,8 @@ def export_command(
     format: Annotated[
         ExportFormat,
         typer.Option(
-            help="npy: a file for each video and stream, with manifest.json; hdf5: features.h5, a group for"
-            " each video; safetensors: shards with an index, keys VIDEO/STREAM."
+            help="npy: a file for each video and stream; hdf5: features.h5, a group for each video;"
+            " safetensors: shards, keys VIDEO/STREAM. manifest.json says what lies where."
         ),
     ] = "npy",
     videos: Annotated[

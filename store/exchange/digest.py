@@ -1,9 +1,8 @@
 """What tells one source from another, so that the same import twice has one key and a changed one two."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -21,12 +20,11 @@ def digest(files: Mapping[str, Path], rule: str, progress: Progress) -> dict[str
     not keep the times has another key; what was changed and given its old time back has not.
     """
     names = sorted(files)
-    one = file_sha256 if rule == "content" else _size_and_time
+    state = _content if rule == "content" else _size_and_time
     whole = hashlib.sha256()
     with ThreadPoolExecutor(_THREADS) as pool:
         batches = (names[first : first + _BATCH] for first in range(0, len(names), _BATCH))
-        told = partial(_told, one)
-        found = chain.from_iterable(pool.map(told, map(files.__getitem__, batch)) for batch in batches)
+        found = chain.from_iterable(pool.map(state, map(files.__getitem__, batch)) for batch in batches)
         for name, value in zip(progress(names, "digest"), found, strict=True):
             whole.update(f"{name}\0{value}\n".encode("utf-8", "surrogateescape"))
     return {"rule": rule, "sha256": whole.hexdigest()}
@@ -38,14 +36,17 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _size_and_time(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_size}\0{status.st_mtime_ns}"
-
-
-def _told(one: Callable[[Path], str], path: Path) -> str:
+def _content(path: Path) -> str:
     # A file that cannot be read costs its own video only, and is a difference like any other.
     try:
-        return one(path)
+        return file_sha256(path)
     except OSError as error:
         return f"unreadable {error.errno}"
+
+
+def _size_and_time(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return f"unreadable {error.errno}"
+    return f"{status.st_size}\0{status.st_mtime_ns}"

@@ -1,7 +1,7 @@
 """What an import needs to know of features that another program left, whatever their format."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,6 +16,9 @@ VERSION = 1
 """Of what the import makes of its source; part of the key."""
 INCOMPLETE = "INCOMPLETE"
 """A file that lies in the folder of an export until all of it is there."""
+MANIFEST = "manifest.json"
+"""The file of an export that says which array is which video's."""
+HDF5_EXPORT = "features.h5"
 _NARROWED = {"float64": "float32"}
 
 
@@ -39,33 +42,24 @@ class Fault:
     reason: str
 
 
-class Source(Protocol):
+@dataclass(frozen=True)
+class Source:
     """Features of many videos, read one video at a time."""
 
-    @property
-    def videos(self) -> Sequence[str]:
-        """Ids of the videos that look whole."""
-
-    @property
-    def faults(self) -> Mapping[str, Fault]:
-        """The videos that do not."""
-
-    @property
-    def passed_over(self) -> Mapping[str, str]:
-        """What else the source holds: its name → why it is no video's."""
-
-    @property
-    def imputed(self) -> Mapping[str, list[int]]:
-        """Video → columns (from 0) whose missing values are replaced by the column's median."""
-
-    def specification(self) -> dict[str, Any]:
-        """All that decides the numbers, a digest of the source included; plain JSON."""
-
-    def read(self, video: str) -> dict[str, NDArray[Any]]:
-        """Stream → [n, *stream shape], in a dtype that is stored. Raises InvalidFeatures."""
-
-    def meta(self, video: str) -> dict[str, Any]:
-        """What is to be noted about the video."""
+    videos: Sequence[str]
+    """Ids of the videos that look whole."""
+    specification: dict[str, Any]
+    """All that decides the numbers, a digest of the source included; plain JSON."""
+    read: Callable[[str], dict[str, NDArray[Any]]]
+    """Video → stream → [n, *stream shape], in a dtype that is stored. Raises InvalidFeatures."""
+    metas: Mapping[str, dict[str, Any]]
+    """What is to be noted about videos."""
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    """The videos that do not look whole."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """What else the source holds: its name → why it is no video's."""
+    imputed: Mapping[str, list[int]] = field(default_factory=dict)
+    """Video → columns (from 0) whose missing values are replaced by the column's median."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +110,3 @@ def narrowed(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     if beyond.any():
         raise InvalidFeatures(f"{array[beyond][0]:g} is beyond {dtype}")
     return kept
-
-
-def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """The array, for formats that have no bfloat16: as float32, which holds the same values."""
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-
-def exported(description: Mapping[str, Any]) -> dict[str, Any]:
-    """How the specification names the feature set that an export was made from. Raises KeyError."""
-    return {"export": {name: description[name] for name in ("dataset", "encoder", "key", "specification")}}

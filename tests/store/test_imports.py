@@ -6,9 +6,9 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from store.errors import DuplicateVideo, ImportFailed
+from store.exchange.arrays import open_mat
 from store.exchange.importing import Imported, import_features
-from store.exchange.mat import read_matrix
-from store.exchange.matrix import Matrix
+from store.exchange.matrix import matrix_source
 from store.exchange.registry import open_source
 from store.exchange.source import Options
 from store.features import FeatureStore
@@ -114,9 +114,7 @@ def test_files_that_are_no_matlab_files_are_named(tmp_path: Path) -> None:
     ]:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImportFailed, match=name):
-            read_matrix(tmp_path / name, "x")
-    with pytest.raises(ImportFailed, match="no such file"):
-        read_matrix(tmp_path / "absent.mat", "x")
+            open_mat(tmp_path / name)
 
 
 def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None:
@@ -127,12 +125,12 @@ def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     with file.open("r+b") as raw:
         raw.write(header)
-    assert np.array_equal(read_matrix(file, "feats"), matrix)
+    assert np.array_equal(open_mat(file).read("feats"), matrix)
 
 
 def test_infinite_values_are_imputed_and_the_rest_is_untouched() -> None:
     rows = np.array([[1.0, 5.0], [np.inf, 6.0], [3.0, -np.inf], [8.0, np.nan]])
-    matrix = Matrix(rows, "m", list("abcd"), "list", None, {})
+    matrix = matrix_source(rows, "m", list("abcd"), "list", None, {})
     complete = [matrix.read(video)["features"][0, 0].tolist() for video in "abcd"]
     assert complete == [[1, 5], [3, 6], [3, 5.5], [8, 5.5]]
     assert matrix.imputed == {"b": [0], "c": [1], "d": [1]}

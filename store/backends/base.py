@@ -7,9 +7,17 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from store.backends.chunks import Layout
 from store.backends.spans import Span
 from store.format.marker import Marker, StreamRows, StreamShape
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a finished part keeps the chunks of a stream."""
+
+    chunk_items: int
+    chunk_offsets: tuple[int, ...] = ()
+    """Byte offset of each chunk in its file; empty where every chunk is a file."""
 
 
 class PartBody(Protocol):
@@ -40,7 +48,7 @@ class Decode(Protocol):
     """Takes items out of compressed chunks."""
 
     def __call__(self, rows: StreamRows, first: int, coded: NDArray[Any], out: NDArray[Any]) -> None:
-        """See store.backends.coded.decode."""
+        """See store.backends.zstd.decode."""
         ...
 
 

@@ -1,39 +1,30 @@
-"""Writes a part as a Zarr v3 group: one uncompressed array for each stream.
+"""A part as a Zarr v3 group: one uncompressed array for each stream.
 
 Uncompressed chunk files are the items' bytes and nothing else: they are written as the items come, without
-a copy. zarr-python then describes them, once it is known how many there are.
+a copy. zarr-python then describes them, once it is known how many there are; it takes long to import, and
+readers never need it.
 """
 
+import json
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.storage import LocalStore
 
-from store.backends.chunks import Layout
+from store.backends.base import Fault, Layout
 from store.backends.spans import chunk_key
 from store.durable.writeback import WriteBack
 from store.format.dtypes import file_dtype
-from store.format.marker import StreamShape
+from store.format.marker import Marker, StreamRows, StreamShape
 
 _CHUNK_BYTES = 64 << 20
 _LEAST_ITEMS = 96
+"""In a chunk file: a dozen videos of 8 s, as far as the largest size allows."""
 _LARGEST_CHUNK_BYTES = 256 << 20
 _FILL_BYTES = 1 << 20
-
-
-def chunk_items(item_bytes: int, chunk_bytes: int | None = None) -> int:
-    """Items in a chunk file: 64 MiB of them, but at least 96 (a dozen videos of 8 s) up to 256 MiB.
-
-    `chunk_bytes` decides instead, where given.
-    """
-    if chunk_bytes is None:
-        chunk_bytes = min(max(_CHUNK_BYTES, _LEAST_ITEMS * item_bytes), _LARGEST_CHUNK_BYTES)
-    return max(1, chunk_bytes // item_bytes)
 
 
 class ZarrBody:
@@ -47,8 +38,9 @@ class ZarrBody:
         self._streams: dict[str, _ChunkFiles] = {}
         for name, stream in streams.items():
             (path / name).mkdir(parents=True)
-            items = chunk_items(stream.item_bytes, chunk_bytes)
-            self._streams[name] = _ChunkFiles(path, name, stream, items, self._writeback)
+            usual = min(max(_CHUNK_BYTES, _LEAST_ITEMS * stream.item_bytes), _LARGEST_CHUNK_BYTES)
+            chunk_items = max(1, (chunk_bytes or usual) // stream.item_bytes)
+            self._streams[name] = _ChunkFiles(path, name, stream, chunk_items, self._writeback)
 
     def append(self, stream: str, items: NDArray[Any]) -> None:
         """Add items [n, *stream shape] of the stream's dtype."""
@@ -56,14 +48,26 @@ class ZarrBody:
 
     def finish(self) -> dict[str, Layout]:
         """Complete the chunk files and describe them. Returns stream → layout."""
+        import zarr
+        from zarr.storage import LocalStore
+
         layouts = {name: Layout(stream.finish()) for name, stream in self._streams.items()}
         group = zarr.create_group(LocalStore(self._path), zarr_format=3)
         for name, stream in self._streams.items():
+            file = file_dtype(stream.shape.dtype)
             group.create_array(
                 name,
-                **array_settings(stream.shape, stream.items),
+                shape=(stream.items, *stream.shape.shape),
+                dtype=file.dtype,
                 chunks=(layouts[name].chunk_items, *stream.shape.shape),
+                # One file a chunk, without a folder for each dimension.
+                chunk_key_encoding={"name": "default", "separator": "."},
+                # A chunk that is lost then reads as NaN, not as plausible zeros.
+                fill_value=file.fill,
+                filters=None,
                 compressors=None,
+                config={"write_empty_chunks": True},
+                attributes=file.attributes,
             )
         self._writeback.finish()
         return layouts
@@ -132,17 +136,30 @@ class _ChunkFiles:
         self._writeback.written(file, content.nbytes)
 
 
-def array_settings(stream: StreamShape, items: int) -> dict[str, Any]:
-    """What describes the array of a stream to zarr-python, except its chunks."""
-    file = file_dtype(stream.dtype)
-    return {
-        "shape": (items, *stream.shape),
-        "dtype": file.dtype,
-        # One file a chunk, without a folder for each dimension.
-        "chunk_key_encoding": {"name": "default", "separator": "."},
-        # A chunk that is lost then reads as NaN, not as plausible zeros.
-        "fill_value": file.fill,
-        "filters": None,
-        "config": {"write_empty_chunks": True},
-        "attributes": file.attributes,
-    }
+def check(part: Path, marker: Marker) -> list[Fault]:
+    """Where what plain Zarr tools go by differs from the marker, stream by stream; empty if all is well."""
+    return [
+        Fault(stream, fault)
+        for stream, rows in marker.streams.items()
+        if (fault := _fault(part / stream / "zarr.json", rows)) is not None
+    ]
+
+
+def _fault(file: Path, rows: StreamRows) -> str | None:
+    expected = file_dtype(rows.dtype)
+    try:
+        metadata = json.loads(file.read_bytes())
+        shape, dtype = metadata["shape"], metadata["data_type"]
+        chunks = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+        attributes = {name: metadata["attributes"][name] for name in expected.attributes}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{file} cannot be read: {error!r}"
+    written = [rows.total, *rows.shape]
+    if shape != written:
+        return f"{file} has the shape {shape}; {written} was written"
+    file_items = rows.chunk_items * max(1, rows.file_chunks)
+    if chunks != [file_items, *rows.shape]:
+        return f"{file} has the chunks {chunks}; {[file_items, *rows.shape]} was written"
+    if dtype != expected.dtype.name or attributes != expected.attributes:
+        return f"{file} has the data type {dtype!r}; {rows.dtype} was written"
+    return None

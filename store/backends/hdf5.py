@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.backends.base import Fault, Layout
+from store.backends.base import Fault, Layout, differences
 from store.durable.writeback import WriteBack
 from store.format.dtypes import array_dtype, file_dtype
 from store.format.marker import Marker, StreamRows, StreamShape
@@ -133,33 +133,31 @@ def check(part: Path, marker: Marker) -> list[Fault]:
 
     try:
         with h5py.File(part, "r", locking=False) as file:
-            return [
-                Fault(stream, fault)
-                for stream, rows in marker.streams.items()
-                if (fault := _fault(file, stream, rows)) is not None
-            ]
+            return [fault for name, rows in marker.streams.items() for fault in _faults(file, name, rows)]
     except (OSError, RuntimeError) as error:
         return [Fault(None, f"{part} cannot be opened as HDF5: {error}")]
 
 
-def _fault(file: "h5py.File", stream: str, rows: StreamRows) -> str | None:
+def _faults(file: "h5py.File", stream: str, rows: StreamRows) -> list[Fault]:
     where = f"{file.filename}, dataset {stream!r}"
     expected = file_dtype(rows.dtype)
+    written = {
+        "shape": [rows.total, *rows.shape],
+        "dtype": expected.dtype,
+        "attributes": expected.attributes,
+        "chunk offsets": list(rows.chunk_offsets),
+    }
     try:
         dataset = file[stream]
-        shape, dtype = list(dataset.shape), dataset.dtype
-        attributes = {name: dataset.attrs[name] for name in expected.attributes}
-        offsets = _chunk_offsets(dataset)
+        found = {
+            "shape": list(dataset.shape),
+            "dtype": dataset.dtype,
+            "attributes": {name: dataset.attrs[name] for name in expected.attributes},
+            "chunk offsets": list(_chunk_offsets(dataset)),
+        }
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        return f"{where} cannot be read: {error!r}"
-    written = [rows.total, *rows.shape]
-    if shape != written:
-        return f"{where} has the shape {shape}; {written} was written"
-    if dtype != expected.dtype or attributes != expected.attributes:
-        return f"{where} has the dtype {dtype.name}; {rows.dtype} was written"
-    if list(offsets) != rows.chunk_offsets:
-        return f"{where} has its chunks at other places in the file than when it was written"
-    return None
+        return [Fault(stream, f"{where} cannot be read: {error!r}")]
+    return differences(stream, where, found, written)
 
 
 def _chunk_offsets(dataset: "h5py.Dataset") -> tuple[int, ...]:

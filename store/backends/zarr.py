@@ -7,14 +7,13 @@ readers never need it.
 
 import json
 from collections.abc import Mapping
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from store.backends.base import Fault, Layout
+from store.backends.base import Fault, Layout, differences
 from store.backends.spans import chunk_key
 from store.durable.writeback import WriteBack
 from store.format.dtypes import file_dtype
@@ -51,7 +50,7 @@ class ZarrBody:
         import zarr
         from zarr.storage import LocalStore
 
-        layouts = {name: Layout(stream.finish()) for name, stream in self._streams.items()}
+        layouts = {name: stream.finish() for name, stream in self._streams.items()}
         group = zarr.create_group(LocalStore(self._path), zarr_format=3)
         for name, stream in self._streams.items():
             file = file_dtype(stream.shape.dtype)
@@ -75,8 +74,6 @@ class ZarrBody:
     def discard(self) -> None:
         """Close what is open."""
         self._writeback.stop()
-        for stream in self._streams.values():
-            stream.close()
 
 
 class _ChunkFiles:
@@ -91,75 +88,56 @@ class _ChunkFiles:
         self._name = name
         self._chunk_items = chunk_items
         self._writeback = writeback
-        self._file: FileIO | None = None
 
     def append(self, items: NDArray[Any]) -> None:
         """Write items [n, *shape], each into the file of its chunk."""
         while len(items):
-            taken = items[: self._chunk_items - self.items % self._chunk_items]
-            self._write(taken.reshape(-1).view(np.uint8))
+            chunk, within = divmod(self.items, self._chunk_items)
+            taken = items[: self._chunk_items - within]
+            file = self._path / chunk_key(self._name, chunk, len(self.shape.shape))
+            with file.open("ab") as content:
+                content.write(taken.reshape(-1).view(np.uint8).data)
+            self._writeback.written(file, taken.nbytes)
             self.items += len(taken)
             items = items[len(taken) :]
-            if self.items % self._chunk_items == 0:
-                self.close()
 
-    def finish(self) -> int:
-        """Fill up the last chunk's file. Returns the items in a chunk."""
-        if self.items > self._chunk_items:
-            file, left = file_dtype(self.shape.dtype), -self.items % self._chunk_items
-            fill = np.full(
-                (min(left, max(1, _FILL_BYTES // self.shape.item_bytes)), *self.shape.shape),
-                file.fill,
-                file.dtype,
-            )
-            while left > 0:
-                self._write(fill[:left].reshape(-1).view(np.uint8))
-                left -= len(fill)
-        self.close()
-        # Where all fits into one chunk, that need not be longer than what it holds.
-        return max(1, min(self.items, self._chunk_items))
-
-    def close(self) -> None:
-        """Close the chunk file that is open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _write(self, content: NDArray[np.uint8]) -> None:
-        file = self._path / chunk_key(self._name, self.items // self._chunk_items, len(self.shape.shape))
-        if self._file is None:
-            # Without a buffer, nothing is left to be written when the file is closed.
-            self._file = file.open("xb", buffering=0)
-        left = content.data
-        while left:
-            left = left[self._file.write(left) :]
-        self._writeback.written(file, content.nbytes)
+    def finish(self) -> Layout:
+        """Fill up the last chunk's file."""
+        items = self.items
+        if items <= self._chunk_items:
+            # All fits into one chunk: that need not be longer than what it holds.
+            return Layout(max(1, items))
+        file, left = file_dtype(self.shape.dtype), -items % self._chunk_items
+        fill_items = max(1, _FILL_BYTES // self.shape.item_bytes)
+        fill = np.full((fill_items, *self.shape.shape), file.fill, file.dtype)
+        for first in range(0, left, fill_items):
+            self.append(fill[: left - first])
+        self.items = items
+        return Layout(self._chunk_items)
 
 
 def check(part: Path, marker: Marker) -> list[Fault]:
     """Where what plain Zarr tools go by differs from the marker, stream by stream; empty if all is well."""
-    return [
-        Fault(stream, fault)
-        for stream, rows in marker.streams.items()
-        if (fault := _fault(part / stream / "zarr.json", rows)) is not None
-    ]
+    return [fault for name, rows in marker.streams.items() for fault in _faults(part, name, rows)]
 
 
-def _fault(file: Path, rows: StreamRows) -> str | None:
+def _faults(part: Path, stream: str, rows: StreamRows) -> list[Fault]:
+    where = part / stream / "zarr.json"
     expected = file_dtype(rows.dtype)
+    written = {
+        "shape": [rows.total, *rows.shape],
+        "chunks": [rows.chunk_items * max(1, rows.file_chunks), *rows.shape],
+        "data type": expected.dtype.name,
+        "attributes": expected.attributes,
+    }
     try:
-        metadata = json.loads(file.read_bytes())
-        shape, dtype = metadata["shape"], metadata["data_type"]
-        chunks = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-        attributes = {name: metadata["attributes"][name] for name in expected.attributes}
+        metadata = json.loads(where.read_bytes())
+        found = {
+            "shape": metadata["shape"],
+            "chunks": metadata["chunk_grid"]["configuration"]["chunk_shape"],
+            "data type": metadata["data_type"],
+            "attributes": {name: metadata["attributes"][name] for name in expected.attributes},
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{file} cannot be read: {error!r}"
-    written = [rows.total, *rows.shape]
-    if shape != written:
-        return f"{file} has the shape {shape}; {written} was written"
-    file_items = rows.chunk_items * max(1, rows.file_chunks)
-    if chunks != [file_items, *rows.shape]:
-        return f"{file} has the chunks {chunks}; {[file_items, *rows.shape]} was written"
-    if dtype != expected.dtype.name or attributes != expected.attributes:
-        return f"{file} has the data type {dtype!r}; {rows.dtype} was written"
-    return None
+        return [Fault(stream, f"{where} cannot be read: {error!r}")]
+    return differences(stream, where, found, written)

@@ -2,8 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Protocol
@@ -41,145 +42,101 @@ class Rows(Protocol):
         """Rows, or columns of rows, as an array."""
 
 
+@dataclass(frozen=True)
 class Arrays:
-    """Arrays by name; `with` closes their files."""
+    """Arrays by name."""
 
     kind: str
     """What the files are, for people."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.passed_over: dict[str, str] = {}
-        """What else there is: its name → why it is no array of features."""
+    names: list[str]
+    open: Callable[[str, bool], Rows]
+    """Name, and whether all of it will be read → the array. Raises InvalidFeatures and `FAULTS`."""
+    passed_over: dict[str, str] = field(default_factory=dict)
+    """What else there is: its name → why it is no array of features."""
 
     def look(self, name: str) -> Rows:
         """An array that is not read yet. Raises InvalidFeatures where it is damaged."""
         with self._named(name):
-            return self._open(name)
+            return self.open(name, False)
 
     def read(self, name: str) -> NDArray[Any]:
         """A whole array. Raises InvalidFeatures where it is damaged."""
         with self._named(name):
-            return np.array(self._open(name)[()])
-
-    def __enter__(self) -> "Arrays":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close what is open."""
-
-    def _open(self, name: str) -> Rows:
-        raise NotImplementedError
+            return np.asarray(self.open(name, True)[()])
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
         try:
             yield
-        except InvalidFeatures:
-            raise
         except FAULTS as error:
             raise InvalidFeatures(f"{name} cannot be read as {self.kind}: {error}") from None
 
 
-class NpyFiles(Arrays):
+def npy_files(files: Mapping[str, Path]) -> Arrays:
     """A .npy file for each array, opened when it is asked for."""
 
-    kind = ".npy"
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        super().__init__()
-        self.names = list(files)
-        self._files = files
-
-    def _open(self, name: str) -> Rows:
-        return self._load(name, mapped=True)
-
-    def read(self, name: str) -> NDArray[Any]:
-        """See `Arrays`. Not by a mapping, where a fault of the disk would end the process."""
-        with self._named(name):
-            return self._load(name, mapped=False)
-
-    def _load(self, name: str, mapped: bool) -> NDArray[Any]:
-        array = np.load(self._files[name], mmap_mode="r" if mapped else None, allow_pickle=False)
+    def opened(name: str, whole: bool) -> Rows:
+        # Whole arrays not by a mapping, where a fault of the disk would end the process.
+        array = np.load(files[name], mmap_mode=None if whole else "r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             array.close()
             raise InvalidFeatures(f"{name} is a .npz archive; expected one array")
         return array
 
+    return Arrays(".npy", list(files), opened)
 
-class Hdf5File(Arrays):
-    """The datasets of an HDF5 file, at any depth; groups that begin with # are MATLAB's own."""
 
-    kind = "HDF5"
+@contextmanager
+def hdf5_file(file: Path, kind: str = "HDF5") -> Iterator[Arrays]:
+    """The datasets of numbers at any depth, but for groups that begin with #, which are MATLAB's own."""
+    names: list[str] = []
+    passed_over: dict[str, str] = {}
 
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        with refusing(file, self.kind):
-            self._content = h5py.File(file)
-            self._content.visititems(self._see)
-        self.names.sort()
-
-    def __exit__(self, *_: object) -> None:
-        self._content.close()
-
-    def _see(self, name: str | bytes, item: Any) -> None:
+    def see(name: str | bytes, item: Any) -> None:
         if isinstance(name, bytes):
-            self.passed_over[repr(name)] = "its name is no UTF-8 text"
+            passed_over[repr(name)] = "its name is no UTF-8 text"
         elif isinstance(item, h5py.Dataset) and not name.startswith("#"):
             if item.dtype.kind in "fiu":
-                self.names.append(name)
+                names.append(name)
             else:
-                self.passed_over[name] = f"no numbers: {item.dtype}"
+                passed_over[name] = f"no numbers: {item.dtype}"
 
-    def _open(self, name: str) -> Rows:
-        item = self._content[name]
+    def opened(name: str, whole: bool) -> Rows:  # noqa: ARG001
+        item = content[name]
         if not isinstance(item, h5py.Dataset) or item.shape is None:
-            raise InvalidFeatures(f"{name} is an empty dataset or a group; expected a dataset of numbers")
+            raise InvalidFeatures(f"{name} is a group or empty; expected a dataset of numbers")
         rows: Rows = item
         return rows
 
+    with refusing(file, kind):
+        content = h5py.File(file)
+    with content:
+        with refusing(file, kind):
+            content.visititems(see)
+        yield Arrays(kind, sorted(names), opened, passed_over)
 
-class SafetensorsFiles(Arrays):
-    """The tensors of one file, or of several shards.
+
+def safetensors_files(files: Iterable[Path]) -> Arrays:
+    """The tensors of one file, or of several shards. Raises ImportFailed for one that is damaged.
 
     The library's numpy reader has no bfloat16, so it only checks the files; tensors are read by position.
     """
-
-    kind = "safetensors"
-
-    def __init__(self, files: list[Path], strict: bool = True) -> None:
-        """`strict`: a damaged file is refused. Otherwise what it holds counts as damaged."""
-        super().__init__()
-        self._tensors: dict[str, tuple[Path, dict[str, Any], int]] = {}
-        self._damages: list[str] = []
-        for file in files:
-            try:
-                found = self._header(file)
-            except ImportFailed as error:
-                if strict:
-                    raise
-                self._damages.append(str(error))
-                continue
-            double = next((name for name in found if name in self._tensors), None)
-            if double is not None:
-                raise ImportFailed(f"both {self._tensors[double][0]} and {file} have a tensor {double!r}")
-            self._tensors |= found
-        self.names = sorted(self._tensors)
-
-    def _header(self, file: Path) -> dict[str, tuple[Path, dict[str, Any], int]]:
-        with refusing(file, self.kind):
+    tensors: dict[str, tuple[Path, dict[str, Any], int]] = {}
+    for file in files:
+        with refusing(file, "safetensors"):
             with safe_open(file, "numpy"):
                 pass
             with file.open("rb") as stream:
                 size = int.from_bytes(stream.read(8), "little")
-                content: dict[str, Any] = json.loads(stream.read(size))
-            content.pop("__metadata__", None)
-            return {name: (file, tensor, 8 + size) for name, tensor in content.items()}
+                header: dict[str, Any] = json.loads(stream.read(size))
+        header.pop("__metadata__", None)
+        double = next((name for name in header if name in tensors), None)
+        if double is not None:
+            raise ImportFailed(f"both {tensors[double][0]} and {file} have a tensor {double!r}")
+        tensors |= {name: (file, tensor, 8 + size) for name, tensor in header.items()}
 
-    def _open(self, name: str) -> Rows:
-        if name not in self._tensors:
-            raise InvalidFeatures("; ".join([f"there is no tensor {name!r}", *self._damages]))
-        file, tensor, start = self._tensors[name]
+    def opened(name: str, whole: bool) -> Rows:  # noqa: ARG001
+        file, tensor, start = tensors[name]
         if tensor["dtype"] not in _TENSOR_DTYPES:
             raise InvalidFeatures(f"{name}: found {tensor['dtype']}; expected {', '.join(_TENSOR_DTYPES)}")
         begin, end = tensor["data_offsets"]
@@ -187,39 +144,22 @@ class SafetensorsFiles(Arrays):
         rows: Rows = content.view(array_dtype(_TENSOR_DTYPES[tensor["dtype"]])).reshape(tensor["shape"])
         return rows
 
-
-class MatFile(Arrays):
-    """The matrices of a MATLAB file before 7.3."""
-
-    kind = "a MATLAB file"
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        with refusing(file, self.kind):
-            self._content = loadmat(file)
-        self.names = [name for name in self._content if not name.startswith("__")]
-
-    def _open(self, name: str) -> Rows:
-        matrix = self._content[name]
-        if not isinstance(matrix, np.ndarray):
-            raise InvalidFeatures(f"{name} is {type(matrix).__name__}; expected a matrix of real numbers")
-        rows: Rows = matrix
-        return rows
+    return Arrays("safetensors", sorted(tensors), opened)
 
 
-class Mat73File(Hdf5File):
-    """The matrices of a MATLAB file of version 7.3: HDF5, transposed, as MATLAB keeps them by column."""
-
-    kind = "a MATLAB 7.3 file"
-
-    def _open(self, name: str) -> Rows:
-        rows: Rows = np.asarray(super()._open(name)[()]).T
-        return rows
-
-
-def open_mat(file: Path) -> Arrays:
+@contextmanager
+def mat_file(file: Path) -> Iterator[Arrays]:
     """The matrices of a MATLAB file. Raises ImportFailed."""
-    return Mat73File(file) if h5py.is_hdf5(file) else MatFile(file)
+    kind = "a MATLAB file"
+    if h5py.is_hdf5(file):
+        with hdf5_file(file, kind) as arrays:
+            # Version 7.3. MATLAB keeps matrices by column, so HDF5 shows them transposed.
+            yield replace(arrays, open=lambda name, whole: np.asarray(arrays.open(name, whole)[()]).T)
+        return
+    with refusing(file, kind):
+        content: dict[str, NDArray[Any]] = loadmat(file)
+    names = [name for name in content if isinstance(content[name], np.ndarray)]
+    yield Arrays(kind, names, lambda name, _: content[name])
 
 
 @contextmanager

@@ -62,8 +62,15 @@ def export(
         mark.write_text("The export into this folder was stopped, or is still at work.\n", encoding="utf-8")
         with closing(TARGETS[format](folder)) as target:
             entries = {video: _write(features, video, target) for video in progress(chosen)}
-        manifest = json.dumps({**_described(features), "format": format, "videos": entries}, indent=2)
-        write_file(folder / MANIFEST, manifest.encode("utf-8"))
+        manifest = {
+            "dataset": features.dataset,
+            "encoder": features.encoder,
+            "key": features.key,
+            "specification": features.specification,
+            "streams": {name: vars(shape) for name, shape in features.streams.items()},
+            "videos": entries,
+        }
+        write_file(folder / MANIFEST, json.dumps(manifest, indent=2).encode("utf-8"))
         mark.unlink()
     except OSError as error:
         raise ExportFailed(f"{folder}: the export stopped: {error}") from error
@@ -79,26 +86,24 @@ def _write(features: FeatureSet, video: str, target: Target) -> dict[str, Any]:
     }
 
 
-def _described(features: FeatureSet) -> dict[str, Any]:
-    return {
-        "dataset": features.dataset,
-        "encoder": features.encoder,
-        "key": features.key,
-        "specification": features.specification,
-        "streams": {name: {"shape": s.shape, "dtype": s.dtype} for name, s in features.streams.items()},
-    }
-
-
 class NpyTarget:
-    """VIDEO.STREAM.npy for every video and stream."""
+    """VIDEO.STREAM.npy for every video and stream: names that are different on every file system.
+
+    Long ones, and those that some file systems hold for equal, have a digest of the video's id.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._names = FileNames()
+        self._taken: set[str] = set()
 
     def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
         """See `Target`."""
-        name = f"{self._names.of(video)}.{stream}.npy"
+        stem = _encoded(video)
+        name = f"{stem}.{stream}.npy"
+        if len(stem) > _LONGEST_NAME or name.casefold() in self._taken:
+            digest = hashlib.sha256(video.encode("utf-8")).hexdigest()[:16]
+            name = f"{stem[:_LONGEST_NAME]}~{digest}.{stream}.npy"
+        self._taken.add(name.casefold())
         np.save(self._folder / name, _plain(array))
         return name, name
 
@@ -115,7 +120,7 @@ class Hdf5Target:
     def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
         """See `Target`."""
         name = f"{_encoded(video)}/{stream}"
-        self._content.create_dataset(name, data=_plain(array))
+        self._content[name] = _plain(array)
         return HDF5_EXPORT, name
 
     def close(self) -> None:
@@ -131,15 +136,14 @@ class SafetensorsTarget:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._shard = 1
         self._pending: dict[str, NDArray[Any]] = {}
         self._pending_bytes = 0
-        self._shard = 1
 
     def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
         """See `Target`."""
-        full = self._pending_bytes + array.nbytes > _SHARD_BYTES or len(self._pending) >= _SHARD_TENSORS
-        if self._pending and full:
-            self._write_shard()
+        if self._pending_bytes + array.nbytes > _SHARD_BYTES or len(self._pending) >= _SHARD_TENSORS:
+            self.close()
         self._pending[f"{video}/{stream}"] = array
         self._pending_bytes += array.nbytes
         return self._file, f"{video}/{stream}"
@@ -147,16 +151,13 @@ class SafetensorsTarget:
     def close(self) -> None:
         """See `Target`."""
         if self._pending:
-            self._write_shard()
+            save_file(self._pending, self._folder / self._file)
+            self._shard += 1
+        self._pending, self._pending_bytes = {}, 0
 
     @property
     def _file(self) -> str:
         return f"features-{self._shard:05}.safetensors"
-
-    def _write_shard(self) -> None:
-        save_file(self._pending, self._folder / self._file)
-        self._pending, self._pending_bytes = {}, 0
-        self._shard += 1
 
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -164,28 +165,6 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "hdf5": Hdf5Target,
     "safetensors": SafetensorsTarget,
 }
-
-
-class FileNames:
-    """File names without extension: safe, and different for different ids on every file system.
-
-    Long names, and names that some file systems hold for equal, end with a digest of the id.
-    """
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
-
-    def of(self, video: str) -> str:
-        """The video's name."""
-        if video not in self._names:
-            name = _encoded(video)
-            if len(name) > _LONGEST_NAME or name.casefold() in self._taken:
-                digest = hashlib.sha256(video.encode("utf-8")).hexdigest()[:16]
-                name = f"{name[:_LONGEST_NAME]}~{digest}"
-            self._taken.add(name.casefold())
-            self._names[video] = name
-        return self._names[video]
 
 
 def _encoded(video: str) -> str:

@@ -1,14 +1,14 @@
 """The formats that can be imported, by name, and which of them a file or folder has."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from store.errors import ImportFailed, InvalidFeatures
-from store.exchange.arrays import Arrays, Hdf5File, NpyFiles, SafetensorsFiles, open_mat, refusing
+from store.exchange.arrays import Arrays, hdf5_file, mat_file, npy_files, refusing, safetensors_files
 from store.exchange.digest import digest, file_sha256
 from store.exchange.ids import listed_ids, nearest
 from store.exchange.matrix import matrix_source
@@ -18,15 +18,8 @@ from store.exchange.source import HDF5_EXPORT, INCOMPLETE, MANIFEST, Options, Pr
 from store.labels.errors import some
 
 FORMATS = ("mat", "npy", "npy-folder", "hdf5", "safetensors")
-_SUFFIXES = {
-    ".mat": "mat",
-    ".npy": "npy",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".hdf": "hdf5",
-    ".he5": "hdf5",
-    ".safetensors": "safetensors",
-}
+_SUFFIXES = {".mat": "mat", ".npy": "npy", ".safetensors": "safetensors"}
+_SUFFIXES |= dict.fromkeys([".h5", ".hdf5", ".hdf", ".he5"], "hdf5")
 
 
 @contextmanager
@@ -45,15 +38,17 @@ def open_source(
     if (path / MANIFEST).is_file() and options.pattern is None:
         options.only("an export", "digest")
         plan, files = plan_of_export(path / MANIFEST)
-        shown = {file.name: file for file in [*files.values(), path / MANIFEST]}
-        with _open(name, files, strict=False) as arrays:
-            yield named_source(name, arrays, plan, digest(shown, options.digest, progress), progress)
+        digested = {file.name: file for file in [*files.values(), path / MANIFEST]}
+        with _arrays(name, files) as arrays:
+            yield named_source(name, arrays, plan, digest(digested, options.digest, progress), progress)
         return
-    whole = name in ("mat", "npy") or (name != "npy-folder" and (options.key or options.ids))
-    source = _matrix if whole else _named_arrays
     files = _files(name, path)
-    with _open(name, files) as arrays:
-        yield source(name, path, arrays, files, options, progress)
+    one_matrix = name in ("mat", "npy") or (name != "npy-folder" and (options.key or options.ids))
+    with _arrays(name, files) as arrays:
+        if one_matrix:
+            yield _matrix(name, path, arrays, options, progress)
+        else:
+            yield _named(name, path, arrays, files, options, progress)
 
 
 def detect(path: Path) -> str:
@@ -65,59 +60,53 @@ def detect(path: Path) -> str:
     if not path.is_file():
         raise ImportFailed(f"{path}: no such file or folder")
     suffix = path.suffix.lower()
-    if suffix in _SUFFIXES:
-        return _SUFFIXES[suffix]
-    if h5py.is_hdf5(path):
-        return "hdf5"
-    raise ImportFailed(f"{path}: its name tells no format: choose one with --format, {', '.join(FORMATS)}")
+    if suffix not in _SUFFIXES and not h5py.is_hdf5(path):
+        raise ImportFailed(
+            f"{path}: its name tells no format: choose one with --format, {', '.join(FORMATS)}"
+        )
+    return _SUFFIXES.get(suffix, "hdf5")
 
 
 def _files(format: str, path: Path) -> dict[str, Path]:
-    """The source's files, by their names within it; one file needs none, as its name says nothing."""
+    """The source's files by their names within it; a single one has none, as its name says nothing."""
     if not path.exists():
         raise ImportFailed(f"{path}: no such file or folder")
-    if format == "npy":
-        return {str(path): path}
-    if format == "hdf5" and path.is_dir():
-        return {"": path / HDF5_EXPORT}
     if not path.is_dir():
         return {"": path}
+    if format == "hdf5":
+        return {"": path / HDF5_EXPORT}
     # Hidden files are no features: macOS keeps `._0.npy` beside `0.npy`.
-    found = path.glob("*.safetensors") if format == "safetensors" else path.rglob("[!.]*.npy")
-    files = {file.relative_to(path).as_posix(): file for file in sorted(found) if file.is_file()}
-    return (
-        dict(zip([""], files.values(), strict=True)) if format == "safetensors" and len(files) == 1 else files
-    )
+    found = sorted(path.glob("*.safetensors") if format == "safetensors" else path.rglob("[!.]*.npy"))
+    if format == "safetensors" and len(found) == 1:
+        return {"": found[0]}
+    return {file.relative_to(path).as_posix(): file for file in found if file.is_file()}
 
 
-def _open(format: str, files: Mapping[str, Path], strict: bool = True) -> Arrays:
+def _arrays(format: str, files: Mapping[str, Path]) -> AbstractContextManager[Arrays]:
     if format in ("npy", "npy-folder"):
-        return NpyFiles(files)
-    paths = sorted(set(files.values()))
+        return nullcontext(npy_files(files))
     if format == "safetensors":
-        return SafetensorsFiles(paths, strict)
-    return open_mat(paths[0]) if format == "mat" else Hdf5File(paths[0])
+        return nullcontext(safetensors_files(sorted(set(files.values()))))
+    return (mat_file if format == "mat" else hdf5_file)(next(iter(files.values())))
 
 
-def _named_arrays(
+def _named(
     format: str, path: Path, arrays: Arrays, files: Mapping[str, Path], options: Options, progress: Progress
 ) -> Source:
-    what = "a folder of .npy files" if format == "npy-folder" else "a file of arrays that are named"
+    what, suffix = ("a folder of .npy files", ".npy") if format == "npy-folder" else ("named arrays", "")
     options.only(what, "pattern", "join", "digest")
     if not arrays.names:
         raise ImportFailed(f"{path} holds no arrays of numbers ({arrays.kind}), and no {MANIFEST}")
-    plan = plan_of_names(arrays.names, options, str(path), ".npy" if format == "npy-folder" else "")
+    plan = plan_of_names(arrays.names, options, str(path), suffix)
     used = {name: file for name, file in files.items() if name not in plan.passed_over}
     plan.passed_over |= arrays.passed_over
     return named_source(format, arrays, plan, digest(used, options.digest, progress), progress)
 
 
-def _matrix(
-    format: str, path: Path, arrays: Arrays, files: Mapping[str, Path], options: Options, progress: Progress
-) -> Source:
+def _matrix(format: str, path: Path, arrays: Arrays, options: Options, progress: Progress) -> Source:
     takes = {"mat": ("key", "ids", "missing"), "npy": ("ids", "missing", "digest")}
     options.only("one matrix of all videos", *takes.get(format, ("key", "ids", "missing", "digest")))
-    name = next(iter(files)) if format == "npy" else options.key
+    name, what = ("", str(path)) if format == "npy" else (options.key, f"{path}: {options.key}")
     if name is None or options.ids is None:
         needed = "--ids" if format == "npy" else "both --key (its name) and --ids"
         raise ImportFailed(f"{path}: one matrix of all videos needs {needed} (its videos, a row each)")
@@ -127,8 +116,7 @@ def _matrix(
     try:
         rows = arrays.look(name)
     except InvalidFeatures as error:
-        raise ImportFailed(str(error) if format == "npy" else f"{path}: {error}") from None
-    what = name if format == "npy" else f"{path}: {name}"
+        raise ImportFailed(f"{path}: {str(error).strip()}") from None
     about: dict[str, Any]
     if format == "mat":
         if len(rows.shape) != 2 or rows.dtype.kind not in "fiu":

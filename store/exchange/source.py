@@ -81,15 +81,11 @@ class Options:
 
     def only(self, what: str, *known: str) -> None:
         """Raises ImportFailed where another option is given: it would have no effect."""
-        given = {name for name, value in vars(self).items() if value is not None} - {"digest"}
-        if self.digest != "content":
-            given.add("digest")
-        stray = sorted(given - set(known))
+        stray = [name for name, value in vars(self).items() if value != getattr(Options, name)]
+        stray = sorted(set(stray) - set(known))
         if stray:
-            raise ImportFailed(
-                f"--{stray[0]} has no meaning for {what}; it takes "
-                + (", ".join(f"--{name}" for name in known) or "no such options")
-            )
+            takes = ", ".join(f"--{name}" for name in known)
+            raise ImportFailed(f"--{stray[0]} has no meaning for {what}; it takes {takes}")
 
 
 def stored_dtype(dtype: str) -> str:

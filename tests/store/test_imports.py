@@ -6,7 +6,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from store.errors import DuplicateVideo, ImportFailed
-from store.exchange.arrays import open_mat
+from store.exchange.arrays import mat_file
 from store.exchange.importing import Imported, import_features
 from store.exchange.matrix import matrix_source
 from store.exchange.registry import open_source
@@ -113,8 +113,8 @@ def test_files_that_are_no_matlab_files_are_named(tmp_path: Path) -> None:
         ("random.mat", bytes(range(256))),
     ]:
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(ImportFailed, match=name):
-            open_mat(tmp_path / name)
+        with pytest.raises(ImportFailed, match=name), mat_file(tmp_path / name):
+            pass
 
 
 def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None:
@@ -125,7 +125,8 @@ def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     with file.open("r+b") as raw:
         raw.write(header)
-    assert np.array_equal(open_mat(file).read("feats"), matrix)
+    with mat_file(file) as arrays:
+        assert np.array_equal(arrays.read("feats"), matrix)
 
 
 def test_infinite_values_are_imputed_and_the_rest_is_untouched() -> None:

@@ -1,5 +1,6 @@
 """Arrays by name, whatever files they are in: .npy, HDF5, safetensors, MATLAB. No reader unpickles."""
 
+import csv
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ from store.format.dtypes import array_dtype
 
 FAULTS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, EOFError, OverflowError),
-    *(SyntaxError, TokenError, MemoryError, zlib.error, MatReadError, SafetensorError),
+    *(SyntaxError, TokenError, MemoryError, zlib.error, csv.Error, MatReadError, SafetensorError),
 )
 """What the libraries raise on truncated and damaged files, found by truncating and damaging some."""
 _TENSOR_DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}

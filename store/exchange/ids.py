@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 
 from store.errors import DuplicateVideo, ImportFailed
+from store.exchange.arrays import refusing
 from store.labels.errors import some
 from store.labels.resolve import video_id
 
@@ -48,34 +49,27 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
+    with refusing(file, "UTF-8 text"):
         return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportFailed(f"{file} cannot be read as UTF-8 text: {error}") from None
 
 
 def _column(file: Path, column: str) -> list[str]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, skipinitialspace=True)
-            columns = list(reader.fieldnames or [])
-            if column not in columns:
-                raise ImportFailed(
-                    f"{file} has no column {column!r}{nearest(column, columns)}; it has {some(columns, 40)}"
-                )
-            return [row[column] or "" for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ImportFailed(f"{file} cannot be read as comma-separated UTF-8 text: {error}") from None
+    with (
+        refusing(file, "comma-separated UTF-8 text"),
+        file.open(newline="", encoding="utf-8-sig") as lines,
+    ):
+        reader = csv.DictReader(lines, skipinitialspace=True)
+        columns = list(reader.fieldnames or [])
+        if column not in columns:
+            known = some(columns, 40)
+            raise ImportFailed(f"{file} has no column {column!r}{nearest(column, columns)}; it has {known}")
+        return [row[column] or "" for row in reader]
 
 
 def _dataset(file: Path, dataset: str) -> list[str]:
-    try:
-        with h5py.File(file) as content:
-            item = content.get(dataset)
-            if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
-                raise ImportFailed(
-                    f"{file} has no dataset of strings {dataset!r}; it has {some(list(content))}"
-                )
-            return [str(name) for name in item.asstr()[()].ravel()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportFailed(f"{file} cannot be read as HDF5: {error}") from None
+    with refusing(file, "HDF5"), h5py.File(file) as content:
+        item = content.get(dataset)
+        if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
+            known = some(list(content))
+            raise ImportFailed(f"{file} has no dataset of strings {dataset!r}; it has {known}")
+        return [str(name) for name in item.asstr()[()].ravel()]

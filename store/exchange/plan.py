@@ -51,15 +51,17 @@ def plan_of_names(names: Sequence[str], options: Options, where: str, suffix: st
         if options.join and not pattern.chunked:
             raise ImportFailed("--join is for patterns with {chunk}: other arrays are a whole stream, [n, …]")
         return plan_by_pattern(names, pattern, pattern.chunked and options.join != "concatenate", where)
+    # In one file, a number may as well be a video of a group.
+    layouts = _LAYOUTS if suffix else []
     if options.join:
         raise ImportFailed("--join is for --pattern: the layouts that are known need no help")
-    for text, stack in _LAYOUTS:
+    for text, stack in layouts:
         pattern = Pattern(text + suffix)
         if all(pattern.place(name) for name in names):
             return plan_by_pattern(names, pattern, stack, where)
     if not any("/" in name for name in names):
         return plan_by_pattern(names, Pattern("{video}" + suffix), False, where)
-    known = "".join(f"\n  {text}{suffix}" for text, _ in [*_LAYOUTS, ("{video}", False)])
+    known = "".join(f"\n  {text}{suffix}" for text, _ in [*layouts, ("{video}", False)])
     raise ImportFailed(
         f"{where} has no layout that is known:{known}\nFound {some(names, 4)}. Say with --pattern how they"
         f" are to be read, such as --pattern '{{video}}/{{stream}}{suffix}'"
@@ -117,6 +119,8 @@ def plan_of_export(manifest: Path) -> tuple[Plan, dict[str, Path]]:
             files |= {
                 names[stream]: manifest.parent / _plain(file) for stream, file in entry["files"].items()
             }
+        if not plan.arrays:
+            raise ValueError("it lists no videos")
         origin = {name: content[name] for name in ("dataset", "encoder", "key", "specification")}
     except FAULTS as error:
         raise ImportFailed(

@@ -71,6 +71,9 @@ def _files(format: str, path: Path) -> dict[str, Path]:
     """The source's files by their names within it; a single one has none, as its name says nothing."""
     if not path.exists():
         raise ImportFailed(f"{path}: no such file or folder")
+    if format not in ("hdf5", "safetensors") and path.is_dir() != (format == "npy-folder"):
+        what = "a folder" if path.is_dir() else "a file"
+        raise ImportFailed(f"{path} is {what}: --format {format} is not for such a source")
     if not path.is_dir():
         return {"": path}
     if format == "hdf5":

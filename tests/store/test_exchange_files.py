@@ -25,6 +25,10 @@ def test_a_dataset_for_each_video_or_stream_is_imported(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "nested.h5", "w") as content:
         content["dir/clip/slow"] = numbers(4, 3, dtype="float64")
         content["dir/clip/fast"] = numbers(9, 2, dtype="float16")
+    with h5py.File(tmp_path / "numbered.h5", "w") as content:
+        content["batch/1"], content["batch/2"] = numbers(4, 3), numbers(4, 3)
+    with pytest.raises(ImportFailed, match=r"batch/1, batch/2\. Say with --pattern"):
+        bring(tmp_path / "store", tmp_path / "numbered.h5")
     with pytest.raises(ImportFailed, match=r"dir/clip/fast.*--pattern '\{video\}/\{stream\}'"):
         bring(tmp_path / "store", tmp_path / "nested.h5")
     features = bring(tmp_path / "store", tmp_path / "nested.h5", pattern="{video}/{stream}").features

@@ -30,22 +30,8 @@ def matrix_source(
     list to people; `about` is for the specification. Raises ImportFailed where rows and videos do not
     correspond, a column has no finite value, or a value lies beyond float32.
     """
-    if len(rows.shape) < 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
-        raise ImportFailed(
-            f"{what} is {list(rows.shape)} {rows.dtype}; expected real numbers [videos, …], one row each"
-        )
-    if len(videos) != rows.shape[0]:
-        raise ImportFailed(
-            f"{what} has {rows.shape[0]:,} rows, but {listed} lists {len(videos):,} videos:"
-            " expected one row for each"
-        )
-    try:
-        dtype = "float32" if rows.dtype.kind in "iu" else stored_dtype(rows.dtype.name)
-    except InvalidFeatures as error:
-        raise ImportFailed(f"{what}: {error}") from None
+    dtype = _checked(rows, what, videos, listed, missing)
     flat = len(rows.shape) == 2
-    if missing == "median" and not flat:
-        raise ImportFailed(f"{what} is {list(rows.shape)}: only a matrix [videos, D] has columns to impute")
     imputing = flat and missing != "quarantine"
     holes = _holes(rows, what) if imputing else {}
     medians = _medians(rows, what, sorted({column for columns in holes.values() for column in columns}))
@@ -75,6 +61,24 @@ def matrix_source(
     }
     metas = {video: {"imputed_columns": columns} for video, columns in imputed.items()}
     return Source(videos, specification, read, metas, imputed=imputed)
+
+
+def _checked(rows: Rows, what: str, videos: Sequence[str], listed: str, missing: str | None) -> str:
+    """The dtype that the rows are kept as."""
+    shape = list(rows.shape)
+    if len(shape) < 2 or 0 in shape or rows.dtype.kind not in "fiu":
+        raise ImportFailed(f"{what} is {shape} {rows.dtype}; expected real numbers [videos, …], one row each")
+    if len(videos) != shape[0]:
+        raise ImportFailed(
+            f"{what} has {shape[0]:,} rows, but {listed} lists {len(videos):,} videos:"
+            " expected one row for each"
+        )
+    if missing == "median" and len(shape) != 2:
+        raise ImportFailed(f"{what} is {shape}: only a matrix [videos, D] has columns to impute")
+    try:
+        return "float32" if rows.dtype.kind in "iu" else stored_dtype(rows.dtype.name)
+    except InvalidFeatures as error:
+        raise ImportFailed(f"{what}: {error}") from None
 
 
 def _blocks(rows: Rows) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,11 @@ HDF5_EXPORT = "features.h5"
 _NARROWED = {"float64": "float32"}
 
 
-class Progress(Protocol):
-    """Wraps the names that a task goes through, as tqdm does."""
-
-    def __call__(self, names: Sequence[str], task: str) -> Iterable[str]:
-        """The names, one after the other."""
+Progress = Callable[[Sequence[str], str], Iterable[str]]
+"""Names that a task goes through, and the task → the same names, one after the other, as tqdm gives them."""
 
 
-def quiet(names: Sequence[str], task: str) -> Iterable[str]:  # noqa: ARG001  (the protocol's)
+def quiet(names: Sequence[str], task: str) -> Iterable[str]:  # noqa: ARG001  (as Progress is called)
     """No progress bar."""
     return names
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -157,6 +159,10 @@ def mat_file(file: Path) -> Iterator[Arrays]:
             # Version 7.3. MATLAB keeps matrices by column, so HDF5 shows them transposed.
             yield replace(arrays, open=lambda name, whole: np.asarray(arrays.open(name, whole)[()]).T)
         return
+    # On some damaged files scipy ends the process: another one reads them first.
+    read = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
+    if subprocess.run([sys.executable, "-c", read, file], capture_output=True, check=False).returncode < 0:
+        raise ImportFailed(f"{file} cannot be read as {kind}: what reads it crashes")
     with refusing(file, kind):
         content: dict[str, NDArray[Any]] = loadmat(file)
     names = [name for name in content if isinstance(content[name], np.ndarray)]

@@ -117,6 +117,18 @@ def test_files_that_are_no_matlab_files_are_named(tmp_path: Path) -> None:
             pass
 
 
+def test_a_file_that_crashes_its_reader_is_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "bad.mat", {"f": np.ones((3, 4))})
+    data = bytearray((tmp_path / "bad.mat").read_bytes())
+    data[176] = 133  # the type of the numbers: one that does not exist
+    (tmp_path / "bad.mat").write_bytes(data)
+    with (
+        pytest.raises(ImportFailed, match=r"bad\.mat cannot be read as a MATLAB file"),
+        mat_file(tmp_path / "bad.mat"),
+    ):
+        pass
+
+
 def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None:
     matrix = np.arange(6.0).reshape(3, 2)
     file = tmp_path / "v73.mat"

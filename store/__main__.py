@@ -66,6 +66,7 @@ def show(
         ["folder", shown["path"]],
         ["videos", f"{shown['videos']:,}"],
         ["subset hash", shown["subset_hash"]],
+        ["content hash", shown["content_hash"]],
         ["size", f"{size(shown['bytes'])} in {count(shown['parts'], 'part')}"],
         ["last written", shown["committed"] or "–"],
         ["with warnings", f"{shown['with_warnings']:,}"],
@@ -73,6 +74,8 @@ def show(
     print(tabulate(facts, tablefmt="plain", disable_numparse=True))
     if features.streams:
         print("\n" + tabulate(_stream_rows(features), ["stream", "item", "dtype", "items"], intfmt=","))
+    for provenance in shown["provenance"]:
+        print("made with " + ", ".join(f"{key} {value}" for key, value in provenance.items()))
     print("\nspecification " + json_text.dumps(features.specification, indent=2, ensure_ascii=False))
     refused = features.quarantine.entries()
     if refused:

@@ -24,10 +24,17 @@ def summary(features: FeatureSet) -> dict[str, Any]:
         "committed": f"{committed:%Y-%m-%d %H:%M} UTC" if committed else None,
         "streams": {name: {"shape": s.shape, "dtype": s.dtype} for name, s in features.streams.items()},
         "subset_hash": features.subset_hash(),
+        "content_hash": features.content_hash(),
+        "provenance": features.provenance,
         "quarantined": len(features.quarantine),
-        "with_warnings": sum(bool(features.meta(video).get("warnings")) for video in videos),
+        "with_warnings": _with_warnings(features),
         "faults": sorted(features.index.damaged.values()),
     }
+
+
+def _with_warnings(features: FeatureSet) -> int:
+    places = [(features.metas(marker), rows) for marker, rows in features.index.places() if rows]
+    return sum(bool(metas[row].get("warnings")) for metas, rows in places for row in rows)
 
 
 def coverage(features: FeatureSet, labels: Path) -> Coverage[str]:

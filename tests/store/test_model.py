@@ -54,9 +54,10 @@ class StoreModel(RuleBasedStateMachine):
             for video in videos:
                 writer.add(video, features_of(video, version))
         self.stored |= dict.fromkeys(videos, version)
-        parts = {marker.part for marker in features.index.markers.values()}
-        markers = {f"{Path(part).stem}.json" for part in parts}
-        assert {path.name for path in features.path.iterdir()} == {"feature.json", *parts, *markers}
+        expected = {name for m in features.index.markers.values() for name in (m.part, m.file)}
+        found = {str(path.relative_to(features.path)) for path in features.path.glob("parts-*/*")}
+        assert found == expected
+        assert {path.name for path in features.path.iterdir()} == {"feature.json", "parts-00000"}
 
     @rule(videos=some_videos, flushed=st.booleans(), backend=backends)
     def interrupt(self, videos: list[str], flushed: bool, backend: str) -> None:
@@ -90,9 +91,11 @@ class StoreModel(RuleBasedStateMachine):
         features = feature_set(self.root)
         features.create()
         unique = uuid.uuid4().hex
-        (part,) = [path for path in aside.path.glob("part-*") if path.suffix != ".json"]
-        (marker,) = aside.path.glob("part-*.json")
-        part.rename(features.path / f"part-{unique}{part.suffix}")
+        (part,) = [path for path in aside.path.glob("parts-*/part-*") if path.suffix != ".json"]
+        (marker,) = aside.path.glob("parts-*/part-*.json")
+        folder = features.path / "parts-00000"
+        folder.mkdir(exist_ok=True)
+        part.rename(folder / f"part-{unique}{part.suffix}")
         owner = temporary_name("part", unique).replace(f"-{os.getpid()}-", f"-{_NO_PROCESS}-")
         marker.rename(features.path / f"{owner}.json")
 

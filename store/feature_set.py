@@ -100,8 +100,9 @@ class FeatureSet:
         shapes = self.index.streams
         return sum(
             marker.streams[stream].lengths[row] * shape.item_bytes
-            for marker, row in self.index.rows.values()
+            for marker, rows in self.index.places()
             for stream, shape in shapes.items()
+            for row in rows
         )
 
     @property
@@ -282,6 +283,15 @@ class FeatureSet:
             self.files.write(DESCRIPTION, description(self.specification))
         self._made = True
 
+    def read_note(self, name: str) -> bytes | None:
+        """Content of a small file beside the parts; None where there is none."""
+        return self.files.read(name) if self.files.exists(name) else None
+
+    def write_note(self, name: str, content: bytes) -> None:
+        """Write a small file beside the parts, durably."""
+        self.create()
+        self.files.write(name, content)
+
     def given_streams(self) -> dict[str, StreamShape]:
         """For writers: `streams`, from one marker where there is no index yet."""
         if "index" not in vars(self) and (marker := self._any_marker()):
@@ -321,8 +331,8 @@ class FeatureSet:
         return None
 
     def _row(self, video: str) -> tuple[Marker, int]:
-        rows = self.index.rows
-        return rows[video] if video in rows else self.index.row(storable_id(video), self.location)
+        known = video in self.index.rows
+        return self.index.row(video if known else storable_id(video), self.location)
 
     def _checked(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
         stored = self.read_stored(video, stream, out=out)

@@ -53,7 +53,7 @@ def assert_holds(features: FeatureSet, videos: list[str], version: int = 0) -> N
 
 def marker_of(features: FeatureSet, video: str) -> Path:
     """The file of the marker of a video's part."""
-    return features.path / features.index.rows[video][0].file
+    return features.path / features.index.row(video, "")[0].file
 
 
 def _fork(root: Path, backend: str, name: str, count: int) -> int:

@@ -73,7 +73,7 @@ def tree_bytes(path: Path) -> int:
 
 def _superseded_hours(folder: Path, index: Index, marker: Marker) -> float:
     """How long every video of the part has been in a later one."""
-    by = [index.rows[v][0] if v in index.rows else index.dropped[v] for v in marker.videos] or [marker]
+    by = [index.marker(video) or index.dropped[video] for video in marker.videos] or [marker]
     try:
         newest = max((folder / file).stat().st_mtime for file in {later.file for later in by})
     except FileNotFoundError:

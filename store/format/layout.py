@@ -1,6 +1,6 @@
 """How the files of a feature set are named, and in which order its parts count.
 
-parts-00000/part-<unique>                    at most about 1,000 parts in a folder
+parts-00000/part-<unique>                    about 250 parts in a folder
 parts-00000/part-<unique>.<sequence>.json    the marker: its name says its place in the order of parts
 part-<unique>, part-<unique>.json            as earlier versions wrote them: read like the others
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 STEP = 1_000_000
 """Between the sequence of a part and that of the next one, at least: room for parts that replace it."""
-PARTS_IN_FOLDER = 1000
+PARTS_IN_FOLDER = 250
 
 PART = re.compile(r"(?:parts-\d{5,}/)?part-[0-9a-z]+(?:\.[0-9a-z]+)?")
 _FOLDER = re.compile(r"parts-(\d{5,})")

@@ -158,6 +158,8 @@ def read_meta(path: str, data: bytes, count: int) -> list[dict[str, Any]]:
         meta: list[dict[str, Any]] = json.loads(data)["meta"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable(path, error) from None
+    if meta == []:
+        return [{} for _ in range(count)]
     if not isinstance(meta, list) or len(meta) != count or not all(isinstance(note, dict) for note in meta):
         raise DamagedMarker(f"{path}: expected the meta data of {count} videos. {_ADVICE}")
     return meta

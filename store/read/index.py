@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import repeat
 
 from store.errors import DamagedMarker, FeaturesNotFound, VideoNotStored
 from store.files.base import Files
@@ -24,8 +23,11 @@ class Index:
     """Path of the marker → marker."""
     damaged: dict[str, str] = field(default_factory=dict)
     """Path of the marker → what is wrong with it; its videos count as not stored."""
-    rows: dict[str, tuple[Marker, int]] = field(default_factory=dict)
-    """Video → its part and its place in the part's lists."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Video → its part's number times 2^32, plus its place in the part's lists: an integer takes half of what a
+    pair takes."""
+    parts: list[Marker] = field(default_factory=list)
+    """By their numbers."""
     dropped: dict[str, Marker] = field(default_factory=dict)
     """Video → the marker by which earlier parts do not count for it."""
     streams: dict[str, StreamShape] = field(default_factory=dict)
@@ -71,7 +73,9 @@ class Index:
             self.streams = {name: rows.stream_shape for name, rows in marker.streams.items()}
         for video in marker.dropped:
             self._drop(video, marker)
-        here = zip(marker.videos, zip(repeat(marker), range(len(marker.videos)), strict=False), strict=True)
+        first = len(self.parts) << 32
+        self.parts.append(marker)
+        here = zip(marker.videos, range(first, first + len(marker.videos)), strict=True)
         if marker.order > self.latest:
             self.latest = marker.order
             self.rows.update(here)
@@ -81,11 +85,17 @@ class Index:
     def row(self, video: str, where: str) -> tuple[Marker, int]:
         """The part of a video and its place there. Raises VideoNotStored."""
         try:
-            return self.rows[video]
+            number = self.rows[video]
         except KeyError:
             count = len(self.damaged)
             hidden = f"; {count} damaged marker{'s' * (count > 1)} may hide it" if count else ""
             raise VideoNotStored(f"{where} has no features of {video!r}{hidden}") from None
+        return self.parts[number >> 32], number & 0xFFFFFFFF
+
+    def marker(self, video: str) -> Marker | None:
+        """The part that is to be read of a video."""
+        number = self.rows.get(video)
+        return None if number is None else self.parts[number >> 32]
 
     def places(self) -> list[tuple[Marker, list[int]]]:
         """Each part, in the order of their commits, and which of its rows are read.
@@ -93,7 +103,7 @@ class Index:
         None are where later parts have all of its videos.
         """
         return [
-            (marker, [row for row, video in enumerate(marker.videos) if self._is_read(video, marker)])
+            (marker, [row for row, video in enumerate(marker.videos) if self.marker(video) is marker])
             for marker in sorted(self.markers.values(), key=lambda marker: marker.order)
         ]
 
@@ -125,26 +135,22 @@ class Index:
         return new - self.markers.keys(), gone
 
     def _keep(self, markers: list[Marker]) -> None:
-        self.markers, self.rows, self.dropped, self.streams, self.latest = {}, {}, {}, {}, (0, "")
+        self.markers, self.rows, self.parts, self.dropped, self.streams = {}, {}, [], {}, {}
+        self.latest = (0, "")
         for marker in sorted(markers, key=lambda marker: marker.order):
             self.add(marker)
 
     def _drop(self, video: str, by: Marker) -> None:
         if video not in self.dropped or self.dropped[video].order < by.order:
             self.dropped[video] = by
-        if video in self.rows and self.rows[video][0].order < by.order:
+        present = self.marker(video)
+        if present and present.order < by.order:
             del self.rows[video]
 
     def _counts(self, video: str, marker: Marker) -> bool:
         """Whether a part, not the latest, is what is to be read of a video."""
-        others = [self.rows[video][0]] if video in self.rows else []
-        if video in self.dropped:
-            others.append(self.dropped[video])
-        return all(other.order < marker.order for other in others)
-
-    def _is_read(self, video: str, marker: Marker) -> bool:
-        row = self.rows.get(video)
-        return row is not None and row[0] is marker
+        others = self.marker(video), self.dropped.get(video)
+        return all(other is None or other.order < marker.order for other in others)
 
     def _report(self, path: str, error: DamagedMarker) -> None:
         log.warning("%s", error)

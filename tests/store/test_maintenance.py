@@ -265,7 +265,7 @@ def test_compressed_chunks_stay_as_small_as_they_were_when_parts_are_merged(tmp_
     assert {merged.streams["x"].chunk_items} == written == {16}
     (features.path / merged.part / "x" / "zarr.json").unlink()
     assert repair(features, verify(features)).rewritten == [merged.part]
-    assert features.index.rows["a"][0].streams["x"].chunk_items == 16
+    assert features.index.row("a", "")[0].streams["x"].chunk_items == 16
     assert np.array_equal(features.read("a", "x"), maps)
 
 

@@ -170,7 +170,7 @@ def test_other_writers_videos_appear_on_refresh_and_supersede(url: str) -> None:
     assert_holds(reader, VIDEOS[:2])
     assert_holds(reader, VIDEOS[2:6], version=1)
     reader_remote = Remote(url)
-    reader_remote.remove([f"{reader.name}/{reader.index.rows[VIDEOS[5]][0].file}"])
+    reader_remote.remove([f"{reader.name}/{reader.index.row(VIDEOS[5], '')[0].file}"])
     reader.refresh()
     assert reader.videos() == VIDEOS[:4]
 
@@ -255,7 +255,7 @@ def test_a_damaged_marker_is_named_by_its_url_and_hides_its_videos(url: str) -> 
     features = features_at(url)
     write(features, VIDEOS[:2])
     write(features, VIDEOS[2:])
-    marker = f"{features.name}/{features.index.rows[VIDEOS[0]][0].file}"
+    marker = f"{features.name}/{features.index.row(VIDEOS[0], '')[0].file}"
     whole = Remote(url).read([marker])[marker]
     Remote(url).write(marker, whole[:-10])
     reader = features_at(url)
@@ -437,7 +437,7 @@ def test_a_refresh_fetches_new_markers_alone(url: str, monkeypatch: pytest.Monke
     real = Remote.read
     monkeypatch.setattr(Remote, "read", lambda self, paths: fetched.extend(paths) or real(self, paths))
     reader.refresh()
-    assert fetched == [f"{reader.name}/{reader.index.rows[VIDEOS[2]][0].file}"]
+    assert fetched == [f"{reader.name}/{reader.index.row(VIDEOS[2], '')[0].file}"]
     fetched.clear()
     write(features_at(url), VIDEOS[3:4])
     assert len(fetched) == 2, "a writer reads the specification and one marker, for its streams"

@@ -1,4 +1,4 @@
-"""What a feature set of millions of videos costs: opening it, adding to it, seeing what others added, look-ups.
+"""What a feature set of millions of videos costs: opening it, adding to it, refreshing it, look-ups.
 
     python benchmarks/scale.py [--sizes 100000 1000000 10000000] [--part-videos 250] [--folder /tmp]
 
@@ -115,7 +115,7 @@ def _meta(videos: int) -> list[dict[str, object]]:
 
 
 def _measure(root: Path) -> list[float]:
-    """Seconds to open, for each video; bytes of memory, for each; seconds of a commit, a refresh, a look-up."""
+    """For each video, seconds to open and bytes of memory; seconds of a commit, a refresh, a look-up."""
     import zarr  # noqa: F401  so that the first commit is not charged with it
 
     before = _peak_bytes()

@@ -2,43 +2,31 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from numpy.typing import NDArray
 
 from store.backends.base import Fault
 from store.backends.registry import backend
 from store.durable.litter import FOREIGN_HOURS
-from store.errors import DamagedPart, FeaturesNotFound, InvalidRange, StoreError, UnknownStream
-from store.files.base import Files
+from store.errors import DamagedPart, FeaturesNotFound, InvalidRange, UnknownStream
+from store.files import Files
 from store.format.description import DESCRIPTION, description
 from store.format.fingerprint import canonical_json, content_hash, fingerprint, subset_hash
-from store.format.layout import Place, is_marker, next_place, parts_folders
-from store.format.marker import (
-    SCALE,
-    Marker,
-    StreamRows,
-    StreamShape,
-    marker_bytes,
-    parse_marker,
-    read_meta,
-    unreadable,
-)
+from store.format.layout import Place, next_place
+from store.format.marker import SCALE, Marker, StreamRows, StreamShape
 from store.ids import storable_id
 from store.quarantine import Quarantine
-from store.read.index import Index, describe
+from store.read.index import Index, any_streams, describe
 from store.read.items import read_items, target
+from store.read.metas import Metas
 from store.write.checks import checksum, mismatch
 from store.write.open_part import Provenance
 from store.write.quantised import given_shapes, restored
 from store.write.writer import PART_BYTES, PartWriter
-
-_METAS_KEPT = 64
 
 
 class FeatureSet:
@@ -64,7 +52,7 @@ class FeatureSet:
         self.key = fingerprint(specification)
         self._backend = backend
         self._made = made
-        self._metas: dict[str, list[dict[str, Any]]] = {}
+        self.metas = Metas(files)
 
     def __repr__(self) -> str:
         return f"FeatureSet({self.name!r})"
@@ -147,20 +135,7 @@ class FeatureSet:
     def meta(self, video: str) -> dict[str, Any]:
         """What was noted about the video when its features were made."""
         marker, row = self._row(video)
-        return dict(self.metas(marker)[row])
-
-    def metas(self, marker: Marker) -> list[dict[str, Any]]:
-        """What was noted about each video of a part; kept for the last parts. Raises DamagedMarker."""
-        if marker.file not in self._metas:
-            if len(self._metas) >= _METAS_KEPT:
-                self._metas.clear()
-            where = f"{self.location}/{marker.file}"
-            try:
-                data = self.files.read(marker.file)
-            except OSError as error:
-                raise unreadable(where, error) from None
-            self._metas[marker.file] = read_meta(where, data, len(marker.videos))
-        return self._metas[marker.file]
+        return dict(self.metas.of(marker)[row])
 
     def read(
         self,
@@ -294,9 +269,8 @@ class FeatureSet:
 
     def given_streams(self) -> dict[str, StreamShape]:
         """For writers: `streams`, from one marker where there is no index yet."""
-        if "index" not in vars(self) and (marker := self._any_marker()):
-            return given_shapes({name: rows.stream_shape for name, rows in marker.streams.items()})
-        return self.streams
+        streams = {} if "index" in vars(self) else any_streams(self.files)
+        return given_shapes(streams) if streams else self.streams
 
     def next_place(self) -> Place:
         """For writers: where a part that is committed now goes, after all that are there."""
@@ -306,29 +280,6 @@ class FeatureSet:
         """For writers: index a part that has just been committed."""
         if "index" in vars(self):
             self.index.add(marker)
-
-    def drop(self, part: Marker, videos: list[str]) -> None:
-        """Commit that these videos of a part, and earlier versions of them, count as not stored."""
-        place = self.next_place()._replace(sequence=part.sequence + 1)
-        marker = Marker("", "", 0, [], {}, dropped=sorted(videos))
-        marker.put(place, uuid4().hex)
-        self.files.write(marker.file, marker_bytes(marker))
-        self.take_up(marker)
-
-    def _any_marker(self) -> Marker | None:
-        """A readable marker that has streams, of the first folder that has one."""
-        try:
-            root = self.files.names()
-        except FileNotFoundError:
-            return None
-        for folder in parts_folders(root):
-            for name in filter(is_marker, self.files.names(folder)):
-                path = f"{folder}/{name}"
-                with suppress(StoreError, OSError):
-                    marker = parse_marker(path, self.files.read(path))
-                    if marker.streams:
-                        return marker
-        return None
 
     def _row(self, video: str) -> tuple[Marker, int]:
         known = video in self.index.rows

@@ -16,15 +16,13 @@ from typing import Any
 from store.backends import registry as parts
 from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
 from store.feature_set import FeatureSet
-from store.files.base import Files
-from store.files.folder import Folder
+from store.files import Bucket, Files, Folder
 from store.format.description import DESCRIPTION, parse_specification
 from store.format.fingerprint import fingerprint
 from store.format.layout import is_marker, parts_folders
 from store.format.marker import StreamShape
 from store.format.names import check_folder_name
 from store.quarantine import Quarantine, QuarantineEntry
-from store.remote.files import Bucket
 from store.remote.place import as_folder, is_url
 from store.remote.storage import Remote
 from store.write.writer import PartWriter

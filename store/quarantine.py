@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from store.durable.owner import own_unique
-from store.files.base import Files
+from store.files import Files
 from store.format.names import check_video_id
 from store.ids import storable_id
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from store.care.compact import merge
 from store.care.verify import Damage
@@ -11,6 +12,7 @@ from store.durable.commit import make_folders, sync
 from store.errors import FeaturesNotFound, WriteFailed
 from store.feature_set import FeatureSet
 from store.format.description import DESCRIPTION
+from store.format.marker import Marker, marker_bytes
 
 ASIDE = "damaged"
 """The folder of markers and parts that were set aside: nothing reads or removes them."""
@@ -61,7 +63,7 @@ def repair(features: FeatureSet, damages: Iterable[Damage], dry_run: bool = Fals
         for marker, rows in features.index.places():
             whole = [marker.videos[row] for row in rows if marker.videos[row] not in lost[marker.part]]
             if lost[marker.part] and not dry_run:
-                features.drop(marker, sorted(lost[marker.part]))
+                _drop(features, marker, lost[marker.part])
             if marker.part in odd_parts and whole:
                 done.rewritten.append(marker.part)
                 if not dry_run:
@@ -71,6 +73,14 @@ def repair(features: FeatureSet, damages: Iterable[Damage], dry_run: bool = Fals
             f"{features.path}: the repair stopped: {error}. What was whole is whole; run it again"
         ) from error
     return done
+
+
+def _drop(features: FeatureSet, part: Marker, videos: set[str]) -> None:
+    """Commit a marker by which these videos of a part, and earlier versions of them, count as not stored."""
+    marker = Marker("", "", 0, [], {}, dropped=sorted(videos))
+    marker.put(features.next_place()._replace(sequence=part.sequence + 1), uuid4().hex)
+    features.files.write(marker.file, marker_bytes(marker))
+    features.take_up(marker)
 
 
 def _set_aside(folder: Path, name: str) -> None:

@@ -33,7 +33,7 @@ def summary(features: FeatureSet) -> dict[str, Any]:
 
 
 def _with_warnings(features: FeatureSet) -> int:
-    places = [(features.metas(marker), rows) for marker, rows in features.index.places() if rows]
+    places = [(features.metas.of(marker), rows) for marker, rows in features.index.places() if rows]
     return sum(bool(metas[row].get("warnings")) for metas, rows in places for row in rows)
 
 

@@ -1,4 +1,12 @@
-"""Where the files of a feature set are, and how a part gets there: one interface, a folder behind it here.
+"""Where the files of a feature set are, and how a part gets there: a folder, or object storage.
 
-`store.remote` has object storage behind the same interface. Knows markers' names, never what is in a video.
+Both do the same by the same names. They know markers and places, never what is in a video. All paths are
+relative to the feature set, with `/`.
 """
+
+from store.files.bucket import Bucket
+from store.files.folder import Folder
+
+Files = Folder | Bucket
+
+__all__ = ["Bucket", "Files", "Folder"]

@@ -39,7 +39,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Folder:
-    """See store.files.base.Files."""
+    """The folder of a feature set. Everything may raise OSError."""
 
     path: Path
     root: Path
@@ -47,35 +47,35 @@ class Folder:
 
     @property
     def location(self) -> str:
-        """See Files."""
+        """Where it is, for people."""
         return str(self.path)
 
     def make(self) -> None:
-        """See Files. Raises StoreMissing."""
+        """Make the folder, with its parents up to the store's. Raises StoreMissing."""
         make_store(self.root)
         make_folders(self.path)
 
     def names(self, folder: str = "") -> list[str]:
-        """See Files."""
+        """What lies directly in a folder."""
         with os.scandir(self.path / folder) as entries:
             return [entry.name for entry in entries]
 
     def stamp(self, folder: str) -> int:
-        """See Files."""
+        """A number that changes with what lies in a folder."""
         return (self.path / folder).stat().st_mtime_ns
 
     def exists(self, path: str) -> bool:
-        """See Files."""
+        """Whether there is such a file now."""
         return (self.path / path).is_file()
 
     def read(self, path: str, start: int = 0) -> bytes:
-        """See Files."""
+        """A file from byte `start` on."""
         with (self.path / path).open("rb") as file:
             file.seek(start)
             return file.read()
 
     def read_all(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        """See Files. A few threads read ahead, as each file may be far away."""
+        """Each file's bytes, or why there are none; a few threads read ahead, as each may be far away."""
         batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
         if len(batches) < 2:
             yield from self._read_batch(paths)
@@ -86,16 +86,19 @@ class Folder:
                     yield from batch
 
     def write(self, path: str, data: bytes) -> None:
-        """See Files."""
+        """Write a whole file durably, or nothing."""
         make_folders((self.path / path).parent)
         write_file(self.path / path, data)
 
     def append(self, name: str, data: bytes) -> None:
-        """See Files."""
+        """Add whole lines to NAME.jsonl, which this process alone appends to, durably."""
         append_lines(self.path / f"{name}.jsonl", data)
 
     def fill(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
-        """See Files."""
+        """Fill `out`, C-contiguous, with these bytes of a part, one span after the other.
+
+        Raises DamagedPart where a file is missing or too short.
+        """
         content = out.view(np.uint8)  # as bytes, because the buffer protocol does not know bfloat16
         start = f"{self.path}/{part}"
         if len(spans) == 1:
@@ -107,11 +110,15 @@ class Folder:
             content = content[size:]
 
     def workplace(self) -> Path:
-        """See Files."""
+        """The folder in which parts are made."""
         return self.path
 
     def publish(self, built: Path, unique: str, marker: Marker, look: Callable[[], Place]) -> None:
-        """See Files. The marker's temporary file stands first: by it, the part has an owner."""
+        """Make a complete part visible under its final name, and last of all its marker.
+
+        `look` says where, and as what in the order of parts: it is asked as late as can be. The marker's
+        temporary file stands first: by it, the part has an owner.
+        """
         sync_tree(built)
         marker.put(look(), unique)
         pending = built.with_name(f"{built.name}.json")
@@ -129,12 +136,12 @@ class Folder:
             raise
 
     def clean(self, foreign_hours: float) -> list[str]:
-        """See Files."""
+        """Remove what stopped writers left. Returns the names."""
         return remove_litter(self.path, foreign_hours)
 
     @contextmanager
     def descriptions(self, marker: Marker) -> Iterator[Path]:  # noqa: ARG002
-        """See Files."""
+        """A folder that holds, where the part is, what other tools go by in it."""
         yield self.path
 
     def _read_batch(self, paths: Sequence[str]) -> list[tuple[str, bytes | OSError]]:

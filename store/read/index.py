@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from store.errors import DamagedMarker, FeaturesNotFound, VideoNotStored
-from store.files.base import Files
+from store.errors import DamagedMarker, FeaturesNotFound, StoreError, VideoNotStored
+from store.files import Files
 from store.format.layout import is_marker, parts_folders
 from store.format.marker import Marker, StreamRows, StreamShape, parse_marker, unreadable
 
@@ -24,8 +25,7 @@ class Index:
     damaged: dict[str, str] = field(default_factory=dict)
     """Path of the marker → what is wrong with it; its videos count as not stored."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Video → its part's number times 2^32, plus its place in the part's lists: an integer takes half of what a
-    pair takes."""
+    """Video → its part's number times 2^32, plus its place in the part's lists: smaller than a pair."""
     parts: list[Marker] = field(default_factory=list)
     """By their numbers."""
     dropped: dict[str, Marker] = field(default_factory=dict)
@@ -163,6 +163,19 @@ class Index:
                 f"{location}/{marker.file} has the streams {describe(streams)};"
                 f" the other parts have {describe(self.streams)}"
             )
+
+
+def any_streams(files: Files) -> dict[str, StreamShape]:
+    """The streams of a part, from its marker alone; empty where no folder of parts has one."""
+    try:
+        folders = parts_folders(files.names())
+    except FileNotFoundError:
+        return {}
+    for path in (f"{folder}/{name}" for folder in folders for name in files.names(folder) if is_marker(name)):
+        with suppress(StoreError, OSError):
+            if streams := parse_marker(path, files.read(path)).streams:
+                return {name: rows.stream_shape for name, rows in streams.items()}
+    return {}
 
 
 def describe(streams: Mapping[str, StreamShape | StreamRows]) -> str:

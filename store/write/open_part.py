@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from store.backends.base import Backend
 from store.durable.commit import remove
 from store.durable.owner import temporary_name
-from store.files.base import Files
+from store.files import Files
 from store.format.layout import Place
 from store.format.marker import Marker, StreamRows, StreamShape
 from store.write.checks import checksum

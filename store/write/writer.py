@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from store.backends.base import Backend
 from store.durable.litter import FOREIGN_HOURS
 from store.errors import DuplicateVideo, StoreError, WriteFailed
-from store.files.base import Files
+from store.files import Files
 from store.format.layout import Place
 from store.format.marker import Marker, StreamShape
 from store.format.names import check_video_id

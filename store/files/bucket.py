@@ -32,7 +32,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Bucket:
-    """See store.files.base.Files. Everything may raise RemoteFailed."""
+    """A feature set in object storage; see store.files.folder.Folder. Everything may raise RemoteFailed."""
 
     remote: Remote
     folder: str
@@ -40,7 +40,7 @@ class Bucket:
 
     @property
     def location(self) -> str:
-        """See Files."""
+        """See Folder."""
         return f"{self.remote.url}/{self.folder}"
 
     @property
@@ -52,25 +52,25 @@ class Bucket:
         )
 
     def make(self) -> None:
-        """See Files: there are no folders but what says that a store was made."""
+        """See Folder: there are no folders but what says that a store was made."""
         if not self.remote.exists(STORE):
             self.remote.write(STORE, store_description())
             log.info("new store made at %s", self.remote.url)
 
     def names(self, folder: str = "") -> list[str]:
-        """See Files."""
+        """See Folder."""
         return [entry.name for entry in self.remote.list(self._at(folder))]
 
     def stamp(self, folder: str) -> int:  # noqa: ARG002
-        """See Files: nothing is known without a listing."""
+        """See Folder: nothing is known without a listing."""
         return 0
 
     def exists(self, path: str) -> bool:
-        """See Files."""
+        """See Folder."""
         return self.remote.exists(self._at(path))
 
     def read(self, path: str, start: int = 0) -> bytes:
-        """See Files. Objects never grow."""
+        """See Folder. Objects never grow."""
         if start:
             return b""
         try:
@@ -79,7 +79,7 @@ class Bucket:
             raise FileNotFoundError(f"{self.location}/{path}") from None
 
     def read_all(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        """See Files."""
+        """See Folder."""
         for first in range(0, len(paths), _BATCH):
             batch = paths[first : first + _BATCH]
             found = self.remote.read([self._at(path) for path in batch])
@@ -87,23 +87,23 @@ class Bucket:
                 yield path, found.get(self._at(path), FileNotFoundError(path))
 
     def write(self, path: str, data: bytes) -> None:
-        """See Files."""
+        """See Folder."""
         self.remote.write(self._at(path), data)
 
     def append(self, name: str, data: bytes) -> None:
-        """See Files."""
+        """See Folder."""
         self.write(f"{name}-{uuid4().hex}.jsonl", data)
 
     def fill(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
-        """See Files."""
+        """See Folder."""
         read_spans(self.remote, self._at(part), spans, out)
 
     def workplace(self) -> Path:
-        """See Files."""
+        """See Folder."""
         return scratch()
 
     def publish(self, built: Path, unique: str, marker: Marker, look: Callable[[], Place]) -> None:
-        """See Files. Sends the part's objects, sees that they have arrived, and then sends the marker.
+        """See Folder. Sends the part's objects, sees that they have arrived, and then sends the marker.
 
         Where that fails, what was sent stays until it is old enough to be removed: the marker may have
         arrived even though the answer did not.
@@ -116,7 +116,7 @@ class Bucket:
         remove(built)
 
     def clean(self, foreign_hours: float) -> list[str]:
-        """See Files: parts whose marker has not come for so long, as nobody can ask their writers.
+        """See Folder: parts whose marker has not come for so long, as nobody can ask their writers.
 
         Of the folders of parts, the newest two are looked into.
         """
@@ -134,7 +134,7 @@ class Bucket:
 
     @contextmanager
     def descriptions(self, marker: Marker) -> Iterator[Path]:
-        """See Files. A part that is a single file is fetched whole for it."""
+        """See Folder. A part that is a single file is fetched whole for it."""
         part = self._at(marker.part)
         with TemporaryDirectory(prefix=temporary_name("checked"), dir=scratch()) as folder:
             for path in self.remote.tree(part):

@@ -24,8 +24,6 @@ def summary(features: FeatureSet) -> dict[str, Any]:
         "committed": f"{committed:%Y-%m-%d %H:%M} UTC" if committed else None,
         "streams": {name: {"shape": s.shape, "dtype": s.dtype} for name, s in features.streams.items()},
         "subset_hash": features.subset_hash(),
-        "content_hash": features.content_hash(),
-        "provenance": features.provenance,
         "quarantined": len(features.quarantine),
         "with_warnings": _with_warnings(features),
         "faults": sorted(features.index.damaged.values()),

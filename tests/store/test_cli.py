@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stored_videos import assert_holds, feature_set, write
+from stored_videos import assert_holds, feature_set, features_of, write
 from typer.testing import CliRunner
 
 from config.errors import Problem
@@ -62,6 +62,17 @@ def test_show_tells_the_specification_the_quarantine_and_what_labels_lack(
     assert shown["specification"] == {"kind": "test", "seed": 0}
     assert shown["subset_hash"] == feature_set(store).subset_hash()
     assert shown["quarantine"][0]["video"] == "four"
+    assert shown["content_hash"] == feature_set(store).content_hash() and shown["content_hash"] in output
+    assert shown["provenance"] == []
+
+
+def test_show_says_what_parts_were_made_with_where_they_differ(store: Path) -> None:
+    for device in ("cpu", "cuda"):
+        with feature_set(store).writer(provenance={"torch": "2.13", "device": device}) as writer:
+            writer.add(device, features_of(device))
+    output = _run("show", "demo/random", "--store", store)
+    assert "made with torch 2.13, device cpu\n" in output or "made with device cpu, torch 2.13\n" in output
+    assert output.count("made with") == 2
 
 
 def test_show_of_what_is_not_there_names_what_is(store: Path) -> None:

@@ -12,7 +12,6 @@ from store.errors import DamagedPart, InvalidRange
 from store.format.dtypes import array_dtype
 from store.format.marker import Marker
 
-
 ReadSpans = Callable[[str, list[Span], NDArray[Any]], None]
 """Fills a C-contiguous array with bytes of a part, one span after the other. Raises DamagedPart."""
 

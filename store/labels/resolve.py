@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from store.ids import storable_id
 from store.labels.errors import AmbiguousVideoError, VideoFolderMissingError, some
 
 T = TypeVar("T", str, Path)
@@ -29,12 +30,13 @@ def video_id(name: str | Path) -> str:
     """The canonical id of a video: its directories with `/` and its name without extension and known suffix.
 
     `KoNViD_1k_videos\\123_original_centercrop_960x540_8s.MP4` gives `KoNViD_1k_videos/123`. Directories are
-    kept because LSVQ has different videos of one name in different directories.
+    kept because LSVQ has different videos of one name in different directories. What cannot be printed is escaped:
+    see store.ids.
     """
     parts = [part for part in str(name).strip().replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts:
         return ""
-    return "/".join([*parts[:-1], _stem(parts[-1])])
+    return storable_id("/".join([*parts[:-1], _stem(parts[-1])]))
 
 
 def _stem(name: str) -> str:

@@ -27,6 +27,7 @@ from store.errors import (
 from store.features import FeatureStore
 from store.format.marker import read_meta
 from store.ids import storable_id
+from store.labels.resolve import resolve, video_id
 
 LOOK_ALIKES = [
     "caf\u00e9",
@@ -82,6 +83,14 @@ def test_any_file_name_gives_an_id_of_one_visible_line_and_comes_back_from_it(na
     assert storable_id(video) == video
     if "%" not in text:
         assert unquote(video, errors="surrogateescape") == text
+
+
+def test_labels_and_files_of_odd_names_meet_stored_features(tmp_path: Path) -> None:
+    names = ["day\n1/a\tb.mp4", os.fsdecode(b"caf\xe9.mp4")]
+    features = feature_set(tmp_path)
+    write(features, [video_id(name) for name in names])
+    assert features.videos() == ["caf%E9", "day%0A1/a%09b"]
+    assert resolve(names, features.videos()).missing == []
 
 
 def test_an_id_that_is_too_long_is_cut_and_stays_itself() -> None:

@@ -30,8 +30,8 @@ def video_id(name: str | Path) -> str:
     """The canonical id of a video: its directories with `/` and its name without extension and known suffix.
 
     `KoNViD_1k_videos\\123_original_centercrop_960x540_8s.MP4` gives `KoNViD_1k_videos/123`. Directories are
-    kept because LSVQ has different videos of one name in different directories. What cannot be printed is escaped:
-    see store.ids.
+    kept because LSVQ has different videos of one name in different directories. What cannot be printed is
+    escaped: see store.ids.
     """
     parts = [part for part in str(name).strip().replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts:

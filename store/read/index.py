@@ -44,7 +44,7 @@ class Index:
         """
         new, gone = self._changes(files)
         self.damaged = {path: fault for path, fault in self.damaged.items() if path not in gone}
-        if not gone.isdisjoint(self.markers):
+        if any(path in self.markers for path in gone):
             self._keep([marker for path, marker in self.markers.items() if path not in gone])
         found: list[Marker] = []
         for path, data in files.read_all(sorted(new)):
@@ -132,7 +132,8 @@ class Index:
             self._listed[folder] = now, there
             gone |= known - there
             new |= there - known
-        return new - self.markers.keys(), gone
+        # A difference of sets would go through all that are known.
+        return {path for path in new if path not in self.markers}, gone
 
     def _keep(self, markers: list[Marker]) -> None:
         self.markers, self.rows, self.parts, self.dropped, self.streams = {}, {}, [], {}, {}

@@ -73,7 +73,7 @@ soak: $(STAMP) ## Run the long trials
 bench: $(BENCH_STAMP) ## Measure store, extraction and training step against the limit and the peers' ways
 	$(BIN)/python benchmarks/store_write.py
 	$(BIN)/python benchmarks/store_read.py
-	$(BIN)/python benchmarks/store_growth.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/extraction.py $(ARGS)
 	$(BIN)/python benchmarks/training_step.py
 

@@ -91,7 +91,7 @@ def _make_dataset(folder: Path, contents: int, store: FeatureStore) -> None:
     make_dataset(folder, contents=contents, seed=SEED, workers=2)
     if facts.stat().st_mtime_ns != before:
         for features in store.paths("demo"):
-            shutil.rmtree(features)
+            shutil.rmtree(Path(store.root, features))
 
 
 def _command(package: str, *arguments: str) -> None:

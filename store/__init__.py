@@ -2,12 +2,14 @@
 
 The rooms, from the ground up; each imports only those before it (import-linter holds the order):
 
+    ids         any file name as a text that can be stored and printed
     durable     files that survive a kill or a power failure, and whose owner is known
     format      what a part's marker and a feature set's description say
     backends    how a part's bytes lie on the disk: Zarr or HDF5
+    remote      object storage through fsspec
+    files       the files of a feature set, in a folder or in object storage, and how a part gets there
     write       from arrays to a committed part
     read        from a committed part to arrays
-    remote      object storage (stands on all of the above and on FeatureSet)
     care        verify, repair, compact, remove what nobody needs
     exchange    in from, and out to, the layouts that other programs use
     labels      label files, video names, splits; knows nothing of features

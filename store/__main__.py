@@ -58,7 +58,8 @@ def show(
     meeting = coverage(features, labels) if labels else None
     if json:
         entries = [vars(entry) for entry in features.quarantine.entries()]
-        extra = {"specification": features.specification, "quarantine": entries}
+        made = {"content_hash": features.content_hash(), "provenance": features.provenance}
+        extra = {**made, "specification": features.specification, "quarantine": entries}
         cli.print_json(shown | extra | ({"labels": meeting.to_json()} if meeting else {}))
         return
     facts = [
@@ -66,6 +67,7 @@ def show(
         ["folder", shown["path"]],
         ["videos", f"{shown['videos']:,}"],
         ["subset hash", shown["subset_hash"]],
+        ["content hash", features.content_hash()],
         ["size", f"{size(shown['bytes'])} in {count(shown['parts'], 'part')}"],
         ["last written", shown["committed"] or "–"],
         ["with warnings", f"{shown['with_warnings']:,}"],
@@ -73,6 +75,8 @@ def show(
     print(tabulate(facts, tablefmt="plain", disable_numparse=True))
     if features.streams:
         print("\n" + tabulate(_stream_rows(features), ["stream", "item", "dtype", "items"], intfmt=","))
+    for provenance in features.provenance:
+        print("made with " + ", ".join(f"{key} {value}" for key, value in provenance.items()))
     print("\nspecification " + json_text.dumps(features.specification, indent=2, ensure_ascii=False))
     refused = features.quarantine.entries()
     if refused:

@@ -34,6 +34,10 @@ class RemoteFailed(StoreError):
     """Object storage cannot be reached, refuses, or needs a package that is not installed."""
 
 
+class StoreMissing(StoreError):
+    """There is no store where one is to be written to, and making one there may be wrong."""
+
+
 class FeaturesNotFound(StoreError):
     """There is no such feature set."""
 

@@ -9,21 +9,22 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from store.backends.base import Backend, Fault
+from store.backends.base import Fault
 from store.backends.registry import backend
-from store.backends.spans import Span
-from store.durable.commit import make_folders
-from store.durable.litter import remove_litter
-from store.errors import DamagedPart, InvalidRange, UnknownStream
-from store.format.description import DESCRIPTION, write_specification
-from store.format.fingerprint import canonical_json, fingerprint, subset_hash
+from store.durable.litter import FOREIGN_HOURS
+from store.errors import DamagedPart, FeaturesNotFound, InvalidRange, UnknownStream
+from store.files import Files
+from store.format.description import DESCRIPTION, description
+from store.format.fingerprint import canonical_json, content_hash, fingerprint, subset_hash
+from store.format.layout import Place, next_place
 from store.format.marker import SCALE, Marker, StreamRows, StreamShape
+from store.ids import storable_id
 from store.quarantine import Quarantine
-from store.read.index import Index, describe
+from store.read.index import Index, any_streams, describe
 from store.read.items import read_items, target
-from store.read.positional import read_spans
+from store.read.metas import Metas
 from store.write.checks import checksum, mismatch
-from store.write.open_part import OpenPart
+from store.write.open_part import Provenance
 from store.write.quantised import given_shapes, restored
 from store.write.writer import PART_BYTES, PartWriter
 
@@ -36,14 +37,22 @@ class FeatureSet:
     """
 
     def __init__(
-        self, path: Path, dataset: str, encoder: str, specification: Mapping[str, Any], backend: str = "zarr"
+        self,
+        files: Files,
+        dataset: str,
+        encoder: str,
+        specification: Mapping[str, Any],
+        backend: str = "zarr",
+        made: bool = False,
     ) -> None:
-        self.path = path
+        self.files = files
         self.dataset = dataset
         self.encoder = encoder
         self.specification: dict[str, Any] = json.loads(canonical_json(dict(specification)))
         self.key = fingerprint(specification)
         self._backend = backend
+        self._made = made
+        self.metas = Metas(files)
 
     def __repr__(self) -> str:
         return f"FeatureSet({self.name!r})"
@@ -56,7 +65,12 @@ class FeatureSet:
     @property
     def location(self) -> str:
         """Where it is, for people: a folder or a URL."""
-        return str(self.path)
+        return self.files.location
+
+    @property
+    def path(self) -> Path:
+        """Its folder. Raises OnlyInFolders where it is in object storage."""
+        return self.files.path
 
     @property
     def streams(self) -> dict[str, StreamShape]:
@@ -74,8 +88,9 @@ class FeatureSet:
         shapes = self.index.streams
         return sum(
             marker.streams[stream].lengths[row] * shape.item_bytes
-            for marker, row in self.index.rows.values()
+            for marker, rows in self.index.places()
             for stream, shape in shapes.items()
+            for row in rows
         )
 
     @property
@@ -84,23 +99,32 @@ class FeatureSet:
         return max((marker.committed for marker in self.index.markers.values()), default=None)
 
     @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """What the parts were made with: each such mapping once, in the order of the parts."""
+        found: list[dict[str, Any]] = []
+        for marker, rows in self.index.places():
+            if rows and marker.provenance and marker.provenance not in found:
+                found.append(marker.provenance)
+        return found
+
+    @cached_property
     def quarantine(self) -> Quarantine:
         """Videos that gave no features, and why."""
-        return Quarantine(self.path / "quarantine.jsonl", self.create)
+        return Quarantine(self.files, self.create)
 
     def videos(self) -> list[str]:
         """Ids of all committed videos, sorted."""
         return sorted(self.index.rows)
 
     def __contains__(self, video: object) -> bool:
-        return video in self.index.rows
+        return isinstance(video, str) and (video in self.index.rows or storable_id(video) in self.index.rows)
 
     def __len__(self) -> int:
         return len(self.index.rows)
 
     def length(self, video: str, stream: str | None = None) -> int:
         """Items (chunks, frames) of a video. Raises UnknownStream where streams differ and none is named."""
-        marker, row = self.index.row(video, self.location)
+        marker, row = self._row(video)
         if stream is not None:
             return self._rows(marker, stream).lengths[row]
         lengths = {name: marker.streams[name].lengths[row] for name in self.streams}
@@ -110,8 +134,8 @@ class FeatureSet:
 
     def meta(self, video: str) -> dict[str, Any]:
         """What was noted about the video when its features were made."""
-        marker, row = self.index.row(video, self.location)
-        return dict(marker.meta[row])
+        marker, row = self._row(video)
+        return dict(self.metas.of(marker)[row])
 
     def read(
         self,
@@ -151,7 +175,7 @@ class FeatureSet:
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """As `read`, but as the part holds it: int8 values of a quantised stream, float32 scales."""
-        marker, row = self.index.row(video, self.location)
+        marker, row = self._row(video)
         rows = self._rows(marker, stream)
         length = rows.lengths[row]
         stop = length if stop is None else stop
@@ -160,73 +184,106 @@ class FeatureSet:
         shape = (stop - start, *rows.shape)
         out = target(video, out, shape, rows.dtype)
         if stop > start:
-            read_items(self.read_spans, self.location, marker, stream, rows.offsets[row] + start, out)
+            read_items(self.files.fill, self.location, marker, stream, rows.offsets[row] + start, out)
         return out
-
-    def read_spans(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
-        """Fill `out` with these bytes of a part; see store.read.positional."""
-        read_spans(f"{self.path}/{part}", spans, out)
 
     def faults(self, marker: Marker) -> list[Fault]:
         """What tools other than this project would misread in a part."""
-        return backend(marker.backend).check(self.path / marker.part, marker)
-
-    def open_part(
-        self, backend: Backend, streams: Mapping[str, StreamShape], chunk_bytes: int | None
-    ) -> OpenPart:
-        """For writers: begin a part."""
-        return OpenPart(self.path, backend, streams, chunk_bytes)
+        with self.files.descriptions(marker) as folder:
+            found = backend(marker.backend).check(folder / marker.part, marker)
+            return [Fault(f.stream, f.reason.replace(str(folder), self.location)) for f in found]
 
     def checksum(self, video: str, stream: str) -> int:
         """crc32c of the video's bytes, as written: those of `read_stored`."""
-        marker, row = self.index.row(video, self.location)
+        marker, row = self._row(video)
         return self._rows(marker, stream).crc32c[row]
 
     def part_of(self, video: str) -> str:
         """Name of the part that holds a video."""
-        return self.index.row(video, self.location)[0].part
+        return self._row(video)[0].part
 
-    def writer(self, part_bytes: int = PART_BYTES, chunk_bytes: int | None = None) -> PartWriter:
+    def writer(
+        self,
+        part_bytes: int = PART_BYTES,
+        chunk_bytes: int | None = None,
+        provenance: Provenance | None = None,
+    ) -> PartWriter:
         """A context manager that adds videos; see PartWriter.
 
-        `chunk_bytes`: size of the files within a part; chosen from the size of an item where not given.
+        `chunk_bytes`: size of the files within a part (where they are compressed, of the chunks); chosen from
+        the size of an item where not given. `provenance`: what the features are made with, such as versions
+        of libraries; kept once a part.
         """
-        return PartWriter(self, backend(self._backend), part_bytes, chunk_bytes)
+        return PartWriter(self, backend(self._backend), part_bytes, chunk_bytes, provenance)
 
     def subset_hash(self, videos: Iterable[str] | None = None) -> str:
         """12 hexadecimal digits of the ids of these videos (all, where not given). Raises VideoNotStored."""
         if videos is None:
             return subset_hash(self.index.rows)
-        return subset_hash([video for video in videos if self.index.row(video, self.location)])
+        return subset_hash([video for video in videos if self._row(video)])
 
-    def clean(self) -> list[str]:
+    def content_hash(self, videos: Iterable[str] | None = None) -> str:
+        """12 hexadecimal digits of ids and features, by their checksums. Raises VideoNotStored.
+
+        Of these videos, or of all. Equal where the features are, whenever and in whatever parts they were
+        written.
+        """
+        chosen = self.index.rows if videos is None else set(videos)
+        return content_hash((v, {s: self.checksum(v, s) for s in self.index.streams}) for v in chosen)
+
+    def clean(self, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
         """Remove what stopped writers left behind; other writers may be at work. Returns the names."""
-        return remove_litter(self.path)
+        return self.files.clean(foreign_hours)
 
     def refresh(self) -> None:
         """Take up what other writers committed since the index was read."""
-        self.index.refresh(self.path)
+        self.index.refresh(self.files)
 
     @cached_property
     def index(self) -> Index:
         """Which part holds each video. Raises NewerFormat."""
         index = Index()
-        index.refresh(self.path)
+        index.refresh(self.files)
         return index
 
     def create(self) -> None:
-        """Make the folder and write the specification durably, unless that has been done."""
-        if not (self.path / DESCRIPTION).is_file():
-            make_folders(self.path)
-            write_specification(self.path / DESCRIPTION, self.specification)
+        """Make the folder and write the specification durably, unless that has been done.
 
-    def next_sequence(self, now: int) -> int:
-        """For writers: the sequence of a part that is committed now."""
-        return self.index.next_sequence(now)
+        Raises FeaturesNotFound where it had been done, and StoreMissing.
+        """
+        if not self.files.exists(DESCRIPTION):
+            if self._made:
+                raise FeaturesNotFound(f"{self.location}/{DESCRIPTION} has gone: is its disk still mounted?")
+            self.files.make()
+            self.files.write(DESCRIPTION, description(self.specification))
+        self._made = True
+
+    def read_note(self, name: str) -> bytes | None:
+        """Content of a small file beside the parts; None where there is none."""
+        return self.files.read(name) if self.files.exists(name) else None
+
+    def write_note(self, name: str, content: bytes) -> None:
+        """Write a small file beside the parts, durably."""
+        self.create()
+        self.files.write(name, content)
+
+    def given_streams(self) -> dict[str, StreamShape]:
+        """For writers: `streams`, from one marker where there is no index yet."""
+        streams = {} if "index" in vars(self) else any_streams(self.files)
+        return given_shapes(streams) if streams else self.streams
+
+    def next_place(self) -> Place:
+        """For writers: where a part that is committed now goes, after all that are there."""
+        return next_place(self.files.names, lambda: self.index.latest[0])
 
     def take_up(self, marker: Marker) -> None:
         """For writers: index a part that has just been committed."""
-        self.index.add(marker)
+        if "index" in vars(self):
+            self.index.add(marker)
+
+    def _row(self, video: str) -> tuple[Marker, int]:
+        known = video in self.index.rows
+        return self.index.row(video if known else storable_id(video), self.location)
 
     def _checked(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
         stored = self.read_stored(video, stream, out=out)

@@ -1,26 +1,29 @@
 """Feature sets: the frozen encoders' output, computed once, read by every training run.
 
-features/<dataset>/<encoder>@<key>/
-    feature.json            the specification behind the key, written before anything else
-    part-<uuid>/            a Zarr v3 group, written once, then immutable
-    part-<uuid>.json        its commit marker: readers trust markers only
-    quarantine.jsonl        videos that gave no features, and why
+features/
+    store.json                       written when the store is made: its format and id
+    <dataset>/<encoder>@<key>/
+        feature.json                 the specification behind the key, written before anything else
+        parts-00000/part-<unique>/   a Zarr v3 group (or one file), written once, then immutable
+        parts-00000/part-….json      its commit marker: readers trust markers only
+        quarantine-<unique>.jsonl    videos that gave no features, and why
 """
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from store.backends import registry as parts
 from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
 from store.feature_set import FeatureSet
-from store.format.description import DESCRIPTION, read_specification
+from store.files import Bucket, Files, Folder
+from store.format.description import DESCRIPTION, parse_specification
 from store.format.fingerprint import fingerprint
+from store.format.layout import is_marker, parts_folders
 from store.format.marker import StreamShape
 from store.format.names import check_folder_name
 from store.quarantine import Quarantine, QuarantineEntry
-from store.remote.feature_set import RemoteFeatureSet
-from store.remote.place import is_url
+from store.remote.place import as_folder, is_url
 from store.remote.storage import Remote
 from store.write.writer import PartWriter
 
@@ -42,8 +45,7 @@ class FeatureStore:
 
     def __init__(self, root: Path | str, backend: str = "zarr") -> None:
         self._remote = Remote(root) if is_url(root) else None
-        self._folder = self._remote.mirror if self._remote else Path(root)
-        self.root: Path | str = self._remote.url if self._remote else Path(root)
+        self.root: Path | str = self._remote.url if self._remote else as_folder(root)
         self._backend = parts.writable(backend).name
 
     def feature_set(self, dataset: str, encoder: str, specification: Mapping[str, Any]) -> FeatureSet:
@@ -53,11 +55,11 @@ class FeatureStore:
         """
         check_folder_name(dataset, "dataset")
         check_folder_name(encoder, "encoder")
-        path = self._folder / dataset / f"{encoder}@{fingerprint(specification)}"
-        self._pull(path)
-        if (path / DESCRIPTION).is_file():
+        path = PurePosixPath(dataset, f"{encoder}@{fingerprint(specification)}")
+        files = self._files(str(path))
+        if files.exists(DESCRIPTION):
             return self.open(path)
-        return self._feature_set(path, dataset, encoder, specification)
+        return FeatureSet(files, dataset, encoder, specification, self._backend)
 
     def find(self, dataset: str, encoder: str, key: str | None = None) -> FeatureSet:
         """The only feature set of an encoder on a dataset, or the one whose key begins with `key`.
@@ -76,9 +78,9 @@ class FeatureStore:
         if found:
             raise AmbiguousFeatures(
                 f"several feature sets are named {wanted}: choose one by its key, or delete the others:"
-                f"{self._listing(found)}"
+                f"{_listing(found)}"
             )
-        there = self._listing(self.paths())
+        there = _listing(self.paths())
         raise FeaturesNotFound(
             f"{self.root} has no features {wanted}; " + (f"it has:{there}" if there else "it is empty")
         )
@@ -87,38 +89,48 @@ class FeatureStore:
         """All feature sets, sorted by name. Raises DamagedFeatureSet, NewerFormat."""
         return [self.open(path) for path in self.paths()]
 
-    def paths(self, dataset: str = "*") -> list[Path]:
-        """Folders of all feature sets (of one dataset), sorted; for a URL, those of its mirror."""
-        if self._remote:
-            self._remote.pull_descriptions(None if dataset == "*" else dataset)
-        return sorted(file.parent for file in self._folder.glob(f"{dataset}/*@*/{DESCRIPTION}"))
+    def paths(self, dataset: str | None = None) -> list[PurePosixPath]:
+        """All feature sets (of one dataset), sorted, as DATASET/ENCODER@KEY below the store."""
+        datasets = self._names("") if dataset is None else [dataset]
+        found = [PurePosixPath(d, name) for d in datasets for name in self._names(d) if "@" in name]
+        return sorted(path for path in found if self._files(str(path)).exists(DESCRIPTION))
 
-    def open(self, path: Path) -> FeatureSet:
-        """The feature set in a folder. Raises DamagedFeatureSet, NewerFormat."""
+    def open(self, path: PurePosixPath) -> FeatureSet:
+        """One of `paths`. Raises DamagedFeatureSet, NewerFormat."""
         encoder, _, key = path.name.rpartition("@")
-        specification = read_specification(path / DESCRIPTION)
+        files = self._files(str(path))
+        where = f"{files.location}/{DESCRIPTION}"
+        try:
+            specification = parse_specification(where, files.read(DESCRIPTION))
+        except OSError as error:
+            raise DamagedFeatureSet(f"{where} cannot be read: {error!r}") from None
         found = fingerprint(specification)
         if found != key:
             raise DamagedFeatureSet(
-                f"{path / DESCRIPTION} describes features with the key {found}, not {key} as the name of its"
+                f"{where} describes features with the key {found}, not {key} as the name of its"
                 " folder says: one of the two was changed by hand"
             )
-        return self._feature_set(path, path.parent.name, encoder, specification)
+        return FeatureSet(files, path.parent.name, encoder, specification, self._backend, made=True)
 
-    def _feature_set(
-        self, path: Path, dataset: str, encoder: str, specification: Mapping[str, Any]
-    ) -> FeatureSet:
-        if self._remote:
-            return RemoteFeatureSet(self._remote, dataset, encoder, specification, self._backend)
-        return FeatureSet(path, dataset, encoder, specification, self._backend)
+    def _files(self, folder: str) -> Files:
+        return (
+            Bucket(self._remote, folder) if self._remote else Folder(Path(self.root, folder), Path(self.root))
+        )
 
-    def _has_parts(self, path: Path) -> bool:
-        self._pull(path)
-        return any(path.glob("part-*.json"))
+    def _names(self, folder: str) -> list[str]:
+        """What lies in a folder of the store; nothing where it is none."""
+        try:
+            return self._files(folder).names()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
-    def _pull(self, path: Path) -> None:
-        if self._remote:
-            self._remote.pull(path.relative_to(self._folder).as_posix())
+    def _has_parts(self, path: PurePosixPath) -> bool:
+        files = self._files(str(path))
+        root = files.names()
+        return any(map(is_marker, root)) or any(
+            any(map(is_marker, files.names(folder))) for folder in parts_folders(root)
+        )
 
-    def _listing(self, paths: list[Path]) -> str:
-        return "".join(f"\n  {path.relative_to(self._folder).as_posix()}" for path in paths)
+
+def _listing(paths: list[PurePosixPath]) -> str:
+    return "".join(f"\n  {path}" for path in paths)

@@ -1,21 +1,29 @@
-"""Videos that gave no features, and why: one JSON object a line, in a file that is only ever appended to.
+"""Videos that gave no features, and why: one JSON object a line, in files that are only ever appended to.
 
-In object storage, which cannot append, every append is a file of its own beside it: quarantine-*.jsonl. A
-store that is copied from there to a folder, or the other way, keeps its list.
+Each process has a file of its own, quarantine-<unique>.jsonl, as file systems over a network do not append
+for several at once. Object storage cannot append at all: there every entry is such a file. Together they are
+one list, with quarantine.jsonl, which earlier versions shared.
 """
 
 import json
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from store.durable.owner import own_unique
+from store.files import Files
 from store.format.names import check_video_id
+from store.ids import storable_id
 
 log = logging.getLogger(__name__)
+
+Order = tuple[int, str, int]
+"""Of a line: its sequence, file, and place in it."""
 
 
 @dataclass(frozen=True)
@@ -27,95 +35,109 @@ class QuarantineEntry:
     error_type: str
     path: str | None
     time: str
-    """ISO 8601, UTC."""
+    """ISO 8601, UTC, by the clock of who added it."""
 
 
 class Quarantine:
-    """quarantine.jsonl of a feature set. Any number of processes may append at once.
+    """The quarantine of a feature set. Any number of processes may append at once.
 
-    A removal is a line, too: rewriting the file could lose what another process appends meanwhile.
+    A removal is a line, too: what another process appends meanwhile is not lost. Of the lines about a video,
+    the one with the highest sequence counts: it is made higher than all that its writer could read, so that
+    no clock decides.
     """
 
-    def __init__(self, file: Path, create_folder: Callable[[], None]) -> None:
-        self.file = file
-        self._create_folder = create_folder
+    def __init__(self, files: Files, create: Callable[[], None]) -> None:
+        self._files = files
+        self._create = create
+        self._read: dict[str, tuple[int, int]] = {}
+        """File → bytes and lines that have been read."""
+        self._last: dict[str, tuple[Order, QuarantineEntry | None]] = {}
+        """Video → what its latest line says."""
+        self._sequence = 0
+        self._lock = Lock()
 
     def add(self, video: str, reason: str, error_type: str, path: str | Path | None = None) -> None:
         """Record durably that a video gave no features; a later entry of the same video replaces this one."""
-        check_video_id(video)
-        self._append(
-            [
-                {
-                    "video": video,
-                    "path": None if path is None else str(path),
-                    "error_type": error_type,
-                    "reason": reason,
-                    "time": _now(),
-                }
-            ]
-        )
+        entry = {"video": check_video_id(video), "path": None if path is None else str(path)}
+        self._append(entry | {"error_type": error_type, "reason": reason})
 
     def remove(self, videos: str | Iterable[str]) -> None:
         """Take videos off the list, all or none of them. Videos that are not on it are no error."""
-        wanted = {videos} if isinstance(videos, str) else set(videos)
+        wanted = {storable_id(video) for video in ([videos] if isinstance(videos, str) else videos)}
         listed = sorted(wanted & {entry.video for entry in self.entries()})
         if listed:
-            self._append([{"removed": listed, "time": _now()}])
+            self._append({"removed": listed})
 
     def entries(self) -> list[QuarantineEntry]:
-        """The videos on the list, in the order of their entries. A half-written line is passed over."""
-        files = self._files()
-        records = [record for file in files for record in _records(file)]
-        if len(files) > 1:
-            records.sort(key=lambda record: str(record["time"]))
-        current: dict[str, QuarantineEntry] = {}
-        for record in records:
-            for video in record.get("removed", [record.get("video")]):
-                current.pop(video, None)
-            if "video" in record:
-                current[record["video"]] = QuarantineEntry(**record)
-        return list(current.values())
+        """The videos on the list, in the order of their entries. What is no whole line is passed over."""
+        with self._lock:
+            self._catch_up()
+            found = sorted((last for last in self._last.values() if last[1]), key=lambda last: last[0])
+        return [entry for _, entry in found if entry]
 
     def __len__(self) -> int:
         return len(self.entries())
 
-    def _files(self) -> list[Path]:
-        """All files of the list, the one that is appended to first."""
-        own = [self.file] if self.file.is_file() else []
-        return own + sorted(self.file.parent.glob(f"{self.file.stem}-*{self.file.suffix}"))
+    def _append(self, record: dict[str, Any]) -> None:
+        self._create()
+        with self._lock:
+            self._catch_up()
+            self._sequence = max(time.time_ns(), self._sequence + 1)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            line = json.dumps(record | {"time": now, "sequence": self._sequence}) + "\n"
+            self._files.append(f"quarantine-{own_unique()}", line.encode("ascii"))
 
-    def _append(self, records: list[dict[str, Any]]) -> None:
-        self._create_folder()
-        self._write("".join(json.dumps(record) + "\n" for record in records))
-
-    def _write(self, text: str) -> None:
-        """Append whole lines, durably."""
-        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    def _catch_up(self) -> None:
         try:
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                text = "\n" + text
-            os.write(descriptor, text.encode("utf-8"))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            names = [n for n in self._files.names() if n.startswith("quarantine") and n.endswith(".jsonl")]
+        except FileNotFoundError:
+            return
+        new = sorted(set(names) - self._read.keys())
+        grown = [(name, self._files.read(name, at)) for name, (at, _) in self._read.items()]
+        for name, data in [*self._files.read_all(new), *grown]:
+            if isinstance(data, OSError):
+                raise data
+            # A last line without its end may still be in the writing.
+            whole, newline, _ = data.rpartition(b"\n")
+            if not newline:
+                continue
+            lines = whole.split(b"\n")
+            at, number = self._read.get(name, (0, 0))
+            self._read[name] = at + len(whole) + 1, number + len(lines)
+            for place, line in enumerate(lines, start=number + 1):
+                self._take(name, place, line)
 
-
-def _records(file: Path) -> Iterator[dict[str, Any]]:
-    """The file's entries (the fields of QuarantineEntry) and removals (`removed`, a list of videos)."""
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+    def _take(self, name: str, place: int, line: bytes) -> None:
         if not line.strip():
-            continue
+            return
         try:
             record = json.loads(line)
+            sequence = int(record["sequence"]) if "sequence" in record else _nanoseconds(record["time"])
             if "removed" in record:
-                yield {"removed": [str(video) for video in record["removed"]], "time": record.get("time")}
+                said = dict.fromkeys(map(str, record["removed"]))
             else:
-                fields = {name: record[name] for name in ("video", "reason", "error_type", "time")}
-                yield fields | {"path": record.get("path")}
+                fields = {key: record[key] for key in ("video", "reason", "error_type", "time")}
+                said = {str(record["video"]): QuarantineEntry(**fields, path=record.get("path"))}
         except (ValueError, KeyError, TypeError, AttributeError):
-            log.warning("%s: line %d is not a whole entry and is passed over", file, number)
+            log.warning(
+                "%s/%s: line %d is not a whole entry and is passed over", self._files.location, name, place
+            )
+            return
+        self._sequence = max(self._sequence, sequence)
+        for video, entry in said.items():
+            order = (sequence, name, place)
+            present = self._last.get(video)
+            # Within one file the later line counts: those of earlier versions have but a time.
+            if present is None or present[0] < order or present[0][1] == name:
+                self._last[video] = order, entry
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_files": self._files, "_create": self._create}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_files"], state["_create"])  # type: ignore[misc]
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _nanoseconds(moment: str) -> int:
+    """Of an entry without a sequence, in the same order of magnitude."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1e9)

@@ -22,7 +22,7 @@ SPECIFICATION = {"kind": "test", "seed": 0}
 
 def features_of(video: str, version: int = 0) -> dict[str, NDArray[Any]]:
     """Two streams of different shape, dtype and length."""
-    generator = np.random.default_rng([zlib.crc32(video.encode()), version])
+    generator = np.random.default_rng([zlib.crc32(video.encode("utf-8", "surrogatepass")), version])
     items = int(generator.integers(1, 8))
     return {
         "spatial": generator.standard_normal((items, 3, 5)).astype(np.float32),
@@ -49,6 +49,11 @@ def assert_holds(features: FeatureSet, videos: list[str], version: int = 0) -> N
             found = features.read(video, stream)
             assert found.dtype == expected.dtype
             assert found.tobytes() == expected.tobytes(), (video, stream)
+
+
+def marker_of(features: FeatureSet, video: str) -> Path:
+    """The file of the marker of a video's part."""
+    return features.path / features.index.row(video, "")[0].file
 
 
 def _fork(root: Path, backend: str, name: str, count: int) -> int:

@@ -35,7 +35,7 @@ class FeatureReader:
             streams = self.sets[branch.encoder].streams
             if branch.stream not in streams:
                 raise FeaturesMissingError(
-                    f"{self.sets[branch.encoder].path} has no stream {branch.stream!r};"
+                    f"{self.sets[branch.encoder].location} has no stream {branch.stream!r};"
                     f" it has {', '.join(sorted(streams))}"
                 )
 

@@ -88,7 +88,7 @@ class ExtractionJob:
             video_seconds=round(progress.video_seconds, 3),
             source_bytes=progress.source_bytes,
             feature_bytes=progress.feature_bytes,
-            feature_sets={n: {"key": s.key, "path": str(s.path)} for n, s in self.sets.items()},
+            feature_sets={n: {"key": s.key, "path": s.location} for n, s in self.sets.items()},
             seconds=round(time.perf_counter() - started, 3),
             phase_seconds={name: round(value, 3) for name, value in executor.phases.seconds.items()},
             device_busy_share=executor.phases.busy_share,

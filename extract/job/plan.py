@@ -110,7 +110,7 @@ def make_plan(
             len(videos) - to_do - refused,
             refused,
             None if mean_seconds is None else to_do * mean_seconds * bytes_per_second(encoder, fps),
-            str(job.sets[name].path),
+            job.sets[name].location,
         )
     return ExtractionPlan(
         videos=len(videos),

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from store.backends.registry import backend
 from store.care.verify import Damage, metadata_damages, stored_blocks, video_damages
 from store.durable.commit import remove, sync
-from store.errors import DamagedPart, OnlyInFolders, WriteFailed
+from store.errors import DamagedPart, WriteFailed
 from store.feature_set import FeatureSet
 from store.format.marker import Marker
-from store.write.open_part import OpenPart
-from store.write.writer import PART_BYTES
+from store.write.open_part import OpenPart, Provenance
+from store.write.writer import PART_BYTES, PART_VIDEOS
 
 SMALL_BYTES = PART_BYTES // 2
 _CHUNK_BYTES = 256 << 20
-"""Of the chunk files of merged parts: few files, as it is what people merge for."""
+"""Of the chunk files of merged, uncompressed parts: few files, as it is what people merge for."""
 
 
 @dataclass
@@ -39,10 +40,11 @@ def compact(
 
     The new part takes its place between the newest of those it replaces and whatever is committed later:
     what other writers do meanwhile supersedes it as it would have superseded them. The old parts are then
-    garbage; see store.care.garbage. Raises WriteFailed, DamagedPart.
+    garbage; see store.care.garbage. Raises WriteFailed, DamagedPart, OnlyInFolders.
     """
-    require_folder(features)
     done = Compacted()
+    if not features.path.is_dir():
+        return done
     for group in groups(features, small_bytes, part_bytes):
         videos = [video for marker in group for video in _live(features, marker)]
         damages = [] if dry_run else [d for video in videos for d in video_damages(features, video)]
@@ -62,27 +64,18 @@ def compact(
 def groups(features: FeatureSet, small_bytes: int, part_bytes: int) -> list[list[Marker]]:
     """Parts of one backend that go into one new part each, oldest first; none that would only be copied."""
     found: list[list[Marker]] = []
-    opened: dict[str, tuple[list[Marker], int]] = {}
+    opened: dict[str, tuple[list[Marker], int, int]] = {}
     for marker, rows in features.index.places():
         size = sum(_bytes(features, marker.videos[row]) for row in rows)
         if not rows or size >= small_bytes:
             continue
-        group, filled = opened.get(marker.backend, ([], 0))
-        if not group or filled + size > part_bytes:
-            group, filled = [], 0
+        group, filled, videos = opened.get(marker.backend, ([], 0, 0))
+        if not group or filled + size > part_bytes or videos + len(rows) > PART_VIDEOS:
+            group, filled, videos = [], 0, 0
             found.append(group)
         group.append(marker)
-        opened[marker.backend] = (group, filled + size)
+        opened[marker.backend] = (group, filled + size, videos + len(rows))
     return [group for group in found if len(group) > 1]
-
-
-def require_folder(features: FeatureSet) -> None:
-    """Raises OnlyInFolders for a feature set in object storage."""
-    if features.location != str(features.path):
-        raise OnlyInFolders(
-            f"{features.location} is in object storage, where parts are not changed once they are written:"
-            " copy it to a folder and do it there"
-        )
 
 
 def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) -> Marker:
@@ -91,14 +84,16 @@ def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) ->
     Raises WriteFailed, and DamagedPart where a video is not as it was written; the sources are untouched.
     """
     kind = backend(sources[0].backend)
-    chunk_bytes = None if kind.suffix else _CHUNK_BYTES
+    # A compressed chunk is read whole, and so stays as small as it was.
+    chunk_bytes = _CHUNK_BYTES if kind.name == "zarr" else None
     copied = list(videos)
     try:
-        part = OpenPart(features.path, kind, features.index.streams, chunk_bytes)
+        part = OpenPart(features.files, kind, features.index.streams, chunk_bytes, _provenance(sources))
         try:
             for video in copied:
                 _copy(features, video, part)
-            marker = part.commit(max(source.sequence for source in sources) + 1)
+            after = max(source.sequence for source in sources) + 1
+            marker = part.commit(lambda: features.next_place()._replace(sequence=after))
         except BaseException:
             part.discard()
             raise
@@ -109,6 +104,20 @@ def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) ->
     features.take_up(marker)
     _read_back(features, marker, copied)
     return marker
+
+
+def remove_part(folder: Path, marker: Marker) -> None:
+    """Remove a part: its marker first, so that no marker is without its part."""
+    (folder / marker.file).unlink(missing_ok=True)
+    sync((folder / marker.file).parent)
+    if marker.backend:
+        remove(folder / marker.part)
+
+
+def _provenance(sources: list[Marker]) -> Provenance:
+    """What all of the sources were made with."""
+    first = sources[0].provenance.items()
+    return {key: value for key, value in first if all(s.provenance.get(key) == value for s in sources)}
 
 
 def _copy(features: FeatureSet, video: str, part: OpenPart) -> None:
@@ -131,9 +140,7 @@ def _read_back(features: FeatureSet, marker: Marker, videos: list[str]) -> None:
     ]
     if not faults:
         return
-    (features.path / marker.file).unlink()
-    sync(features.path)
-    remove(features.path / marker.part)
+    remove_part(features.path, marker)
     features.refresh()
     raise DamagedPart(
         f"{features.path / marker.part} does not read back as it was written: {faults[0].reason}. It was"

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from store.care.compact import require_folder
-from store.care.repair import ASIDE, remove_part
+from store.care.compact import remove_part
+from store.care.repair import ASIDE
 from store.durable.commit import remove
 from store.durable.litter import find_litter
 from store.feature_set import FeatureSet
@@ -36,17 +36,19 @@ def collect(features: FeatureSet, grace_hours: float = GRACE_HOURS, dry_run: boo
     A part is superseded when each of its videos is in a later part, and goes once the last of those has been
     there for `grace_hours`.
     """
-    require_folder(features)
     folder, found = features.path, Garbage()
-    for name in find_litter(folder):
+    for name in find_litter(folder, everywhere=True):
         found.litter[name] = tree_bytes(folder / name)
         if not dry_run:
             remove(folder / name)
     # As it is now: what supersedes a part may have gone since the feature set was opened.
     index = Index()
-    index.refresh(folder)
+    index.refresh(features.files)
+    stored = (
+        {video for marker in index.markers.values() for video in marker.videos} if index.dropped else set()
+    )
     for marker, rows in index.places():
-        if rows:
+        if rows or not stored.isdisjoint(marker.dropped):
             continue
         old = _superseded_hours(folder, index, marker) >= grace_hours
         size = tree_bytes(folder / marker.part) + tree_bytes(folder / marker.file)
@@ -71,9 +73,9 @@ def tree_bytes(path: Path) -> int:
 
 def _superseded_hours(folder: Path, index: Index, marker: Marker) -> float:
     """How long every video of the part has been in a later one."""
-    files = {index.rows[video][0].file for video in marker.videos}
+    by = [index.marker(video) or index.dropped[video] for video in marker.videos] or [marker]
     try:
-        newest = max((folder / file).stat().st_mtime for file in files)
+        newest = max((folder / file).stat().st_mtime for file in {later.file for later in by})
     except FileNotFoundError:
         return 0.0
     return (time.time() - newest) / 3600

@@ -1,20 +1,21 @@
 """Drops what is damaged, so that the next extraction makes it again, and leaves everything else as it is."""
 
-import os
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
-from store.care.compact import merge, require_folder
+from store.care.compact import merge
 from store.care.verify import Damage
-from store.durable.commit import remove, sync, write_file
-from store.errors import DamagedMarker, FeaturesNotFound, WriteFailed
+from store.durable.commit import make_folders, sync
+from store.errors import FeaturesNotFound, WriteFailed
 from store.feature_set import FeatureSet
 from store.format.description import DESCRIPTION
-from store.format.marker import Marker, StreamRows, marker_bytes, read_marker
+from store.format.marker import Marker, marker_bytes
 
-ASIDE = "damaged-"
-"""Begins the names of markers and parts that were set aside: nothing reads or removes them."""
+ASIDE = "damaged"
+"""The folder of markers and parts that were set aside: nothing reads or removes them."""
 
 
 @dataclass
@@ -23,10 +24,8 @@ class Repair:
 
     dropped: list[str] = field(default_factory=list)
     """Videos, sorted, that count as not stored any more."""
-    removed: list[str] = field(default_factory=list)
-    """Parts without any video left."""
     set_aside: list[str] = field(default_factory=list)
-    """Damaged markers, which have other names now, with their parts."""
+    """Damaged markers, which are in another folder now, with their parts."""
     rewritten: list[str] = field(default_factory=list)
     """Parts whose videos are whole but whose metadata were not; their videos have moved to new ones."""
     left: list[Damage] = field(default_factory=list)
@@ -34,18 +33,18 @@ class Repair:
 
 
 def repair(features: FeatureSet, damages: Iterable[Damage], dry_run: bool = False) -> Repair:
-    """Drop the damaged videos that `verify` found, by writing the markers of their parts anew without them.
+    """Commit that the damaged videos which `verify` found count as not stored.
 
-    Earlier versions of a damaged video go with it, so that none of them comes back in its place. A damaged
-    marker is set aside with its part. What other writers commit meanwhile is not touched. Each step leaves a
-    valid feature set, and the same repair may be run again after any of them. Raises WriteFailed, and
-    FeaturesNotFound where the whole feature set cannot be reached.
+    Earlier versions of a damaged video go with it, so that none of them comes back in its place; later ones
+    stay. The parts are not touched: `gc` removes one from which nothing is read any more. A damaged marker is
+    set aside with its part. Each step leaves a valid feature set, and the same repair may be run again after
+    any of them. Raises WriteFailed, OnlyInFolders, and FeaturesNotFound where the whole set cannot be
+    reached.
     """
-    require_folder(features)
     if not (features.path / DESCRIPTION).is_file():
         raise FeaturesNotFound(f"{features.path / DESCRIPTION} has gone: is its disk still mounted?")
     done = Repair()
-    lost: set[str] = set()
+    lost: dict[str, set[str]] = defaultdict(set)
     odd_parts: set[str] = set()
     for damage in damages:
         if damage.part in features.index.damaged and _readable(features.path / damage.part):
@@ -53,105 +52,47 @@ def repair(features: FeatureSet, damages: Iterable[Damage], dry_run: bool = Fals
         elif not damage.lost or damage.part in features.index.damaged:
             done.left.append(damage)
         elif damage.video is not None:
-            lost.add(damage.video)
+            lost[damage.part].add(damage.video)
         else:
             odd_parts.add(damage.part)
-    done.dropped = sorted(lost)
+    done.dropped = sorted(set().union(*lost.values()))
     try:
-        for name in done.set_aside:
-            if not dry_run:
-                _set_aside(features.path, name)
-        _drop(features, lost, done, dry_run)
-        _rewrite(features, odd_parts, lost, done, dry_run)
+        for name in [] if dry_run else done.set_aside:
+            _set_aside(features.path, name)
+        features.refresh()
+        for marker, rows in features.index.places():
+            whole = [marker.videos[row] for row in rows if marker.videos[row] not in lost[marker.part]]
+            if lost[marker.part] and not dry_run:
+                _drop(features, marker, lost[marker.part])
+            if marker.part in odd_parts and whole:
+                done.rewritten.append(marker.part)
+                if not dry_run:
+                    merge(features, [marker], whole)
     except OSError as error:
         raise WriteFailed(
             f"{features.path}: the repair stopped: {error}. What was whole is whole; run it again"
         ) from error
-    finally:
-        # A marker that is known is not read again, and some have changed.
-        del features.index
     return done
 
 
-def without(marker: Marker, videos: set[str]) -> Marker:
-    """The marker of the same part that leaves out these videos."""
-    kept = [row for row, video in enumerate(marker.videos) if video not in videos]
-    return replace(
-        marker,
-        videos=[marker.videos[row] for row in kept],
-        streams={name: _rows(rows, kept) for name, rows in marker.streams.items()},
-        meta=[marker.meta[row] for row in kept],
-    )
-
-
-def _rows(rows: StreamRows, kept: list[int]) -> StreamRows:
-    fewer = replace(
-        rows,
-        offsets=[rows.offsets[row] for row in kept],
-        lengths=[rows.lengths[row] for row in kept],
-        crc32c=[rows.crc32c[row] for row in kept],
-        spare_items=0,
-    )
-    return replace(fewer, spare_items=rows.total - fewer.total)
-
-
-def _drop(features: FeatureSet, lost: set[str], done: Repair, dry_run: bool) -> None:
-    # Oldest first: stopped in between, the damaged version is still the one that counts.
-    for known, _ in features.index.places():
-        if lost.isdisjoint(known.videos):
-            continue
-        file = features.path / known.file
-        try:
-            marker = without(read_marker(file), lost)
-        except DamagedMarker as error:
-            done.left.append(Damage(known.file, None, None, str(error)))
-            continue
-        if not marker.videos:
-            done.removed.append(marker.part)
-        if dry_run:
-            continue
-        if marker.videos:
-            write_file(file, marker_bytes(marker))
-        else:
-            remove_part(features.path, marker)
-
-
-def remove_part(folder: Path, marker: Marker) -> None:
-    """Remove a part that nothing is read from: its marker first, so that no marker is without its part."""
-    (folder / marker.file).unlink(missing_ok=True)
-    sync(folder)
-    remove(folder / marker.part)
-
-
-def _rewrite(features: FeatureSet, parts: set[str], lost: set[str], done: Repair, dry_run: bool) -> None:
-    for marker, rows in features.index.places():
-        whole = [marker.videos[row] for row in rows if marker.videos[row] not in lost]
-        if marker.part in parts and whole:
-            done.rewritten.append(marker.part)
-            if not dry_run:
-                merge(features, [marker], whole)
+def _drop(features: FeatureSet, part: Marker, videos: set[str]) -> None:
+    """Commit a marker by which these videos of a part, and earlier versions of them, count as not stored."""
+    marker = Marker("", "", 0, [], {}, dropped=sorted(videos))
+    marker.put(features.next_place()._replace(sequence=part.sequence + 1), uuid4().hex)
+    features.files.write(marker.file, marker_bytes(marker))
+    features.take_up(marker)
 
 
 def _set_aside(folder: Path, name: str) -> None:
-    """Rename a marker's part, then the marker: a part without a marker would be removed as litter."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries]
-    stem = name.removesuffix(".json")
-    for part in names:
-        if part.partition(".")[0] == stem and part != name:
-            (folder / part).rename(_free(folder / f"{ASIDE}{part}"))
-    sync(folder)
-    (folder / name).rename(_free(folder / f"{ASIDE}{name}"))
-    sync(folder)
-
-
-def _free(path: Path) -> Path:
-    number = 2
-    free = path
-    while free.exists():
-        free = path.with_name(f"{path.name}-{number}")
-        number += 1
-    return free
+    """Move a marker's part away, then the marker: a part without a marker would be removed as litter."""
+    marker, aside = folder / name, folder / ASIDE
+    make_folders(aside)
+    stem = marker.name.partition(".")[0]
+    parts = [path for path in marker.parent.glob(f"{stem}*") if path.suffix != ".json"]
+    for path in [*parts, marker]:
+        path.rename(aside / path.name)
+        sync(aside)
+        sync(path.parent)
 
 
 def _readable(file: Path) -> bool:

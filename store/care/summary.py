@@ -25,9 +25,14 @@ def summary(features: FeatureSet) -> dict[str, Any]:
         "streams": {name: {"shape": s.shape, "dtype": s.dtype} for name, s in features.streams.items()},
         "subset_hash": features.subset_hash(),
         "quarantined": len(features.quarantine),
-        "with_warnings": sum(bool(features.meta(video).get("warnings")) for video in videos),
+        "with_warnings": _with_warnings(features),
         "faults": sorted(features.index.damaged.values()),
     }
+
+
+def _with_warnings(features: FeatureSet) -> int:
+    places = [(features.metas.of(marker), rows) for marker, rows in features.index.places() if rows]
+    return sum(bool(metas[row].get("warnings")) for metas, rows in places for row in rows)
 
 
 def coverage(features: FeatureSet, labels: Path) -> Coverage[str]:

@@ -88,7 +88,6 @@ def repair(
         would = "would be " if dry_run else ""
         print(f"{features.name}: {count(len(done.dropped), 'damaged video')} {would}dropped")
         _print_some([f"{would}dropped: {video}" for video in done.dropped])
-        _print_some([f"{would}removed, with no video left in it: {part}" for part in done.removed])
         _print_some([f"damaged marker, {would}set aside: {marker}" for marker in done.set_aside])
         _print_some([f"damaged metadata, {would}written anew: {part}" for part in done.rewritten])
         _print_some([f"left as it is, as it cannot be read: {damage.reason}" for damage in done.left])

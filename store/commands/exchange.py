@@ -86,7 +86,7 @@ def import_command(
     faults = {video: vars(fault) for video, fault in done.quarantined.items()}
     if json:
         facts = {"videos": done.videos, "new": done.new, "quarantined": faults, "imputed": done.imputed}
-        where = {"name": done.features.name, "path": str(done.features.path)}
+        where = {"name": done.features.name, "path": done.features.location}
         cli.print_json({**where, **facts, "passed_over": done.passed_over})
         return
     held = done.videos - len(faults)

@@ -27,6 +27,22 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def append_lines(path: Path, lines: bytes) -> None:
+    """Add whole lines to a file that this process alone appends to, and sync it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        # What an earlier, failed write left must not spoil the next line.
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            lines = b"\n" + lines
+        left = memoryview(lines)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def publish_file(temporary: Path, final: Path) -> None:
     """Give a synced file its final name, replacing what has it."""
     temporary.replace(final)

@@ -11,37 +11,45 @@ FOREIGN_HOURS = 24.0
 """Litter whose writer cannot be asked (another machine) is removed after this long without a change."""
 
 
-def remove_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
-    """Remove temporary files and uncommitted parts of dead writers. Returns the names that were removed."""
-    return [name for name in find_litter(folder, foreign_hours) if remove(folder / name)]
+def remove_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS, everywhere: bool = False) -> list[str]:
+    """Remove what `find_litter` names. Returns the names that were removed."""
+    return [name for name in find_litter(folder, foreign_hours, everywhere) if remove(folder / name)]
 
 
-def find_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
-    """Names of the temporary files and uncommitted parts of dead writers."""
+def find_litter(folder: Path, foreign_hours: float = FOREIGN_HOURS, everywhere: bool = False) -> list[str]:
+    """Paths, below a folder, of the temporary files and uncommitted parts of dead writers.
+
+    Of the folders of parts, those are listed in which a dead writer left one; all of them with `everywhere`,
+    which also finds parts that have no owner any more.
+    """
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
-    committed = {name.removesuffix(".json") for name in names if name.endswith(".json")}
+    names = _names(folder)
+    temporary = [name for name in names if is_temporary(name)]
+    dead = [name for name in temporary if _abandoned(folder / name, name, foreign_hours)]
     # A part gets its name while its marker still has a temporary one, which names the owner.
-    owners = {unique_of(name.removesuffix(".json")): name for name in names if is_temporary(name)}
+    owned = {unique_of(name.removesuffix(".json")) for name in temporary}
+    orphans = {unique_of(name.removesuffix(".json")) for name in dead if name.endswith(".json")}
     litter = []
-    for name in names:
-        path = folder / name
-        if is_temporary(name):
-            abandoned = _abandoned(path, name, foreign_hours)
-        elif name.startswith("part-") and name.partition(".")[0] not in committed:
-            unique = Path(name).stem.removeprefix("part-")
+    within = [name for name in names if name.startswith("parts-")] if orphans or everywhere else []
+    for place in ["", *within]:
+        found = names if not place else _names(folder / place)
+        committed = {name.partition(".")[0] for name in found if name.endswith(".json")}
+        for name in found:
+            stem = name.partition(".")[0]
+            if not name.startswith("part-") or stem in committed:
+                continue
+            unique, path = stem.removeprefix("part-"), folder / place / name
+            abandoned = unique in orphans or (unique not in owned and _abandoned(path, None, foreign_hours))
             # Asked last, as the marker may have come after the folder was listed.
-            abandoned = (
-                _abandoned(path, owners.get(unique), foreign_hours)
-                and not (folder / f"part-{unique}.json").exists()
-            )
-        else:
-            continue
-        if abandoned:
-            litter.append(name)
-    return litter
+            if abandoned and not any(path.parent.glob(f"{stem}*.json")):
+                litter.append(f"{place}/{name}" if place else name)
+    return sorted(litter) + dead
+
+
+def _names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
 
 
 def _abandoned(path: Path, temporary: str | None, foreign_hours: float) -> bool:

@@ -7,6 +7,8 @@ import uuid
 from pathlib import Path
 
 _MARK = ".tmp-"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_own: tuple[int, str] = (0, "")
 
 
 def temporary_name(name: str, unique: str | None = None) -> str:
@@ -44,13 +46,33 @@ def owner_alive(name: str) -> bool | None:
     return _start_ticks(number) == ticks
 
 
+def own_unique() -> str:
+    """32 hexadecimal digits that no other process has."""
+    global _own
+    if _own[0] != os.getpid():
+        _own = os.getpid(), uuid.uuid4().hex
+    return _own[1]
+
+
 def _host() -> str:
-    """Eight digits for this host and its space of process numbers (containers of one host have their own)."""
+    """Eight digits for this machine since it started, and its space of process numbers.
+
+    Host names alone do not tell machines apart, and containers of one machine have process numbers of their
+    own.
+    """
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         space = ""
-    return hashlib.sha256(f"{socket.gethostname()}\n{space}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{socket.gethostname()}\n{_boot()}\n{space}".encode()).hexdigest()[:8]
+
+
+def _boot() -> str:
+    """Linux's random number of this start of the machine; elsewhere the hardware address."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return f"{uuid.getnode():x}"
 
 
 def _start_ticks(pid: int) -> int:

@@ -1,34 +1,39 @@
-"""feature.json: the specification behind a feature set's key."""
+"""store.json, which says that a store was made here, and feature.json: the specification behind a key."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from store.durable.commit import write_file
 from store.errors import DamagedFeatureSet, NewerFormat
 from store.format.marker import FORMAT
 
 DESCRIPTION = "feature.json"
+STORE = "store.json"
 
 
-def write_specification(file: Path, specification: Mapping[str, Any]) -> None:
-    """Write a feature.json durably."""
-    description = {
-        "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "specification": specification,
-    }
-    write_file(file, json.dumps(description, indent=2).encode())
+def description(specification: Mapping[str, Any]) -> bytes:
+    """What is in a feature.json."""
+    return _file({"specification": specification})
 
 
-def read_specification(file: Path) -> dict[str, Any]:
-    """The specification in a feature.json. Raises DamagedFeatureSet, NewerFormat."""
+def store_description() -> bytes:
+    """What is in a new store's store.json."""
+    return _file({"id": uuid.uuid4().hex})
+
+
+def _file(content: Mapping[str, Any]) -> bytes:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"format": FORMAT, "created": created, **content}, indent=2).encode()
+
+
+def parse_specification(file: str, data: bytes) -> dict[str, Any]:
+    """The specification in a feature.json's bytes. Raises DamagedFeatureSet, NewerFormat, naming the file."""
     try:
-        description = json.loads(file.read_bytes())
-        version, specification = description["format"], dict(description["specification"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(data)
+        version, specification = content["format"], dict(content["specification"])
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedFeatureSet(f"{file} cannot be read as a specification: {error!r}") from None
     if not isinstance(version, int) or version > FORMAT:
         raise NewerFormat(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from store.errors import InvalidSpecification
@@ -33,6 +34,16 @@ def subset_hash(videos: Iterable[str]) -> str:
     SHA-256 over the sorted ids, each followed by a newline (which no id holds).
     """
     return _digest("".join(f"{video}\n" for video in sorted(set(videos))))
+
+
+def content_hash(videos: Iterable[tuple[str, Mapping[str, int]]]) -> str:
+    """12 hexadecimal digits that agree where the same videos have the same features, however these lie.
+
+    `videos`: each with stream → crc32c. SHA-256 over one line of canonical JSON a video, in the order of ids.
+    """
+    return _digest(
+        "".join(f"{canonical_json([video, sums])}\n" for video, sums in sorted(videos, key=itemgetter(0)))
+    )
 
 
 def _digest(text: str) -> str:

@@ -4,11 +4,10 @@ import json
 import operator
 import re
 from array import array
-from collections.abc import MutableSequence, Sequence
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -17,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from store.errors import DamagedMarker, InvalidSpecification, NewerFormat
 from store.format.dtypes import STORED, array_dtype
 from store.format.fingerprint import canonical_json
-from store.format.meta_texts import MetaTexts
+from store.format.layout import PART, Place, marker_name, part_name
 from store.format.names import is_stream_name
 
 FORMAT = 1
@@ -75,30 +74,44 @@ class StreamRows:
 
 @dataclass
 class Marker:
-    """Everything that a reader knows about a part."""
+    """Everything that a reader knows about a part; or, with `dropped`, what is not to be read any more."""
 
     part: str
-    """Name of the part's folder or file."""
+    """Path of the part's folder or file below its feature set; empty until it is known."""
     backend: str
     sequence: int
     """Among parts with the same video, the one with the highest sequence (then name) counts.
 
-    Nanoseconds since 1970 at the commit, but always more than any part that the writer knew.
+    See store.format.layout.next_place: nanoseconds since 1970, but always more than any part that was there.
     """
     videos: list[str]
     streams: dict[str, StreamRows]
-    meta: Sequence[dict[str, Any]]
-    """What the extraction noted about each video."""
+    meta: list[dict[str, Any]] = field(default_factory=list)
+    """What the extraction noted about each video; left out when a marker is parsed: see `read_meta`."""
+    provenance: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    """What the part was made with, such as versions of libraries and the device."""
+    dropped: list[str] = field(default_factory=list)
+    """Videos that earlier parts hold and that count as not stored. Such a marker has no part."""
 
     @property
     def file(self) -> str:
-        """Name of the marker's file, beside the part."""
-        return f"{self.part.partition('.')[0]}.json"
+        """Path of the marker's own file."""
+        return marker_name(self.part, self.sequence)
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """By which parts are ordered."""
+        return self.sequence, self.part
 
     @property
     def committed(self) -> datetime:
-        """When the part was committed."""
+        """When the part was committed, by its writer's clock."""
         return datetime.fromtimestamp(self.sequence / 1e9, UTC)
+
+    def put(self, place: Place, unique: str) -> None:
+        """Give the part its place; `part` is its suffix until then."""
+        self.part = part_name(place, unique, self.part)
+        self.sequence = place.sequence
 
 
 _MARKERS = TypeAdapter(Marker)
@@ -107,31 +120,23 @@ _MARKERS = TypeAdapter(Marker)
 def marker_bytes(marker: Marker) -> bytes:
     """The marker's file, with a checksum of its own."""
     streams = {name: _plain(rows) for name, rows in marker.streams.items()}
-    body = canonical_json(vars(marker) | {"streams": streams, "meta": list(marker.meta)})
+    content = vars(marker) | {"streams": streams}
+    body = canonical_json({k: v for k, v in content.items() if v or k not in ("provenance", "dropped")})
     head = f'{{"format":{FORMAT},"crc32c":{google_crc32c.value(body.encode("ascii"))},'
     return (head + body[1:]).encode("ascii")
 
 
-def read_marker(path: Path) -> Marker:
-    """Read and check a marker. Raises DamagedMarker or NewerFormat, naming the file."""
+def parse_marker(path: str, data: bytes) -> Marker:
+    """The marker in a file's bytes, without meta data; its lists are packed.
+
+    Raises DamagedMarker or NewerFormat, naming the file.
+    """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, error) from None
-    return parse_marker(path, data)
-
-
-def unreadable(path: Path, error: Exception) -> DamagedMarker:
-    """The error to raise for a marker that cannot be read as JSON, or not at all."""
-    return DamagedMarker(f"{path} is not a readable commit marker: {error!r}. {_ADVICE}")
-
-
-def parse_marker(path: Path, data: bytes) -> Marker:
-    """The marker in a file's bytes; its lists are packed. Raises DamagedMarker or NewerFormat."""
-    try:
-        content, meta = _content(path, data)
-        marker: Marker = _MARKERS.validate_python(content)
-        fault = _inconsistency(marker, meta, path)
+        marker: Marker = _MARKERS.validate_python(_content(path, data))
+        meta, marker.meta = len(marker.meta), []
+        fault = _inconsistency(marker, path)
+        if meta not in (0, len(marker.videos)):
+            fault = "videos are listed without their meta data"
         for rows in marker.streams.values():
             rows.offsets = array("q", rows.offsets)
             rows.lengths, rows.crc32c = array("I", rows.lengths), array("I", rows.crc32c)
@@ -139,14 +144,31 @@ def parse_marker(path: Path, data: bytes) -> Marker:
         raise DamagedMarker(f"{path}: {error}. {_ADVICE}") from None
     if fault:
         raise DamagedMarker(f"{path}: {fault}. {_ADVICE}")
-    marker.meta = meta
     return marker
 
 
-def _content(path: Path, data: bytes) -> tuple[Any, Sequence[dict[str, Any]]]:
-    """A marker's content without its meta data, and these. Raises DamagedMarker or NewerFormat."""
-    as_written = _as_written(path, data)
-    if as_written:
+def unreadable(path: str, error: Exception) -> DamagedMarker:
+    """The error to raise for a marker that cannot be read as JSON, or not at all."""
+    return DamagedMarker(f"{path} is not a readable commit marker: {error!r}. {_ADVICE}")
+
+
+def read_meta(path: str, data: bytes, count: int) -> list[dict[str, Any]]:
+    """The meta data of the `count` videos in a marker's file. Raises DamagedMarker."""
+    try:
+        meta: list[dict[str, Any]] = json.loads(data)["meta"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise unreadable(path, error) from None
+    if meta == []:
+        return [{} for _ in range(count)]
+    if not isinstance(meta, list) or len(meta) != count or not all(isinstance(note, dict) for note in meta):
+        raise DamagedMarker(f"{path}: expected the meta data of {count} videos. {_ADVICE}")
+    return meta
+
+
+def _content(path: str, data: bytes) -> Any:
+    """A marker's content; without its meta data where they can be told apart unread."""
+    as_written = _as_written(data)
+    if as_written is not None:
         return as_written
     try:
         content = json.loads(data)
@@ -159,31 +181,27 @@ def _content(path: Path, data: bytes) -> tuple[Any, Sequence[dict[str, Any]]]:
         )
     if expected != _checksum_of_found(content):
         raise DamagedMarker(f"{path} was changed since it was written: its checksum differs. {_ADVICE}")
-    _MARKERS.validate_python(content)
-    return {**content, "meta": []}, content["meta"]
+    return content
 
 
 _HEAD = re.compile(rb'\{"format":%d,"crc32c":(\d+),' % FORMAT)
 
 
-def _as_written(path: Path, data: bytes) -> tuple[Any, MetaTexts] | None:
-    """What `_content` gives, if the bytes are those that `marker_bytes` made.
+def _as_written(data: bytes) -> Any:
+    """A marker's content, if the bytes are those that `marker_bytes` made, without its meta data.
 
     Their checksum then proves them without making canonical JSON of them again, and their order shows where
     the meta data are, most of the bytes, which few readers ask for.
     """
     head = _HEAD.match(data)
-    if not head:
-        return None
-    if google_crc32c.extend(google_crc32c.value(b"{"), data[head.end() :]) != int(head[1]):
+    if not head or google_crc32c.extend(google_crc32c.value(b"{"), data[head.end() :]) != int(head[1]):
         return None
     begin = data.find(b'"meta":[', head.end())
     # Quotes within a text are escaped, so that this can only be the end of the meta data, or within them.
     end = data.rfind(b'],"part":"')
     if begin < 0 or end < begin:
         return None
-    content = json.loads(b"{" + data[head.end() : begin] + b'"meta":[' + data[end:])
-    return content, MetaTexts(path, data[begin + len('"meta":') : end + 1], len(content.get("videos", ())))
+    return json.loads(b"{" + data[head.end() : begin] + b'"meta":[' + data[end:])
 
 
 _ADVICE = "Restore it, or run `python -m store repair` and extract its videos again."
@@ -201,12 +219,12 @@ def _checksum_of_found(content: Any) -> int | None:
         return None
 
 
-def _inconsistency(marker: Marker, meta: Sequence[dict[str, Any]], path: Path) -> str | None:
+def _inconsistency(marker: Marker, path: str) -> str | None:
     count = len(marker.videos)
-    if "/" in marker.part or path.name != marker.file:
+    if not PART.fullmatch(marker.part) or not f"/{path}".endswith(f"/{marker.file}"):
         return f"it describes {marker.part!r}"
-    if len(set(marker.videos)) != count or len(meta) != count:
-        return "videos are listed twice, or without their meta data"
+    if len(set(marker.videos)) != count:
+        return "videos are listed twice"
     for name, rows in marker.streams.items():
         if not is_stream_name(name.removesuffix(SCALE)) or min(rows.shape, default=1) < 1:
             return f"stream {name!r} has items of shape {list(rows.shape)}"

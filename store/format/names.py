@@ -1,14 +1,12 @@
 """Which names may name folders, and which texts may identify a video."""
 
 import re
-import unicodedata
 
 from store.errors import InvalidName
+from store.ids import storable_id
 
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-_LONGEST_ID = 4096
-_REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_folder_name(name: str, what: str) -> str:
@@ -36,15 +34,9 @@ def check_stream_name(name: str) -> str:
 
 
 def check_video_id(video: str) -> str:
-    """A video's id: any text on one line. It is only ever data, never a path. Raises InvalidName."""
+    """A video's id as it is stored (see store.ids): only ever data, never a path. Raises InvalidName."""
     if not isinstance(video, str):
         raise InvalidName(f"video id {video!r}: expected text, found {type(video).__name__}")
-    if not video.strip():
-        raise InvalidName(f"video id {video!r}: expected at least one visible character")
-    if len(video) > _LONGEST_ID:
-        raise InvalidName(
-            f"video id {video[:60]!r}… has {len(video):,} characters; at most {_LONGEST_ID:,} are kept"
-        )
-    if not video.isprintable() and any(unicodedata.category(c) in _REFUSED_CATEGORIES for c in video):
-        raise InvalidName(f"video id {video!r} holds control characters or line breaks: rename the video")
-    return video
+    if not video:
+        raise InvalidName("video id '': expected at least one character")
+    return storable_id(video)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from store.ids import storable_id
 from store.labels.errors import AmbiguousVideoError, shown, some
 
 T = TypeVar("T", str, Path)
@@ -34,13 +35,14 @@ def video_id(name: str | Path) -> str:
 
     `KoNViD_1k_videos\\123_original_centercrop_960x540_8s.MP4` gives `KoNViD_1k_videos/123`. Directories are
     kept because LSVQ has different videos of one name in different directories. Unicode is composed (NFC).
+    What cannot be printed is escaped: see store.ids.
     """
-    return "/".join(_stem_parts(_parts(name)))
+    return storable_id("/".join(_stem_parts(_parts(name))))
 
 
 def full_id(name: str | Path) -> str:
     """The id with suffix and extension (in lower case), for videos that nothing else tells apart."""
-    return "/".join(_full_parts(_parts(name)))
+    return storable_id("/".join(_full_parts(_parts(name))))
 
 
 def _parts(name: str | Path) -> Parts:

@@ -1,22 +1,19 @@
 """The thin index over a feature set's parts, made from their commit markers and from nothing else."""
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import repeat
-from pathlib import Path
 
-from store.errors import DamagedMarker, FeaturesNotFound, VideoNotStored
+from store.errors import DamagedMarker, FeaturesNotFound, StoreError, VideoNotStored
+from store.files import Files
+from store.format.layout import is_marker, parts_folders
 from store.format.marker import Marker, StreamRows, StreamShape, parse_marker, unreadable
 
 log = logging.getLogger(__name__)
 
-STEP = 1_000_000
-"""Between the sequence of a part and that of the next one, at least: room for parts that replace it."""
-_READERS = 8
-_BATCH = 64
+_NEWEST = 2
+"""Folders of parts that others may still write to: always listed."""
 
 
 @dataclass
@@ -24,44 +21,46 @@ class Index:
     """Which part holds each video. A later part takes a video over from an earlier one."""
 
     markers: dict[str, Marker] = field(default_factory=dict)
-    """Marker file name → marker."""
+    """Path of the marker → marker."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """Marker file name → what is wrong with it; its videos count as not stored."""
-    rows: dict[str, tuple[Marker, int]] = field(default_factory=dict)
-    """Video → its part and its place in the part's lists."""
+    """Path of the marker → what is wrong with it; its videos count as not stored."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Video → its part's number times 2^32, plus its place in the part's lists: smaller than a pair."""
+    parts: list[Marker] = field(default_factory=list)
+    """By their numbers."""
+    dropped: dict[str, Marker] = field(default_factory=dict)
+    """Video → the marker by which earlier parts do not count for it."""
     streams: dict[str, StreamShape] = field(default_factory=dict)
     """Of the committed parts."""
-    _latest: tuple[int, str] = (0, "")
-    """Sequence and name of the latest part."""
+    latest: tuple[int, str] = (0, "")
+    """Order of the latest part."""
+    _listed: dict[str, tuple[int, set[str]]] = field(default_factory=dict)
+    """Folder of parts → its stamp when it was last listed, and the markers in it."""
 
-    def refresh(self, folder: Path) -> None:
+    def refresh(self, files: Files) -> None:
         """Read the markers that have come since, and forget those that have gone.
 
         Raises NewerFormat, and FeaturesNotFound where the folder of known parts has gone.
         """
-        names = self._listed(folder)
-        new = sorted(names - self.markers.keys() - self.damaged.keys())
-        gone = self.markers.keys() - names
-        self.damaged = {name: fault for name, fault in self.damaged.items() if name in names}
-        if gone:
-            remaining = [marker for name, marker in self.markers.items() if name not in gone]
-            self.markers, self.rows, self.streams, self._latest = {}, {}, {}, (0, "")
-            for marker in remaining:
-                self.add(marker)
+        new, gone = self._changes(files)
+        self.damaged = {path: fault for path, fault in self.damaged.items() if path not in gone}
+        if any(path in self.markers for path in gone):
+            self._keep([marker for path, marker in self.markers.items() if path not in gone])
         found: list[Marker] = []
-        for path, data in _contents([folder / name for name in new]):
+        for path, data in files.read_all(sorted(new)):
             if isinstance(data, FileNotFoundError):
                 continue  # removed since the folder was listed
+            where = f"{files.location}/{path}"
             try:
                 if isinstance(data, OSError):
-                    raise unreadable(path, data)
-                found.append(parse_marker(path, data))
+                    raise unreadable(where, data)
+                found.append(parse_marker(where, data))
             except DamagedMarker as error:
-                self._report(path.name, error)
+                self._report(path, error)
         # In the order of their commits, so that the oldest part decides which streams the others must have.
-        for marker in sorted(found, key=lambda marker: (marker.sequence, marker.part)):
+        for marker in sorted(found, key=lambda marker: marker.order):
             try:
-                self._require_same_streams(marker, folder)
+                self._require_same_streams(marker, files.location)
             except DamagedMarker as error:
                 self._report(marker.file, error)
             else:
@@ -72,88 +71,112 @@ class Index:
         self.markers[marker.file] = marker
         if not self.streams:
             self.streams = {name: rows.stream_shape for name, rows in marker.streams.items()}
-        order = (marker.sequence, marker.part)
-        here = zip(marker.videos, zip(repeat(marker), range(len(marker.videos)), strict=False), strict=True)
-        if order > self._latest:
-            self._latest = order
+        for video in marker.dropped:
+            self._drop(video, marker)
+        first = len(self.parts) << 32
+        self.parts.append(marker)
+        here = zip(marker.videos, range(first, first + len(marker.videos)), strict=True)
+        if marker.order > self.latest:
+            self.latest = marker.order
             self.rows.update(here)
         else:
-            self.rows.update(
-                (video, place)
-                for video, place in here
-                if (present := self.rows.get(video)) is None or (present[0].sequence, present[0].part) < order
-            )
+            self.rows.update((video, row) for video, row in here if self._counts(video, marker))
 
-    def row(self, video: str, where: Path | str) -> tuple[Marker, int]:
+    def row(self, video: str, where: str) -> tuple[Marker, int]:
         """The part of a video and its place there. Raises VideoNotStored."""
         try:
-            return self.rows[video]
+            number = self.rows[video]
         except KeyError:
             count = len(self.damaged)
             hidden = f"; {count} damaged marker{'s' * (count > 1)} may hide it" if count else ""
             raise VideoNotStored(f"{where} has no features of {video!r}{hidden}") from None
+        return self.parts[number >> 32], number & 0xFFFFFFFF
+
+    def marker(self, video: str) -> Marker | None:
+        """The part that is to be read of a video."""
+        number = self.rows.get(video)
+        return None if number is None else self.parts[number >> 32]
 
     def places(self) -> list[tuple[Marker, list[int]]]:
         """Each part, in the order of their commits, and which of its rows are read.
 
         None are where later parts have all of its videos.
         """
-        ordered = sorted(self.markers.values(), key=lambda marker: (marker.sequence, marker.part))
         return [
-            (marker, [row for row, video in enumerate(marker.videos) if self.rows[video][0] is marker])
-            for marker in ordered
+            (marker, [row for row, video in enumerate(marker.videos) if self.marker(video) is marker])
+            for marker in sorted(self.markers.values(), key=lambda marker: marker.order)
         ]
 
-    def next_sequence(self, now: int) -> int:
-        """A sequence above that of every part known here, whatever this machine's clock says."""
-        return max(now, self._latest[0] + STEP)
-
-    def _listed(self, folder: Path) -> set[str]:
+    def _changes(self, files: Files) -> tuple[set[str], set[str]]:
+        """Markers that are new, and known ones that have gone; unchanged folders are not listed again."""
         try:
-            with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries]
+            root = files.names()
         except FileNotFoundError:
             if self.markers:
                 raise FeaturesNotFound(
-                    f"{folder} has gone, with {len(self.rows):,} videos: is its disk still mounted?"
+                    f"{files.location} has gone, with {len(self.rows):,} videos: is its disk still mounted?"
                 ) from None
-            return set()
-        return {name for name in names if name.startswith("part-") and name.endswith(".json")}
+            root = []
+        folders = parts_folders(root)
+        new: set[str] = set()
+        gone: set[str] = set()
+        for folder in self._listed.keys() - {"", *folders}:
+            gone |= self._listed.pop(folder)[1]
+        for number, folder in enumerate(["", *folders]):
+            stamp, known = self._listed.get(folder, (-1, set[str]()))
+            now = 0 if not folder else files.stamp(folder)
+            if folder and now == stamp and number <= len(folders) - _NEWEST:
+                continue
+            names = root if not folder else files.names(folder)
+            there = {f"{folder}/{name}" if folder else name for name in names if is_marker(name)}
+            self._listed[folder] = now, there
+            gone |= known - there
+            new |= there - known
+        # A difference of sets would go through all that are known.
+        return {path for path in new if path not in self.markers}, gone
 
-    def _report(self, name: str, error: DamagedMarker) -> None:
+    def _keep(self, markers: list[Marker]) -> None:
+        self.markers, self.rows, self.parts, self.dropped, self.streams = {}, {}, [], {}, {}
+        self.latest = (0, "")
+        for marker in sorted(markers, key=lambda marker: marker.order):
+            self.add(marker)
+
+    def _drop(self, video: str, by: Marker) -> None:
+        if video not in self.dropped or self.dropped[video].order < by.order:
+            self.dropped[video] = by
+        present = self.marker(video)
+        if present and present.order < by.order:
+            del self.rows[video]
+
+    def _counts(self, video: str, marker: Marker) -> bool:
+        """Whether a part, not the latest, is what is to be read of a video."""
+        others = self.marker(video), self.dropped.get(video)
+        return all(other is None or other.order < marker.order for other in others)
+
+    def _report(self, path: str, error: DamagedMarker) -> None:
         log.warning("%s", error)
-        self.damaged[name] = str(error)
+        self.damaged[path] = str(error)
 
-    def _require_same_streams(self, marker: Marker, folder: Path) -> None:
+    def _require_same_streams(self, marker: Marker, location: str) -> None:
         streams = {name: rows.stream_shape for name, rows in marker.streams.items()}
-        if self.streams and streams != self.streams:
+        if streams and self.streams and streams != self.streams:
             raise DamagedMarker(
-                f"{folder / marker.file} has the streams {describe(streams)};"
+                f"{location}/{marker.file} has the streams {describe(streams)};"
                 f" the other parts have {describe(self.streams)}"
             )
 
 
-def _contents(files: list[Path]) -> Iterator[tuple[Path, bytes | OSError]]:
-    """Each file's bytes, or why there are none; a few threads read ahead, as each file may be far away."""
-    batches = [files[first : first + _BATCH] for first in range(0, len(files), _BATCH)]
-    if len(batches) < 2:
-        yield from _read_batch(files)
-        return
-    with ThreadPoolExecutor(_READERS) as pool:
-        for first in range(0, len(batches), _READERS):
-            for batch in pool.map(_read_batch, batches[first : first + _READERS]):
-                yield from batch
-
-
-def _read_batch(files: list[Path]) -> list[tuple[Path, bytes | OSError]]:
-    return [(file, _read(file)) for file in files]
-
-
-def _read(file: Path) -> bytes | OSError:
+def any_streams(files: Files) -> dict[str, StreamShape]:
+    """The streams of a part, from its marker alone; empty where no folder of parts has one."""
     try:
-        return file.read_bytes()
-    except OSError as error:
-        return error
+        folders = parts_folders(files.names())
+    except FileNotFoundError:
+        return {}
+    for path in (f"{folder}/{name}" for folder in folders for name in files.names(folder) if is_marker(name)):
+        with suppress(StoreError, OSError):
+            if streams := parse_marker(path, files.read(path)).streams:
+                return {name: rows.stream_shape for name, rows in streams.items()}
+    return {}
 
 
 def describe(streams: Mapping[str, StreamShape | StreamRows]) -> str:

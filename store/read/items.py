@@ -1,6 +1,7 @@
 """Reads consecutive items of a part: its marker and its backend say where they lie, one call fetches them."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,8 @@ from store.errors import DamagedPart, InvalidRange
 from store.format.dtypes import array_dtype
 from store.format.marker import Marker
 
-
-class ReadSpans(Protocol):
-    """Fetches bytes of a part, from wherever it is."""
-
-    def __call__(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
-        """Fill `out`, which is C-contiguous, with one span after the other. Raises DamagedPart."""
-        ...
+ReadSpans = Callable[[str, list[Span], NDArray[Any]], None]
+"""Fills a C-contiguous array with bytes of a part, one span after the other. Raises DamagedPart."""
 
 
 def read_items(

@@ -1,1 +1,1 @@
-"""The same store behind a URL: object storage through fsspec, with a mirror of what is small."""
+"""Object storage behind a URL, through fsspec: what can be done there, and what is in the way."""

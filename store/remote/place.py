@@ -9,11 +9,12 @@ from store.errors import RemoteFailed
 
 # pathlib makes one slash of two: a Path of a URL is a URL still.
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}([^/].*)")
+_FILE_URL = re.compile(r"file:(/{1,3})([^/].*)?")
 
 
 def is_url(root: str | Path) -> bool:
     """Whether a store's place is a URL such as s3://bucket/features, not a folder."""
-    return _URL.fullmatch(str(root)) is not None
+    return _URL.fullmatch(str(root)) is not None and not _FILE_URL.fullmatch(str(root))
 
 
 def parts_of_url(url: str | Path) -> tuple[str, str]:
@@ -24,9 +25,19 @@ def parts_of_url(url: str | Path) -> tuple[str, str]:
     return match[1], match[2].rstrip("/")
 
 
+def as_folder(root: str | Path) -> Path:
+    """The folder that a path or a URL such as file:///features means. Raises RemoteFailed for file://HOST/…"""
+    match = _FILE_URL.fullmatch(str(root))
+    if match is None:
+        return Path(root)
+    if len(match[1]) == 2:
+        raise RemoteFailed(f"{root}: expected file:///FOLDER; another host's folder must be mounted here")
+    return Path(f"/{match[2] or ''}")
+
+
 def local_folder(root: str | Path) -> Path:
     """Where files that go with a store are put aside: its folder, or a temporary one for a URL."""
-    return scratch() if is_url(root) else Path(root)
+    return scratch() if is_url(root) else as_folder(root)
 
 
 def scratch() -> Path:

@@ -1,12 +1,5 @@
-"""Object storage behind a URL, through fsspec: a few plain operations, and errors that say what to do.
+"""Object storage behind a URL, through fsspec: a few plain operations, and errors that say what to do."""
 
-Readers see object storage through a *mirror*: a temporary local folder with the store's small text files
-(specifications, markers, quarantine), laid out as the store itself. Bytes of features never go there.
-"""
-
-import os
-import re
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from store.durable.commit import remove
-from store.durable.litter import remove_litter
-from store.durable.owner import temporary_name
 from store.errors import RemoteFailed, StoreError
-from store.remote.place import parts_of_url, scratch
+from store.remote.place import parts_of_url
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-_SET_TEXTS = re.compile(r"feature\.json|part-[^/]*\.json|quarantine[^/]*\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -42,14 +31,12 @@ def _entry(info: Mapping[str, Any]) -> Entry:
 class Remote:
     """The store at a URL. All paths are relative to it, with `/` between their parts.
 
-    Every operation raises RemoteFailed. May be pickled and forked: the mirror is made again, and every
-    process has connections of its own.
+    Every operation raises RemoteFailed. May be pickled and forked: every process has connections of its own.
     """
 
     def __init__(self, url: str | Path) -> None:
         self._protocol, self._root = parts_of_url(url)
         self.url = f"{self._protocol}://{self._root}"
-        self._make_mirror()
 
     @property
     def files(self) -> Any:
@@ -96,7 +83,11 @@ class Remote:
     def exists(self, path: str) -> bool:
         """Whether there is an object of that path, now."""
         with self.reaching(path):
-            return bool(self.files.isfile(self.at(path)))
+            try:
+                # Not `isfile`, which takes every error for an object that is not there.
+                return bool(self.files.info(self.at(path))["type"] == "file")
+            except FileNotFoundError:
+                return False
 
     def read(self, paths: Sequence[str]) -> dict[str, bytes]:
         """Whole objects, several at once; those that have gone are left out."""
@@ -143,25 +134,6 @@ class Remote:
                 except FileNotFoundError:
                     continue
 
-    def pull(self, folder: str) -> None:
-        """Bring the mirror of a feature set up to date. Markers never change: new ones are fetched once."""
-        mirror = self.mirror / folder
-        there = {e.name: e.size_bytes for e in self.list(folder) if _SET_TEXTS.fullmatch(e.name)}
-        here = {path.name: path.stat().st_size for path in mirror.iterdir()} if mirror.is_dir() else {}
-        for name in here.keys() - there.keys():
-            (mirror / name).unlink(missing_ok=True)
-        self._fetch([f"{folder}/{name}" for name, size in there.items() if here.get(name) != size])
-
-    def pull_descriptions(self, dataset: str | None = None) -> None:
-        """Mirror which feature sets there are (of one dataset)."""
-        datasets = [e.name for e in self.list("") if e.is_folder] if dataset is None else [dataset]
-        sets = [f"{d}/{e.name}" for d in datasets for e in self.list(d) if e.is_folder and "@" in e.name]
-        for gone in {path.parent for path in self.mirror.glob("*/*@*/feature.json")}:
-            known = dataset is None or gone.parent.name == dataset
-            if known and gone.relative_to(self.mirror).as_posix() not in sets:
-                remove(gone)
-        self._fetch([f"{path}/feature.json" for path in sets])
-
     @contextmanager
     def reaching(self, path: str) -> Iterator[None]:
         """Errors of the storage leave as RemoteFailed, apart from FileNotFoundError inside of the block."""
@@ -171,15 +143,6 @@ class Remote:
             raise
         except Exception as error:
             raise RemoteFailed(f"{self.url}/{path}: {_reason(error)} {_SAFE}") from error
-
-    def _fetch(self, paths: Sequence[str]) -> None:
-        for path, content in self.read(paths).items():
-            file = self.mirror / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # In the mirror's root, where no reader looks.
-            partial = self.mirror / temporary_name("fetched")
-            partial.write_bytes(content)
-            partial.replace(file)
 
     def _require_bucket(self) -> None:
         bucket = self._root.partition("/")[0]
@@ -192,27 +155,8 @@ class Remote:
                 f"{self.url}: there is no bucket {bucket!r}: make it, or correct the URL (store.path)"
             ) from None
 
-    def _make_mirror(self) -> None:
-        remove_litter(scratch())
-        self.mirror = scratch() / temporary_name("mirror")
-        self.mirror.mkdir()
-        weakref.finalize(self, _remove_own, self.mirror, os.getpid())
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "mirror"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._make_mirror()
-
 
 _SAFE = "Committed videos are safe; run the command again to go on."
-
-
-def _remove_own(mirror: Path, pid: int) -> None:
-    """A forked child must leave its parent's mirror alone."""
-    if os.getpid() == pid:
-        remove(mirror)
 
 
 def _reason(error: Exception) -> str:

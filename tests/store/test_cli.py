@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stored_videos import assert_holds, feature_set, write
+from stored_videos import assert_holds, feature_set, features_of, write
 from typer.testing import CliRunner
 
 from config.errors import Problem
@@ -62,6 +62,17 @@ def test_show_tells_the_specification_the_quarantine_and_what_labels_lack(
     assert shown["specification"] == {"kind": "test", "seed": 0}
     assert shown["subset_hash"] == feature_set(store).subset_hash()
     assert shown["quarantine"][0]["video"] == "four"
+    assert shown["content_hash"] == feature_set(store).content_hash() and shown["content_hash"] in output
+    assert shown["provenance"] == []
+
+
+def test_show_says_what_parts_were_made_with_where_they_differ(store: Path) -> None:
+    for device in ("cpu", "cuda"):
+        with feature_set(store).writer(provenance={"torch": "2.13", "device": device}) as writer:
+            writer.add(device, features_of(device))
+    output = _run("show", "demo/random", "--store", store)
+    assert "made with torch 2.13, device cpu\n" in output or "made with device cpu, torch 2.13\n" in output
+    assert output.count("made with") == 2
 
 
 def test_show_of_what_is_not_there_names_what_is(store: Path) -> None:
@@ -74,7 +85,7 @@ def test_show_of_what_is_not_there_names_what_is(store: Path) -> None:
 def test_verify_exits_with_1_and_names_the_damage(store: Path) -> None:
     assert "3 videos of 1 feature set checked, all whole" in _run("verify", "--store", store)
     features = feature_set(store)
-    next(features.path.glob("part-*/temporal/c.*")).unlink()
+    next(features.path.glob("parts-*/part-*/temporal/c.*")).unlink()
     output = _run("verify", "demo/random", "--store", store, status=1)
     assert "dir/one · temporal" in output and "3 damages" in output
     damages = json.loads(_run("verify", "--store", store, "--json", status=1))["damages"]
@@ -121,7 +132,7 @@ def test_verify_then_repair_then_verify(store: Path) -> None:
     assert "1 damaged video dropped" in _run("repair", "demo/random", "--store", store)
     assert "2 videos of 1 feature set checked, all whole" in _run("verify", "--store", store)
     (done,) = json.loads(_run("repair", "--store", store, "--json"))["feature_sets"].values()
-    assert done == {"dropped": [], "removed": [], "set_aside": [], "rewritten": [], "left": []}
+    assert done == {"dropped": [], "set_aside": [], "rewritten": [], "left": []}
 
 
 def test_gc_lists_what_it_would_remove_and_then_removes_it(store: Path) -> None:

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from stored_videos import assert_holds, feature_set, features_of, write
+from stored_videos import assert_holds, feature_set, features_of, marker_of, write
 
+from store.care.garbage import collect
 from store.care.verify import verify
+from store.durable import owner
 from store.durable.owner import owner_alive, temporary_name
 from store.errors import WriteFailed
 
@@ -36,8 +38,11 @@ def test_what_killed_writers_committed_is_whole_and_the_rest_is_litter(
     features.refresh()
     assert_holds(feature_set(tmp_path), [*videos, "resumed"])
     parts = {features.part_of(video) for video in features.videos()}
-    expected = {"feature.json", *parts, *(f"{Path(part).stem}.json" for part in parts)}
-    assert {path.name for path in features.path.iterdir()} == expected
+    markers = {str(marker_of(features, video)) for video in features.videos()}
+    assert {path.name for path in features.path.iterdir()} == {"feature.json", "parts-00000"}
+    assert set((features.path / "parts-00000").iterdir()) == {
+        features.path / name for name in parts | markers
+    }
 
 
 @BACKENDS
@@ -76,16 +81,14 @@ def test_a_part_whose_marker_is_about_to_be_named_is_kept_while_its_writer_lives
     features = feature_set(tmp_path)
     write(features, ["v"])
     part = features.part_of("v")
-    unique = part.removeprefix("part-")
-    mine = temporary_name("part", unique)
-    marker = features.path / f"{part}.json"
-    pending = marker.rename(features.path / f"{mine}.json")
+    mine = temporary_name("part", part.rpartition("part-")[2])
+    pending = marker_of(features, "v").rename(features.path / f"{mine}.json")
     assert features.clean() == []
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     dead = pending.rename(features.path / f"{mine.replace(f'-{os.getpid()}-', f'-{gone.pid}-')}.json")
     assert sorted(features.clean()) == sorted([part, dead.name])
-    assert [path.name for path in features.path.iterdir()] == ["feature.json"]
+    assert {path.name for path in features.path.rglob("*")} == {"feature.json", "parts-00000"}
 
 
 def test_litter_whose_writer_cannot_be_asked_goes_after_a_day(tmp_path: Path) -> None:
@@ -113,6 +116,34 @@ def test_a_number_that_another_process_has_now_is_not_the_writer() -> None:
     assert owner_alive(f"part.tmp-{host}-{pid}-{int(start) + 1}-{unique}") is False
     assert owner_alive(f"part.tmp-elsewhere-{pid}-{start}-{unique}") is None
     assert owner_alive("part.tmp-odd") is None
+
+
+def test_a_host_of_the_same_name_is_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = feature_set(tmp_path / "store")
+    boot = tmp_path / "boot_id"
+    boot.write_text("2f6e1f7a-another-machine\n")
+    with features.writer() as writer:
+        writer.add("v", features_of("v"))
+        (temporary,) = features.path.glob("part.tmp-*")
+        assert owner_alive(temporary.name) is True
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(owner, "_BOOT_ID", boot)
+            assert owner_alive(temporary.name) is None
+            assert feature_set(tmp_path / "store").clean() == []
+    assert_holds(feature_set(tmp_path / "store"), ["v"])
+
+
+def test_gc_finds_a_part_that_lost_its_marker_in_any_folder(tmp_path: Path) -> None:
+    features = feature_set(tmp_path)
+    write(features, ["v"])
+    marker_of(features, "v").unlink()
+    part = features.path / features.part_of("v")
+    assert collect(features).litter == {}
+    long_ago = time.time() - 25 * 3600
+    for path in [part, *part.rglob("*")]:
+        os.utime(path, (long_ago, long_ago))
+    assert features.clean() == []
+    assert list(collect(features).litter) == [features.part_of("v")] and not part.exists()
 
 
 def test_a_folder_that_vanishes_is_a_write_that_failed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import pytest
-from stored_videos import assert_holds, feature_set, write
+from stored_videos import assert_holds, feature_set, marker_of, write
 
 from store.care.verify import verify
 from store.errors import DamagedFeatureSet, DamagedPart, NewerFormat, VideoNotStored
@@ -31,7 +31,7 @@ def _part(features: FeatureSet, video: str) -> Path:
 
 
 def _marker(features: FeatureSet, video: str) -> Path:
-    return _part(features, video).with_suffix(".json")
+    return marker_of(features, video)
 
 
 def _chunk(features: FeatureSet, video: str, stream: str = "spatial", number: int = 0) -> Path:
@@ -136,7 +136,7 @@ def _edit(marker: Path, edit: Callable[[dict[str, Any]], None], seal: bool) -> N
         (_list_twice, True, "listed twice"),
         (_forget_streams, True, "streams"),
         (_lead_elsewhere, True, "stream '../../etc'"),
-        (_lead_out, True, "it describes '../part-"),
+        (_lead_out, True, "it describes '../parts-"),
     ],
 )
 def test_an_edited_marker_hides_its_part_and_says_so(
@@ -153,7 +153,7 @@ def test_an_edited_marker_hides_its_part_and_says_so(
     assert str(marker) in caplog.text and message in caplog.text
     with pytest.raises(VideoNotStored, match="1 damaged marker may hide it"):
         again.read("a1", "spatial")
-    assert [damage.part for damage in verify(again)] == [marker.name]
+    assert [damage.part for damage in verify(again)] == [str(marker.relative_to(again.path))]
     assert_holds(again, SECOND)
 
 
@@ -163,15 +163,15 @@ def test_a_marker_that_is_no_marker_is_reported(features: FeatureSet, text: str)
     marker.write_bytes(text.encode("latin-1"))
     again = feature_set(features.path.parents[1])
     assert again.videos() == SECOND
-    assert verify(again)[0].part == marker.name
+    assert verify(again)[0].part == str(marker.relative_to(again.path))
 
 
 def test_a_part_with_other_streams_than_the_first_is_reported(features: FeatureSet, tmp_path: Path) -> None:
     other = FeatureStore(tmp_path / "other").feature_set("demo", "random", features.specification)
     with other.writer() as writer:
         writer.add("c1", {"x": np.ones((1, 2), np.float32)})
-    for path in other.path.glob("part-*"):
-        path.rename(features.path / path.name)
+    for path in other.path.glob("parts-*/part-*"):
+        path.rename(features.path / "parts-00000" / path.name)
     again = feature_set(features.path.parents[1])
     (damage,) = verify(again)
     assert "x [2] float32; the other parts have spatial [3, 5] float32" in damage.reason

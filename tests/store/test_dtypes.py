@@ -151,7 +151,7 @@ def test_lost_scales_are_found(tmp_path: Path) -> None:
     features = _feature_set(tmp_path, "zarr", "int8")
     with features.writer() as writer:
         writer.add("v", {"x": _tokens()})
-    (file,) = features.path.glob("part-*/x.scale/c.*")
+    (file,) = features.path.glob("parts-*/part-*/x.scale/c.*")
     data = bytearray(file.read_bytes())
     data[0] ^= 1
     file.write_bytes(data)

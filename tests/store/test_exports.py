@@ -185,7 +185,7 @@ def test_an_export_wants_an_empty_folder_and_a_format(tmp_path: Path) -> None:
 def test_an_export_that_stops_is_not_taken_for_a_whole_one(tmp_path: Path, format: str) -> None:
     features = feature_set(tmp_path / "store")
     write(features, ["a", "b"])
-    (*_, last) = sorted(features.path.glob("part-*/temporal/c.*"))
+    (*_, last) = sorted(features.path.glob("parts-*/part-*/temporal/c.*"))
     last.unlink()
     with pytest.raises(DamagedPart, match="temporal"):
         export(features, tmp_path / "out", format)

@@ -1,4 +1,7 @@
+import json
+import logging
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,11 +18,14 @@ from store.errors import (
     FeaturesNotFound,
     InvalidRange,
     InvalidSpecification,
+    RemoteFailed,
+    StoreMissing,
     UnknownBackend,
     UnknownStream,
     VideoNotStored,
 )
 from store.features import FeatureStore, StreamShape
+from store.files import root
 from store.format.fingerprint import fingerprint, subset_hash
 
 VIDEOS = [f"batch/{number:03}.mp4" for number in range(12)]
@@ -122,12 +128,92 @@ def test_a_video_extracted_again_supersedes_even_if_the_clock_went_back(tmp_path
     write(feature_set(tmp_path), VIDEOS[:5])
     features = feature_set(tmp_path)
     write(features, VIDEOS[2:4], version=1)
-    latest = max(marker.sequence for marker in features.index.markers.values())
-    assert features.next_sequence(now=0) > latest
     for reader in (features, feature_set(tmp_path)):
         assert len(reader) == 5
         assert_holds(reader, VIDEOS[2:4], version=1)
         assert_holds(reader, [VIDEOS[0], VIDEOS[1], VIDEOS[4]])
+
+
+def test_what_is_written_later_counts_though_its_writers_clock_lags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lagging = feature_set(tmp_path)
+    assert lagging.videos() == []
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+    write(feature_set(tmp_path), VIDEOS[:2])
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    write(lagging, VIDEOS[1:2], version=1)
+    lagging.refresh()
+    for reader in (lagging, feature_set(tmp_path)):
+        assert_holds(reader, VIDEOS[:1])
+        assert_holds(reader, VIDEOS[1:2], version=1)
+
+
+def test_what_parts_were_made_with_is_kept_once_a_part(tmp_path: Path) -> None:
+    for torch in ("2.12", "2.13", "2.13"):
+        with feature_set(tmp_path).writer(provenance={"torch": torch, "device": "cpu"}) as writer:
+            writer.add(f"v{torch}", features_of("v"))
+    found = feature_set(tmp_path).provenance
+    assert found == [{"torch": "2.12", "device": "cpu"}, {"torch": "2.13", "device": "cpu"}]
+
+
+def test_the_content_hash_is_that_of_the_features_wherever_they_lie(tmp_path: Path) -> None:
+    one, other = feature_set(tmp_path / "one"), feature_set(tmp_path / "other", "hdf5")
+    write(one, VIDEOS[:3])
+    write(other, [VIDEOS[2]], part_bytes=1)
+    write(other, VIDEOS[:2], part_bytes=1)
+    assert one.content_hash() == other.content_hash() != one.content_hash(VIDEOS[:2])
+    write(other, VIDEOS[:1], version=1)
+    assert one.subset_hash() == other.subset_hash() and one.content_hash() != other.content_hash()
+
+
+def test_a_new_store_is_said_and_marked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        write(feature_set(tmp_path / "store"), VIDEOS[:1])
+        write(feature_set(tmp_path / "store"), VIDEOS[1:2])
+    assert caplog.text.count(f"new store made at {tmp_path / 'store'}") == 1
+    made = json.loads((tmp_path / "store" / "store.json").read_text())
+    assert made["format"] == 1 and len(made["id"]) == 32
+    (tmp_path / "store" / "store.json").unlink()
+    caplog.clear()
+    write(feature_set(tmp_path / "store"), VIDEOS[2:3])
+    FeatureStore(tmp_path / "store").feature_set("demo", "other", {}).create()
+    assert (tmp_path / "store" / "store.json").is_file() and "new store" not in caplog.text
+
+
+def test_no_store_is_made_where_its_disk_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreMissing, match=r"nor the folder .*/gone: correct the path"):
+        write(feature_set(tmp_path / "gone" / "store"), VIDEOS[:1])
+    table = tmp_path / "fstab"
+    table.write_text(f"# disks\nUUID=1 / ext4 rw 0 1\nnas:/x {tmp_path}/nas nfs rw 0 0\n")
+    (tmp_path / "nas").mkdir()
+    monkeypatch.setattr(root, "_MOUNTS", table)
+    for folder in (tmp_path / "nas", tmp_path / "nas" / "features"):
+        with pytest.raises(StoreMissing, match=r"nas is in .*fstab and is not mounted"):
+            write(feature_set(folder), VIDEOS[:1])
+    assert list((tmp_path / "nas").iterdir()) == []
+    write(feature_set(tmp_path / "store"), VIDEOS[:1])
+
+
+def test_a_set_that_has_gone_is_not_made_again(tmp_path: Path) -> None:
+    features = feature_set(tmp_path)
+    write(features, VIDEOS[:1])
+    features.path.rename(tmp_path / "unmounted")
+    with pytest.raises(FeaturesNotFound, match="still mounted"):
+        write(features, VIDEOS[1:2])
+
+
+@pytest.mark.parametrize("url", ["file://{}", "file:{}"])
+def test_a_file_url_is_its_folder(tmp_path: Path, url: str) -> None:
+    for root_of in (str, Path):
+        features = feature_set(root_of(url.format(tmp_path / "store")))  # type: ignore[arg-type]
+        write(features, VIDEOS[:1])
+        assert features.path.is_relative_to(tmp_path / "store")
+    with pytest.raises(RemoteFailed, match="expected file:///FOLDER"):
+        FeatureStore("file://host/features")
 
 
 def test_other_writers_videos_appear_on_refresh(tmp_path: Path) -> None:

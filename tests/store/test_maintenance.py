@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_disks import small_disk
-from stored_videos import assert_holds, feature_set, features_of, write
+from stored_videos import assert_holds, feature_set, features_of, marker_of, write
 
-from store.care import repair as repair_module
 from store.care.compact import compact
 from store.care.difference import changes, difference
 from store.care.garbage import collect
@@ -20,6 +19,7 @@ from store.care.verify import verify
 from store.errors import FeaturesNotFound, VideoNotStored, WriteFailed
 from store.feature_set import FeatureSet
 from store.features import FeatureStore
+from store.files.folder import Folder
 
 VIDEOS = [f"v{number:02}" for number in range(12)]
 
@@ -55,7 +55,7 @@ def _damage(features: FeatureSet, video: str) -> None:
 
 def _age(features: FeatureSet, hours: float) -> None:
     past = time.time() - hours * 3600
-    for marker in features.path.glob("part-*.json"):
+    for marker in features.path.glob("parts-*/part-*.json"):
         os.utime(marker, (past, past))
 
 
@@ -72,26 +72,31 @@ def test_repair_drops_just_the_damaged_videos_and_the_next_write_refills_them(fe
     assert repair(features, damages, dry_run=True).dropped == ["v01", "v03", "v08"]
     assert _contents(features.path) == before
     done = repair(features, damages)
-    assert (done.dropped, done.removed, done.left) == (["v01", "v03", "v08"], [], [])
+    assert (done.dropped, done.left) == (["v01", "v03", "v08"], [])
     after = _again(features)
     whole = [video for video in VIDEOS if video not in done.dropped]
     assert after.videos() == whole and verify(after) == []
     assert_holds(after, whole)
-    changed = {name for name, data in _contents(features.path).items() if before.get(name) != data}
-    assert changed == {f"{Path(features.part_of(video)).stem}.json" for video in ("v00", "v09")}
+    assert before.items() <= _contents(features.path).items()
+    features.refresh()
+    assert features.videos() == whole
     write(after, done.dropped)
     assert_holds(_again(features), VIDEOS)
     assert verify(_again(features)) == []
 
 
-def test_repair_removes_a_part_that_is_gone_and_one_without_a_whole_video(features: FeatureSet) -> None:
+def test_gc_removes_a_part_that_is_gone_or_without_a_whole_video_once_it_is_repaired(
+    features: FeatureSet,
+) -> None:
     gone, emptied = features.part_of("v00"), features.part_of("v04")
     (features.path / gone).rename(features.path.parent / "elsewhere")
     for video in VIDEOS[4:8]:
         _damage(features, video)
-    done = repair(features, verify(features))
-    assert done.dropped == VIDEOS[:8] and sorted(done.removed) == sorted([gone, emptied])
-    assert not list(features.path.glob(f"{Path(emptied).stem}*"))
+    assert repair(features, verify(features)).dropped == VIDEOS[:8]
+    assert set(collect(features).waiting) >= {gone, emptied}
+    assert set(collect(features, grace_hours=0).superseded) == {gone, emptied}
+    collect(features, grace_hours=0)
+    assert len(list(features.path.glob("parts-*/part-*"))) == 2
     assert_holds(_again(features), VIDEOS[8:])
     assert verify(_again(features)) == []
 
@@ -107,19 +112,19 @@ def test_a_short_file_costs_only_the_videos_that_it_ends(features: FeatureSet) -
 
 
 def test_repair_sets_a_damaged_marker_aside_with_its_part_and_deletes_nothing(features: FeatureSet) -> None:
-    part = features.part_of("v00")
-    marker = features.path / f"{Path(part).stem}.json"
+    part, marker = features.part_of("v00"), marker_of(features, "v00")
     marker.write_text("{")
     again = _again(features)
     held = sorted(_contents(features.path).values())
     done = repair(again, verify(again))
-    assert done.set_aside == [marker.name]
+    assert done.set_aside == [str(marker.relative_to(features.path))]
     assert sorted(_contents(features.path).values()) == held
-    assert (features.path / f"damaged-{marker.name}").is_file()
+    assert (features.path / "damaged" / marker.name).is_file()
+    assert (features.path / "damaged" / Path(part).name).exists()
     after = _again(features)
     assert verify(after) == [] and after.videos() == VIDEOS[4:]
     assert after.clean() == []
-    assert set(collect(after).set_aside) == {f"damaged-{marker.name}", f"damaged-{part}"}
+    assert set(collect(after).set_aside) == {"damaged"}
 
 
 def test_an_earlier_version_of_a_damaged_video_does_not_come_back(features: FeatureSet) -> None:
@@ -139,24 +144,19 @@ def test_what_was_extracted_again_since_the_damage_was_found_stays(features: Fea
     assert_holds(_again(features), VIDEOS)
 
 
-@pytest.mark.parametrize("stopped_at", range(4))
+@pytest.mark.parametrize("stopped_at", range(3))
 def test_a_repair_that_is_stopped_leaves_a_valid_set_and_can_be_run_again(
     features: FeatureSet, stopped_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = iter(range(100))
+    real = Folder.write
 
-    def stop(name: str) -> None:
-        real = getattr(repair_module, name)
+    def write_or_stop(self: Folder, path: str, data: bytes) -> None:
+        if next(steps) == stopped_at:
+            raise KeyboardInterrupt
+        real(self, path, data)
 
-        def step(*arguments: object) -> object:
-            if next(steps) == stopped_at:
-                raise KeyboardInterrupt
-            return real(*arguments)
-
-        monkeypatch.setattr(repair_module, name, step)
-
-    for name in ("write_file", "sync", "remove"):
-        stop(name)
+    monkeypatch.setattr(Folder, "write", write_or_stop)
     for video in ("v00", *VIDEOS[4:8], "v09"):
         _damage(features, video)
     whole = ["v01", "v02", "v03", "v08", "v10", "v11"]
@@ -204,7 +204,7 @@ def test_gc_removes_superseded_parts_after_the_grace_period(features: FeatureSet
     assert set(listed.superseded) == {old} and listed.superseded[old] > 0
     assert (features.path / old).exists()
     assert set(collect(features).superseded) == {old}
-    assert not list(features.path.glob(f"{Path(old).stem}*"))
+    assert not list(features.path.glob(f"{old}*"))
     assert_holds(_again(features), VIDEOS[:4], version=1)
     assert_holds(_again(features), VIDEOS[4:])
 
@@ -250,6 +250,23 @@ def test_compact_leaves_one_part_and_few_files(features: FeatureSet) -> None:
     assert len(after.index.markers) == 1
     assert len(_contents(features.path)) <= 72 / 10 + 1  # and feature.json
     assert compact(after).merged == []
+
+
+def test_compressed_chunks_stay_as_small_as_they_were_when_parts_are_merged(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, "zarr-zstd")
+    features = store.feature_set("demo", "maps", {})
+    maps = np.zeros((20, 64, 1024), np.float16)  # 128 KiB an item
+    for video in "abc":
+        with features.writer() as writer:
+            writer.add(video, {"x": maps})
+    written = {marker.streams["x"].chunk_items for marker in features.index.markers.values()}
+    compact(features)
+    (merged,) = [marker for marker, rows in features.index.places() if rows]
+    assert {merged.streams["x"].chunk_items} == written == {16}
+    (features.path / merged.part / "x" / "zarr.json").unlink()
+    assert repair(features, verify(features)).rewritten == [merged.part]
+    assert features.index.row("a", "")[0].streams["x"].chunk_items == 16
+    assert np.array_equal(features.read("a", "x"), maps)
 
 
 def test_parts_of_each_backend_are_merged_among_themselves(features: FeatureSet) -> None:

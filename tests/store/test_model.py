@@ -20,7 +20,9 @@ from hypothesis.stateful import (
 from numpy.typing import NDArray
 from stored_videos import feature_set, features_of
 
-from store.care.verify import verify
+from store.care.compact import compact
+from store.care.repair import repair
+from store.care.verify import Damage, verify
 from store.durable.owner import is_temporary, temporary_name
 from store.errors import VideoNotStored
 
@@ -54,9 +56,11 @@ class StoreModel(RuleBasedStateMachine):
             for video in videos:
                 writer.add(video, features_of(video, version))
         self.stored |= dict.fromkeys(videos, version)
-        parts = {marker.part for marker in features.index.markers.values()}
-        markers = {f"{Path(part).stem}.json" for part in parts}
-        assert {path.name for path in features.path.iterdir()} == {"feature.json", *parts, *markers}
+        markers = features.index.markers.values()
+        expected = {m.file for m in markers} | {m.part for m in markers if not m.dropped}
+        found = {str(path.relative_to(features.path)) for path in features.path.glob("parts-*/*")}
+        assert found == expected
+        assert {path.name for path in features.path.iterdir()} == {"feature.json", "parts-00000"}
 
     @rule(videos=some_videos, flushed=st.booleans(), backend=backends)
     def interrupt(self, videos: list[str], flushed: bool, backend: str) -> None:
@@ -90,11 +94,27 @@ class StoreModel(RuleBasedStateMachine):
         features = feature_set(self.root)
         features.create()
         unique = uuid.uuid4().hex
-        (part,) = [path for path in aside.path.glob("part-*") if path.suffix != ".json"]
-        (marker,) = aside.path.glob("part-*.json")
-        part.rename(features.path / f"part-{unique}{part.suffix}")
+        (part,) = [path for path in aside.path.glob("parts-*/part-*") if path.suffix != ".json"]
+        (marker,) = aside.path.glob("parts-*/part-*.json")
+        folder = features.path / "parts-00000"
+        folder.mkdir(exist_ok=True)
+        part.rename(folder / f"part-{unique}{part.suffix}")
         owner = temporary_name("part", unique).replace(f"-{os.getpid()}-", f"-{_NO_PROCESS}-")
         marker.rename(features.path / f"{owner}.json")
+
+    @rule(video=st.sampled_from(VIDEOS))
+    def drop(self, video: str) -> None:
+        features = feature_set(self.root)
+        if video in features:
+            repair(features, [Damage(features.part_of(video), video, None, "as if it were damaged")])
+            assert video not in features
+        self.stored.pop(video, None)
+
+    @rule()
+    def compact(self) -> None:
+        features = feature_set(self.root)
+        compact(features)
+        assert features.videos() == sorted(self.stored)
 
     @rule()
     def refresh(self) -> None:

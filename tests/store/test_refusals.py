@@ -13,15 +13,15 @@ from store.format.dtypes import not_finite
 def test_an_odd_id_is_only_data(tmp_path: Path, video: str) -> None:
     features = feature_set(tmp_path / "store")
     write(features, [video])
+    assert feature_set(tmp_path / "store").videos() == [video]
     assert_holds(feature_set(tmp_path / "store"), [video])
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
-@pytest.mark.parametrize("video", ["", "  ", "a\nb", "a\0b", "\x1b[2J", "\ud800", "a\u2028b", "x" * 5000])
-def test_an_id_that_cannot_be_listed_is_refused(tmp_path: Path, video: str) -> None:
+def test_an_empty_id_is_refused(tmp_path: Path) -> None:
     features = feature_set(tmp_path)
     with features.writer() as writer, pytest.raises(InvalidName, match="video id"):
-        writer.add(video, features_of("v"))
+        writer.add("", features_of("v"))
     assert not features.path.exists()
 
 

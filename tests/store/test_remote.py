@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,11 +27,13 @@ from config.load import load_settings
 from config.schema import BranchSettings, DatasetSettings
 from extract.run.spool import Spool
 from store.__main__ import app
+from store.care.compact import compact
+from store.care.garbage import collect
+from store.care.repair import repair
 from store.care.verify import verify
-from store.errors import DamagedPart, FeaturesNotFound, RemoteFailed, VideoNotStored
+from store.errors import DamagedPart, FeaturesNotFound, OnlyInFolders, RemoteFailed, VideoNotStored
 from store.exchange.exporting import export
 from store.features import FeatureSet, FeatureStore
-from store.remote.feature_set import RemoteFeatureSet
 from store.remote.place import is_url, local_folder, scratch
 from store.remote.storage import Remote
 from train.reader import FeatureReader
@@ -167,7 +170,7 @@ def test_other_writers_videos_appear_on_refresh_and_supersede(url: str) -> None:
     assert_holds(reader, VIDEOS[:2])
     assert_holds(reader, VIDEOS[2:6], version=1)
     reader_remote = Remote(url)
-    reader_remote.remove([f"{reader.name}/{reader.part_of(VIDEOS[5])}.json"])
+    reader_remote.remove([f"{reader.name}/{reader.index.row(VIDEOS[5], '')[0].file}"])
     reader.refresh()
     assert reader.videos() == VIDEOS[:4]
 
@@ -252,7 +255,7 @@ def test_a_damaged_marker_is_named_by_its_url_and_hides_its_videos(url: str) -> 
     features = features_at(url)
     write(features, VIDEOS[:2])
     write(features, VIDEOS[2:])
-    marker = f"{features.name}/{features.part_of(VIDEOS[0])}.json"
+    marker = f"{features.name}/{features.index.row(VIDEOS[0], '')[0].file}"
     whole = Remote(url).read([marker])[marker]
     Remote(url).write(marker, whole[:-10])
     reader = features_at(url)
@@ -268,11 +271,10 @@ def test_only_old_parts_without_a_marker_are_litter(url: str) -> None:
     features = features_at(url)
     write(features, VIDEOS)
     remote = Remote(url)
-    for name in ("part-dead/zarr.json", "part-dead/x/c.0.0", "part-beef.h5"):
+    for name in ("parts-00000/part-dead/zarr.json", "parts-00000/part-dead/x/c.0.0", "part-beef.h5"):
         remote.write(f"{features.name}/{name}", b"x")
-    assert isinstance(features, RemoteFeatureSet)
     assert features.clean() == []
-    assert features.clean(foreign_hours=-1) == ["part-beef.h5", "part-dead"]
+    assert features.clean(foreign_hours=-1) == ["part-beef.h5", "parts-00000/part-dead"]
     assert_holds(features_at(url), VIDEOS)
     assert verify(features_at(url)) == []
 
@@ -426,13 +428,43 @@ def test_files_in_the_making_stay_on_this_machine(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_mirrors_go_with_their_store() -> None:
-    store = FeatureStore("memory://bucket/none")
-    assert store.feature_sets() == []
-    mirror = store._remote.mirror if store._remote else None
-    assert mirror is not None and mirror.is_dir()
-    del store
-    assert not mirror.exists()
+def test_a_refresh_fetches_new_markers_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = features_at(url)
+    write(features_at(url), VIDEOS[:2], part_bytes=1)
+    assert reader.videos() == VIDEOS[:2]
+    write(features_at(url), VIDEOS[2:3])
+    fetched: list[str] = []
+    real = Remote.read
+    monkeypatch.setattr(Remote, "read", lambda self, paths: fetched.extend(paths) or real(self, paths))
+    reader.refresh()
+    assert fetched == [f"{reader.name}/{reader.index.row(VIDEOS[2], '')[0].file}"]
+    fetched.clear()
+    write(features_at(url), VIDEOS[3:4])
+    assert len(fetched) == 2, "a writer reads the specification and one marker, for its streams"
+
+
+def test_what_is_written_later_counts_though_its_writers_clock_lags(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lagging, now = features_at(url), time.time_ns()
+    assert lagging.videos() == []
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+        write(features_at(url), VIDEOS[:2])
+        lagging.quarantine.add("a", "no frames", "no_frames")
+    write(lagging, VIDEOS[1:2], version=1)
+    features_at(url).quarantine.remove("a")
+    assert_holds(features_at(url), VIDEOS[:1])
+    assert_holds(features_at(url), VIDEOS[1:2], version=1)
+    assert features_at(url).quarantine.entries() == []
+
+
+def test_repair_gc_and_compact_say_that_they_want_a_folder(url: str) -> None:
+    features = features_at(url)
+    write(features, VIDEOS[:1])
+    for care in (compact, collect, lambda f: repair(f, [])):
+        with pytest.raises(OnlyInFolders, match="copy it to a folder"):
+            care(features)
 
 
 def test_modification_times_are_those_of_the_storage(url: str) -> None:

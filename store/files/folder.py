@@ -1,0 +1,175 @@
+"""A feature set's files in a folder of a file system.
+
+Reads go by position. Nothing stays open and nothing is shared: threads, forked and spawned processes may all
+read. What Python does around the system's call is kept little, as it runs with caches that the features have
+just emptied: each microsecond elsewhere is four here.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.backends.spans import Span
+from store.durable.commit import (
+    append_lines,
+    make_folders,
+    publish_file,
+    remove,
+    sync,
+    sync_tree,
+    write_file,
+    write_synced,
+)
+from store.durable.litter import remove_litter
+from store.errors import DamagedPart
+from store.files.root import make_store
+from store.format.layout import Place
+from store.format.marker import Marker, marker_bytes
+
+_READERS = 8
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of a feature set. Everything may raise OSError."""
+
+    path: Path
+    root: Path
+    """The store's own folder."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people."""
+        return str(self.path)
+
+    def make(self) -> None:
+        """Make the folder, with its parents up to the store's. Raises StoreMissing."""
+        make_store(self.root)
+        make_folders(self.path)
+
+    def names(self, folder: str = "") -> list[str]:
+        """What lies directly in a folder."""
+        with os.scandir(self.path / folder) as entries:
+            return [entry.name for entry in entries]
+
+    def stamp(self, folder: str) -> int:
+        """A number that changes with what lies in a folder."""
+        return (self.path / folder).stat().st_mtime_ns
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file now."""
+        return (self.path / path).is_file()
+
+    def read(self, path: str, start: int = 0) -> bytes:
+        """A file from byte `start` on."""
+        with (self.path / path).open("rb") as file:
+            file.seek(start)
+            return file.read()
+
+    def read_all(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Each file's bytes, or why there are none; a few threads read ahead, as each may be far away."""
+        batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
+        if len(batches) < 2:
+            yield from self._read_batch(paths)
+            return
+        with ThreadPoolExecutor(_READERS) as pool:
+            for first in range(0, len(batches), _READERS):
+                for batch in pool.map(self._read_batch, batches[first : first + _READERS]):
+                    yield from batch
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a whole file durably, or nothing."""
+        make_folders((self.path / path).parent)
+        write_file(self.path / path, data)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add whole lines to NAME.jsonl, which this process alone appends to, durably."""
+        append_lines(self.path / f"{name}.jsonl", data)
+
+    def fill(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
+        """Fill `out`, C-contiguous, with these bytes of a part, one span after the other.
+
+        Raises DamagedPart where a file is missing or too short.
+        """
+        content = out.view(np.uint8)  # as bytes, because the buffer protocol does not know bfloat16
+        start = f"{self.path}/{part}"
+        if len(spans) == 1:
+            _fill(start + spans[0].file, spans[0].start, content)
+            return
+        content = content.reshape(-1)
+        for file, first, size in spans:
+            _fill(start + file, first, content[:size])
+            content = content[size:]
+
+    def workplace(self) -> Path:
+        """The folder in which parts are made."""
+        return self.path
+
+    def publish(self, built: Path, unique: str, marker: Marker, look: Callable[[], Place]) -> None:
+        """Make a complete part visible under its final name, and last of all its marker.
+
+        `look` says where, and as what in the order of parts: it is asked as late as can be. The marker's
+        temporary file stands first: by it, the part has an owner.
+        """
+        sync_tree(built)
+        marker.put(look(), unique)
+        pending = built.with_name(f"{built.name}.json")
+        try:
+            write_synced(pending, marker_bytes(marker))
+            part = self.path / marker.part
+            make_folders(part.parent)
+            built.rename(part)
+            sync(part.parent)
+            publish_file(pending, self.path / marker.file)
+        except BaseException:
+            if not (self.path / marker.file).exists():
+                remove(self.path / marker.part)
+            remove(pending)
+            raise
+
+    def clean(self, foreign_hours: float) -> list[str]:
+        """Remove what stopped writers left. Returns the names."""
+        return remove_litter(self.path, foreign_hours)
+
+    @contextmanager
+    def descriptions(self, marker: Marker) -> Iterator[Path]:  # noqa: ARG002
+        """A folder that holds, where the part is, what other tools go by in it."""
+        yield self.path
+
+    def _read_batch(self, paths: Sequence[str]) -> list[tuple[str, bytes | OSError]]:
+        return [(path, self._content(path)) for path in paths]
+
+    def _content(self, path: str) -> bytes | OSError:
+        try:
+            return (self.path / path).read_bytes()
+        except OSError as error:
+            return error
+
+
+def _fill(file: str, start: int, target: NDArray[np.uint8]) -> None:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DamagedPart(
+            f"{file} cannot be opened ({error.strerror}), although its part was committed"
+        ) from None
+    try:
+        while got := os.preadv(descriptor, [target.data], start):
+            if got == target.nbytes:
+                return
+            target = target.reshape(-1)[got:]
+            start += got
+        size, expected = os.fstat(descriptor).st_size, start + target.nbytes
+        raise DamagedPart(f"{file} is too short: {size:,} bytes, expected at least {expected:,}")
+    except OSError as error:
+        raise DamagedPart(f"{file} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)

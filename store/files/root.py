@@ -1,0 +1,48 @@
+"""The folder of a store, and when it may be made."""
+
+import logging
+import os
+from pathlib import Path
+
+from store.durable.commit import make_folders, write_file
+from store.errors import StoreMissing
+from store.format.description import DESCRIPTION, STORE, store_description
+
+log = logging.getLogger(__name__)
+
+_MOUNTS = Path("/etc/fstab")
+
+
+def make_store(root: Path) -> None:
+    """Make a store, unless there is one; that it is new is logged.
+
+    Raises StoreMissing where the folder's own parent is missing, or its disk is known and not mounted: the
+    store may be elsewhere, and everything would be extracted again.
+    """
+    if (root / STORE).is_file():
+        return
+    if not root.is_dir() and not root.parent.is_dir():
+        raise StoreMissing(
+            f"there is no store at {root}, nor the folder {root.parent}: correct the path (store.path),"
+            " mount its disk, or make that folder"
+        )
+    if (disk := _unmounted(root.absolute())) is not None:
+        raise StoreMissing(
+            f"there is no store at {root}: {disk} is in {_MOUNTS} and is not mounted; mount it"
+        )
+    old = any(root.glob(f"*/*@*/{DESCRIPTION}"))
+    make_folders(root)
+    write_file(root / STORE, store_description())
+    if not old:
+        log.info("new store made at %s", root)
+
+
+def _unmounted(root: Path) -> Path | None:
+    """The mount point at or above the folder that the system's table has, where nothing is mounted."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    points = [Path(fields[1]) for line in lines if len(fields := line.split()) > 2 and line[0] != "#"]
+    within = [point for point in points if root.is_relative_to(point) and point.is_absolute()]
+    return next((point for point in within if not os.path.ismount(point)), None)

@@ -37,16 +37,16 @@ def video_id(name: str | Path) -> str:
     kept because LSVQ has different videos of one name in different directories. Unicode is composed (NFC).
     What cannot be printed is escaped: see store.ids.
     """
-    return storable_id("/".join(_stem_parts(_parts(name))))
+    return "/".join(_stem_parts(_parts(name)))
 
 
 def full_id(name: str | Path) -> str:
     """The id with suffix and extension (in lower case), for videos that nothing else tells apart."""
-    return storable_id("/".join(_full_parts(_parts(name))))
+    return "/".join(_full_parts(_parts(name)))
 
 
 def _parts(name: str | Path) -> Parts:
-    text = unicodedata.normalize("NFC", str(name)).strip().replace("\\", "/")
+    text = storable_id(unicodedata.normalize("NFC", str(name)).strip().replace("\\", "/"))
     return tuple(part for part in text.split("/") if part not in ("", "."))
 
 

@@ -252,23 +252,6 @@ def test_compact_leaves_one_part_and_few_files(features: FeatureSet) -> None:
     assert compact(after).merged == []
 
 
-def test_compressed_chunks_stay_as_small_as_they_were_when_parts_are_merged(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path, "zarr-zstd")
-    features = store.feature_set("demo", "maps", {})
-    maps = np.zeros((20, 64, 1024), np.float16)  # 128 KiB an item
-    for video in "abc":
-        with features.writer() as writer:
-            writer.add(video, {"x": maps})
-    written = {marker.streams["x"].chunk_items for marker in features.index.markers.values()}
-    compact(features)
-    (merged,) = [marker for marker, rows in features.index.places() if rows]
-    assert {merged.streams["x"].chunk_items} == written == {16}
-    (features.path / merged.part / "x" / "zarr.json").unlink()
-    assert repair(features, verify(features)).rewritten == [merged.part]
-    assert features.index.row("a", "")[0].streams["x"].chunk_items == 16
-    assert np.array_equal(features.read("a", "x"), maps)
-
-
 def test_parts_of_each_backend_are_merged_among_themselves(features: FeatureSet) -> None:
     kept = features.index.places()[0][0].backend
     other = {"zarr": "hdf5", "hdf5": "zarr"}[kept]

@@ -9,13 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from extract.encoders.base import Encoder
+from extract.run.batching import DeviceThreads
 from extract.run.encoding import EncodedVideo, Encoding
-from extract.run.lanes import DeviceThreads
 from extract.tasks import VideoTask
 from extract.video.view import Chunk
-from extract.workers.decoders import DecodeHere, Decoders
-from extract.workers.messages import Attempt, Decoded, Encoded, Event
-from extract.workers.pool import DecodePool
+from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Event
+from extract.workers.pool import DecodeHere, DecodePool
 
 TRIAL_SECONDS = 20.0
 
@@ -35,7 +34,7 @@ def measured_speed(
     with closing(DeviceThreads(device)) as threads, closing(_Timed(pool, encoders, trial_seconds)) as timed:
         for result in Encoding(encoders, threads, Path(tempfile.gettempdir())).run(timed, tasks):
             if isinstance(result, EncodedVideo):
-                result.spool.close()
+                result.features.close()
         elapsed = time.perf_counter() - timed.started
     return float(timed.video_seconds) / elapsed if timed.video_seconds else None
 

@@ -6,13 +6,13 @@ from typing import Self
 
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
+from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
-from extract.run.lanes import DeviceThreads
 from extract.run.recorder import Recorder
 from extract.tasks import Outcome, Recipe, Refused, VideoTask
 from extract.timing import Phases
-from extract.workers.decoders import DecodeHere, Decoders
-from extract.workers.pool import DecodePool
+from extract.workers.messages import Decoders
+from extract.workers.pool import DecodeHere, DecodePool
 from store.features import FeatureSet, FeatureStore
 from store.remote.place import local_folder
 

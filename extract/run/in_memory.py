@@ -7,10 +7,10 @@ from pathlib import Path
 
 from extract.encoders.base import Encoder, Features
 from extract.errors import UnreadableVideo
+from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
-from extract.run.lanes import DeviceThreads
 from extract.tasks import Refused, VideoTask
-from extract.workers.decoders import DecodeHere
+from extract.workers.pool import DecodeHere
 
 
 def extract_features(
@@ -28,5 +28,5 @@ def extract_features(
                 if isinstance(result, Refused):
                     yield UnreadableVideo(result.message)
                 elif result is not None:
-                    yield result.spool.arrays()
-                    result.spool.close()
+                    yield result.features.arrays()
+                    result.features.close()

@@ -104,18 +104,18 @@ class Recorder:
         meta = {**video.info.as_json(), "file_bytes": task.file_bytes}
         try:
             for encoder in task.encoders:
-                self._writers[encoder].add(task.video, video.spool.streams(encoder), meta)
+                self._writers[encoder].add(task.video, video.features.streams(encoder), meta)
         except InvalidFeatures as error:
             logger.error("%s: %s", task.path, error)
             return self._quarantine(Refused(replace(task, encoders=(encoder,)), "defect", str(error)))
         finally:
-            video.spool.close()
+            video.features.close()
             self._busy_seconds += time.perf_counter() - started
         if self._uncommitted_since is None:
             self._uncommitted_since = time.monotonic()
         if time.monotonic() - self._uncommitted_since >= self._commit_seconds:
             self._commit()
-        return Extracted(task, video.info, video.spool.size_bytes)
+        return Extracted(task, video.info, video.features.size_bytes)
 
     def _quarantine(self, refused: Refused) -> Outcome:
         task = refused.task

@@ -1,6 +1,8 @@
-"""What becomes of a video while it is decoded: the messages between decoders and encoders."""
+"""What becomes of a video while it is decoded: the messages from decoders to encoders, and who sends them."""
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from extract.encoders.base import Features
 from extract.tasks import VideoTask
@@ -55,3 +57,23 @@ class Lost:
 
 VideoMessage = Decoded | Encoded | Ended | Failed
 Event = tuple[Attempt, VideoMessage | Lost]
+
+
+class Decoders(Protocol):
+    """Decodes videos, somewhere."""
+
+    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+        """What becomes of the videos, as it happens; None from time to time while nothing does.
+
+        Every task's last event is Ended or Failed. If the iterator is not read to its end, what was begun
+        is given up.
+        """
+        ...
+
+    def recycle(self, chunk: Chunk) -> None:
+        """The chunk has been encoded: its memory may be used for another."""
+        ...
+
+    def close(self) -> None:
+        """End what is at work."""
+        ...

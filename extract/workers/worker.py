@@ -17,10 +17,8 @@ from extract.errors import UnreadableVideo
 from extract.tasks import VideoTask
 from extract.video.decode import decode
 from extract.video.view import View
-from extract.workers.buffers import Buffers
 from extract.workers.messages import Decoded, Encoded, Ended, Failed, VideoMessage
-from extract.workers.ring import Ring
-from extract.workers.transport import ChunkSender, Credit
+from extract.workers.transport import Buffers, ChunkSender, PlaceFree, Ring
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +29,22 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Duty:
-    """What a decoder has to know: encoder → its view, and the encoders that run beside the decoder."""
+class WorkerConfig:
+    """What a decoder needs: encoder → its view, and the encoders that run beside the decoder."""
 
     views: Mapping[str, View]
     in_worker: Mapping[str, Encoder]
 
 
-def duty_of(encoders: Mapping[str, Encoder]) -> Duty:
+def worker_config(encoders: Mapping[str, Encoder]) -> WorkerConfig:
     """What decoding for these encoders takes; small enough to be sent to a process."""
-    return Duty(
+    return WorkerConfig(
         {name: encoder.view for name, encoder in encoders.items()},
         {name: encoder for name, encoder in encoders.items() if encoder.in_worker},
     )
 
 
-def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Iterator[VideoMessage]:
+def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = False) -> Iterator[VideoMessage]:
     """Decode a video, here and now, for the encoders that its task names: chunks, features and how it ended.
 
     `recycle`: the frames of a chunk are overwritten once the next message is asked for.
@@ -55,19 +53,19 @@ def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Ite
     encode_seconds = 0.0
     decoding = decode(
         task.path,
-        {name: duty.views[name] for name in task.encoders},
+        {name: config.views[name] for name in task.encoders},
         allocate=lambda _view, _request, shape: buffers.allocate(shape),
     )
     try:
         for name, chunk in decoding:
-            if name in duty.in_worker:
+            if name in config.in_worker:
                 started = time.perf_counter()
-                (features,) = duty.in_worker[name].encode([chunk])
+                (features,) = config.in_worker[name].encode([chunk])
                 encode_seconds += time.perf_counter() - started
                 yield Encoded(name, features)
             else:
                 yield Decoded(name, chunk)
-            if recycle or name in duty.in_worker:
+            if recycle or name in config.in_worker:
                 buffers.give_back(chunk)
         yield Ended(decoding.info, {**decoding.seconds, "encode in workers": encode_seconds})
     except UnreadableVideo as error:
@@ -80,34 +78,34 @@ def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Ite
         decoding.close()
 
 
-def work(connection: Connection, ring: Ring, duty: Duty) -> None:
+def work(connection: Connection, ring: Ring, config: WorkerConfig) -> None:
     """Body of a worker process: take videos from the connection until it says None, or its other end dies."""
     # Ctrl-C reaches every process of the terminal: the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with threadpool_limits(1):
         try:
-            _Worker(connection, ring, duty).run()
+            _Worker(connection, ring, config).run()
         except (EOFError, ConnectionError):
             logger.debug("the parent process has ended")
 
 
 class _Worker:
-    def __init__(self, connection: Connection, ring: Ring, duty: Duty) -> None:
+    def __init__(self, connection: Connection, ring: Ring, config: WorkerConfig) -> None:
         self._connection = connection
-        self._duty = duty
+        self._config = config
         self._sender = ChunkSender(connection, ring)
 
     def run(self) -> None:
         self._connection.send(Ready())
         while (task := self._next_task()) is not None:
-            for message in video_messages(task, self._duty, recycle=True):
+            for message in video_messages(task, self._config, recycle=True):
                 if isinstance(message, Decoded):
                     self._sender.send(message.encoder, message.chunk)
                 else:
                     self._connection.send(message)
 
     def _next_task(self) -> VideoTask | None:
-        while isinstance(message := self._connection.recv(), Credit):
-            self._sender.credit()
+        while isinstance(message := self._connection.recv(), PlaceFree):
+            self._sender.place_free()
         task: VideoTask | None = message
         return task

@@ -80,7 +80,7 @@ def _on_own_stream(device: str) -> None:
     torch.cuda.set_stream(torch.cuda.Stream())
 
 
-class Lane(Generic[Owner]):
+class Batcher(Generic[Owner]):
     """Gathers the chunks of one encoder, of whichever videos, and encodes a batch when it is full."""
 
     def __init__(self, encoder: Encoder, threads: DeviceThreads) -> None:

@@ -4,17 +4,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.schema import EncoderSettings
+from extract.location import Location
 from extract.video.decode import VideoInfo
 
 
 @dataclass(frozen=True)
 class VideoTask:
-    """A video and the encoders that still lack it. `file_bytes`: of the file; 0 if it cannot be told."""
+    """A video and the encoders that still lack it.
+
+    file_bytes: of its file; 0 if it cannot be told.
+    refresh: the store may have features of it, which are outdated.
+    """
 
     video: str
-    path: Path
+    path: Location
     encoders: tuple[str, ...]
     file_bytes: int = 0
+    refresh: bool = False
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class Runner:
             features.refresh()
         missing = []
         for task in tasks:
-            encoders = tuple(name for name in task.encoders if task.video not in self._extractor.sets[name])
+            sets = self._extractor.sets
+            encoders = tuple(n for n in task.encoders if task.refresh or task.video not in sets[n])
             if encoders:
                 missing.append(replace(task, encoders=encoders))
             else:
@@ -81,7 +82,7 @@ def record(refused: Refused, sets: Mapping[str, FeatureSet]) -> None:
     """Put a video that killed its runners into quarantine, on the runners' behalf."""
     task = refused.task
     for name in task.encoders:
-        sets[name].quarantine.add(task.video, refused.message, refused.kind, task.path)
+        sets[name].quarantine.add(task.video, refused.message, refused.kind, str(task.path))
 
 
 def stored_outcome(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Extracted:

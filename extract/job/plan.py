@@ -3,14 +3,14 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
 from extract.job.job import ExtractionJob
-from extract.job.progress import in_bytes
+from extract.job.summary import in_bytes
 from extract.job.trial import measured_speed
+from extract.location import Location, RemoteVideo
 from extract.tasks import VideoTask
 from extract.video.source import declared_seconds, open_video
 from extract.video.view import FrameRequest
@@ -83,18 +83,19 @@ class ExtractionPlan:
 
 def make_plan(
     job: ExtractionJob,
-    videos: Mapping[str, Path],
+    videos: Mapping[str, Location],
     encoders: Mapping[str, Encoder],
     devices: Sequence[str],
     workers: int,
     *,
     retry_quarantined: bool = False,
+    refresh: bool = False,
 ) -> ExtractionPlan:
-    """What is missing of the videos (id → path), and an estimate by headers and a trial of some seconds.
+    """What is missing of the videos (id → where), and an estimate by headers and a trial of some seconds.
 
     The sample is always the same for the same videos. `workers`: for each device.
     """
-    tasks = job.pending(videos, retry_quarantined=retry_quarantined)
+    tasks = job.pending(videos, retry_quarantined=retry_quarantined, refresh=refresh)
     sample = random.Random(_SEED).sample(tasks, min(_SAMPLE, len(tasks)))
     headers = [header for header in map(_header, sample) if header]
     mean_seconds = sum(seconds for seconds, _ in headers) / len(headers) if headers else None
@@ -133,6 +134,8 @@ def bytes_per_second(encoder: Encoder, fps: float) -> float:
 
 def _header(task: VideoTask) -> tuple[float, float] | None:
     """(seconds, frames a second) as the file declares them; None if it does not, or cannot be read."""
+    if isinstance(task.path, RemoteVideo):
+        return None
     try:
         with open_video(task.path, threads=1) as (container, stream):
             seconds = declared_seconds(container, stream)

@@ -1,20 +1,17 @@
 """How fast videos are really extracted, here and now: a few of them, for seconds, stored nowhere."""
 
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
-from pathlib import Path
 
 from extract.encoders.base import Encoder
-from extract.run.batching import DeviceThreads
-from extract.run.encoding import EncodedVideo, Encoding
+from extract.errors import UnreadableVideo
 from extract.tasks import VideoTask
 from extract.video.view import Chunk
-from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Event
-from extract.workers.pool import DecodeHere, DecodePool
+from extract.workers.messages import Attempt, Decoded, Encoded
+from extract.workers.pool import DecodeHere
 
 TRIAL_SECONDS = 20.0
 
@@ -26,59 +23,62 @@ def measured_speed(
     workers: int,
     trial_seconds: float = TRIAL_SECONDS,
 ) -> float | None:
-    """Seconds of video that are decoded and encoded in a second; None if none of the videos can be read.
+    """Seconds of video that are extracted in a second; None if none of the videos can be read.
 
-    The start of the processes does not count; a long job forgets it.
+    Decoding and each encoder are timed one by one, so that an encoder's chunks count in full, however far
+    the others have come when the time is over. On a GPU, the slower of encoding and decoding is the limit;
+    on a CPU they share the cores. The start of processes and models does not count: a long job forgets it.
     """
-    pool: Decoders = DecodePool(encoders, workers, trial_seconds) if workers else DecodeHere(encoders)
-    with closing(DeviceThreads(device)) as threads, closing(_Timed(pool, encoders, trial_seconds)) as timed:
-        for result in Encoding(encoders, threads, Path(tempfile.gettempdir())).run(timed, tasks):
-            if isinstance(result, EncodedVideo):
-                result.features.close()
-        elapsed = time.perf_counter() - timed.started
-    return float(timed.video_seconds) / elapsed if timed.video_seconds else None
+    batches = {name: _Batches(one) for name, one in encoders.items() if not one.in_worker}
+    decoded: dict[Attempt, dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+    began = started = time.perf_counter()
+    decode_seconds = 0.0
+    with closing(DecodeHere(encoders).events(tasks)) as events:
+        for event in events:
+            decode_seconds += time.perf_counter() - started
+            if event and isinstance(event[1], Decoded | Encoded):
+                attempt, message = event[0], event[1]
+                decoded[attempt][message.encoder] += encoders[message.encoder].view.chunk_seconds
+                if isinstance(message, Decoded):
+                    batches[message.encoder].put(message.chunk)
+            started = time.perf_counter()
+            if started - began > trial_seconds and decoded:
+                break
+    video_seconds = float(sum(max(seconds.values()) for seconds in decoded.values()))
+    if not video_seconds:
+        return None
+    decoding = decode_seconds / video_seconds / max(workers, 1)
+    needed = {name: sum(name in task.encoders for task in tasks) / len(tasks) for name in batches}
+    encoding = sum(share * batches[name].cost() for name, share in needed.items())
+    return 1 / (max(decoding, encoding) if workers and device.startswith("cuda") else decoding + encoding)
 
 
-class _Timed:
-    """Decoders that stop some seconds after the first chunk, and count what they gave."""
+class _Batches:
+    """Times an encoder on the batches that it is best given."""
 
-    def __init__(self, decoders: Decoders, encoders: Mapping[str, Encoder], limit_seconds: float) -> None:
-        self._decoders = decoders
-        self._chunk_seconds = {name: encoder.view.chunk_seconds for name, encoder in encoders.items()}
-        self._limit_seconds = limit_seconds
-        self._seconds: dict[Attempt, dict[str, Fraction]] = defaultdict(dict)
-        self.started = 0.0
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._waiting: list[Chunk] = []
+        self._costs: list[float] = []
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
-        """See Decoders."""
-        with closing(self._decoders.events(tasks)) as events:
-            for event in events:
-                now = time.perf_counter()
-                if event:
-                    self.started = self.started or now
-                if self.started and now - self.started > self._limit_seconds:
-                    return
-                if event and isinstance(event[1], Decoded | Encoded):
-                    attempt, name = event[0], event[1].encoder
-                    seconds = self._seconds[attempt]
-                    seconds[name] = seconds.get(name, Fraction(0)) + self._chunk_seconds[name]
-                yield event
+    def put(self, chunk: Chunk) -> None:
+        self._waiting.append(chunk)
+        if len(self._waiting) == self._encoder.batch:
+            self._encode()
 
-    @property
-    def video_seconds(self) -> Fraction:
-        """Of all videos, as far as each encoder of theirs has come."""
-        return sum(
-            (
-                min(seconds.get(name, Fraction(0)) for name in attempt.task.encoders)
-                for attempt, seconds in self._seconds.items()
-            ),
-            Fraction(0),
-        )
+    def cost(self) -> float:
+        """Seconds for a second of video. The first batch is slower: it counts only where it is alone."""
+        if self._waiting and len(self._costs) < 2:
+            self._encode()
+        later = self._costs[1:] or self._costs
+        return sum(later) / len(later) if later else 0.0
 
-    def recycle(self, chunk: Chunk) -> None:
-        """See Decoders."""
-        self._decoders.recycle(chunk)
-
-    def close(self) -> None:
-        """See Decoders."""
-        self._decoders.close()
+    def _encode(self) -> None:
+        chunks, self._waiting = self._waiting, []
+        started = time.perf_counter()
+        try:
+            self._encoder.encode(chunks)
+        except UnreadableVideo:
+            return
+        seconds = len(chunks) * float(self._encoder.view.chunk_seconds)
+        self._costs.append((time.perf_counter() - started) / seconds)

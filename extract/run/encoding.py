@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.encoders.base import Encoder
+from extract.errors import UnreadableVideo
+from extract.location import FileStamp
 from extract.run.batching import Batcher, DeviceThreads
 from extract.run.overflow_file import OverflowFile
 from extract.tasks import Refused, VideoTask
 from extract.timing import Phases
 from extract.video.decode import VideoInfo
-from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Ended, Event, Failed
+from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Ended, Event, Failed, Lost
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class EncodedVideo:
 
     task: VideoTask
     info: VideoInfo
+    stamp: FileStamp
     features: OverflowFile
 
 
@@ -31,7 +34,7 @@ class _Video:
     task: VideoTask
     features: OverflowFile
     outstanding: int = 0
-    info: VideoInfo | None = None
+    ended: Ended | None = None
 
 
 @dataclass(eq=False)
@@ -74,6 +77,8 @@ class _Run:
         self._encoding = encoding
         self._decoders = decoders
         self._videos: dict[Attempt, _Video] = {}
+        self._refused: set[Attempt] = set()
+        """Videos that an encoder refused, while more of them may be decoded still."""
         self._batchers: dict[str, Batcher[_Video]] = {
             name: Batcher(encoder, encoding.threads)
             for name, encoder in encoding.encoders.items()
@@ -83,6 +88,10 @@ class _Run:
     def take(self, event: Event) -> Refused | None:
         """Take up what became of a video."""
         attempt, message = event
+        if attempt in self._refused:
+            if isinstance(message, Decoded):
+                self._decoders.recycle(message.chunk)
+            return None
         if attempt not in self._videos:
             self._videos[attempt] = _Video(attempt.task, OverflowFile(self._encoding.folder))
         video = self._videos[attempt]
@@ -92,10 +101,10 @@ class _Run:
         elif isinstance(message, Encoded):
             video.features.add(message.encoder, message.features)
         elif isinstance(message, Ended):
-            video.info = message.info
+            video.ended = message
             for phase, seconds in message.seconds.items():
                 self._encoding.phases.add(phase, seconds)
-        else:
+        elif isinstance(message, Failed | Lost):
             self._drop(attempt)
         return Refused(attempt.task, message.kind, message.message) if isinstance(message, Failed) else None
 
@@ -104,19 +113,25 @@ class _Run:
         for batcher in self._batchers.values():
             batcher.finish()
 
-    def finished(self) -> Iterator[EncodedVideo]:
-        """The videos that are complete now."""
-        wanted = set(self._videos.values())
+    def finished(self) -> Iterator[EncodedVideo | Refused]:
+        """The videos that are complete now, and those that an encoder refused."""
+        attempts = {video: attempt for attempt, video in self._videos.items()}
         for name, batcher in self._batchers.items():
-            for video, chunk, features in batcher.results():
+            for video, chunk, result in batcher.results():
                 self._decoders.recycle(chunk)
-                if video in wanted:
-                    video.features.add(name, features)
+                if attempts.get(video) not in self._videos:
+                    continue
+                if isinstance(result, UnreadableVideo):
+                    self._drop(attempts[video])
+                    self._refused.add(attempts[video])
+                    yield Refused(video.task, result.kind, f"{video.task.path}: {result}")
+                else:
+                    video.features.add(name, result)
                     video.outstanding -= 1
         for attempt, video in list(self._videos.items()):
-            if video.info is not None and video.outstanding == 0:
+            if video.ended is not None and video.outstanding == 0:
                 del self._videos[attempt]
-                yield EncodedVideo(video.task, video.info, video.features)
+                yield EncodedVideo(video.task, video.ended.info, video.ended.stamp, video.features)
 
     def _drop(self, attempt: Attempt) -> None:
         video = self._videos.pop(attempt)

@@ -9,6 +9,7 @@ from extract.encoders.registry import build_encoder
 from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
 from extract.run.recorder import Recorder
+from extract.run.reference import check_references
 from extract.tasks import Outcome, Recipe, Refused, VideoTask
 from extract.timing import Phases
 from extract.workers.messages import Decoders
@@ -26,7 +27,11 @@ class Extractor:
     """
 
     def __init__(self, recipe: Recipe, device: str, encoders: Mapping[str, Encoder] | None = None) -> None:
-        """`encoders`: those of the recipe, where they are built already. Raises EncoderError, StoreError."""
+        """`encoders`: those of the recipe, where they are built and checked already (see ExtractionJob).
+
+        Raises EncoderError, StoreError.
+        """
+        self._unchecked = encoders is None
         if encoders is None:
             encoders = {settings.name: build_encoder(settings, device) for settings in recipe.encoders}
         store = FeatureStore(recipe.store, recipe.backend)
@@ -34,6 +39,7 @@ class Extractor:
             name: store.feature_set(recipe.dataset, name, encoder.specification())
             for name, encoder in encoders.items()
         }
+        self._encoders = encoders
         self.phases = Phases()
         self._commit_seconds = recipe.commit_seconds
         self._threads = DeviceThreads(device)
@@ -48,8 +54,12 @@ class Extractor:
         """Extract the videos, whose ids must differ; outcomes come as they are ready, in any order.
 
         What has succeeded is in the store, durably, when the iterator ends, however it ends: by an error, a
-        KeyboardInterrupt or its `close`. Raises WorkerFailed, StoreError, and what encoders raise.
+        KeyboardInterrupt or its `close`. Raises ChangedNumbers, WorkerFailed, StoreError, and what encoders
+        raise.
         """
+        if tasks and self._unchecked:
+            check_references(self._encoders, self.sets)
+            self._unchecked = False
         with (
             self.phases.timed("run"),
             Recorder(self.sets, self._commit_seconds, self.phases) as recorder,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from extract.encoders.base import Features
+from extract.location import FileStamp
 from extract.tasks import VideoTask
 from extract.video.decode import VideoInfo
 from extract.video.view import Chunk
@@ -16,6 +17,11 @@ class Attempt:
 
     task: VideoTask
     number: int = 1
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """More of the video has come from where it lies."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Ended:
-    """The video was decoded to its end. `seconds`: by phase."""
+    """The video was decoded to its end. `stamp`: of the file that was read. `seconds`: by phase."""
 
     info: VideoInfo
+    stamp: FileStamp
     seconds: dict[str, float]
 
 
@@ -55,7 +62,7 @@ class Lost:
     """The attempt's process died; what was made of the video is void, and another attempt follows."""
 
 
-VideoMessage = Decoded | Encoded | Ended | Failed
+VideoMessage = Fetching | Decoded | Encoded | Ended | Failed
 Event = tuple[Attempt, VideoMessage | Lost]
 
 

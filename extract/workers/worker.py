@@ -9,15 +9,18 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
+from extract.location import FileStamp, RemoteVideo
 from extract.tasks import VideoTask
 from extract.video.decode import decode
 from extract.video.view import View
-from extract.workers.messages import Decoded, Encoded, Ended, Failed, VideoMessage
+from extract.workers.messages import Decoded, Encoded, Ended, Failed, Fetching, VideoMessage
 from extract.workers.transport import Buffers, ChunkSender, PlaceFree, Ring
 
 logger = logging.getLogger(__name__)
@@ -49,10 +52,32 @@ def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = Fal
 
     `recycle`: the frames of a chunk are overwritten once the next message is asked for.
     """
+    try:
+        if isinstance(task.path, RemoteVideo):
+            # Without a name, the system removes it with this process, however that ends.
+            with TemporaryFile() as file:
+                for _ in task.path.copied(file):
+                    yield Fetching()
+                yield from _decoded(task, Path(f"/dev/fd/{file.fileno()}"), config, recycle)
+        else:
+            yield from _decoded(task, task.path, config, recycle)
+    except UnreadableVideo as error:
+        yield Failed(error.kind, str(error))
+    except Exception as error:
+        # A defect of ours, met on one video of thousands, must not stop the others.
+        logger.exception("%s: unexpected error", task.path)
+        yield Failed("defect", f"{task.path}: {type(error).__name__}: {error}")
+
+
+def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -> Iterator[VideoMessage]:
     buffers = Buffers()
     encode_seconds = 0.0
+    try:
+        stamp = FileStamp.of(task.path, path)
+    except OSError:
+        stamp = FileStamp(0, "", "")  # decoding tells what is wrong with the file
     decoding = decode(
-        task.path,
+        path,
         {name: config.views[name] for name in task.encoders},
         allocate=lambda _view, _request, shape: buffers.allocate(shape),
     )
@@ -67,13 +92,9 @@ def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = Fal
                 yield Decoded(name, chunk)
             if recycle or name in config.in_worker:
                 buffers.give_back(chunk)
-        yield Ended(decoding.info, {**decoding.seconds, "encode in workers": encode_seconds})
+        yield Ended(decoding.info, stamp, {**decoding.seconds, "encode in workers": encode_seconds})
     except UnreadableVideo as error:
-        yield Failed(error.kind, str(error))
-    except Exception as error:
-        # A defect of ours, met on one video of thousands, must not stop the others.
-        logger.exception("%s: unexpected error", task.path)
-        yield Failed("defect", f"{task.path}: {type(error).__name__}: {error}")
+        raise type(error)(str(error).replace(str(path), str(task.path))) from error
     finally:
         decoding.close()
 

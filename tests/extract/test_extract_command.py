@@ -14,7 +14,7 @@ from extract.__main__ import app
 from extract.errors import NoVideos
 from extract.job.dataset import InvalidChoice, chosen_videos
 from extract.job.devices import NoSuchDevice
-from extract.job.progress import Progress
+from extract.job.summary import ExtractionSummary, ProgressBar
 from extract.tasks import Refused, VideoTask
 from store.care.verify import verify
 from store.features import FeatureStore
@@ -162,7 +162,7 @@ def test_absent_videos_come_with_directions(command, tmp_path):
 
 def test_the_bar_counts_bytes_and_names_everything_else():
     tasks = [VideoTask(f"v{n}", Path("v.mp4"), ("e",), size) for n, size in enumerate((3000, 1000))]
-    progress = Progress(tasks)
+    progress = ProgressBar(tasks, ExtractionSummary())
     with progress:
         progress.add(Refused(tasks[0], "empty_file", "empty"))
         assert (progress.bar.n, progress.bar.total) == (3000, 4000)

@@ -59,9 +59,9 @@ class RemoteVideo:
             try:
                 yield from self._copied(file)
                 return
-            except FileNotFoundError:
-                raise MissingFile(f"{self}: no such file") from None
             except Exception as error:
+                if _absent(error):
+                    raise MissingFile(f"{self}: no such file") from None
                 if wait_seconds is None:
                     raise UnreachableVideo(
                         f"{self}: cannot be fetched: {type(error).__name__}: {error}; see to the network, the"
@@ -164,6 +164,14 @@ def is_http(url: str) -> bool:
 def modified_of(info: Mapping[str, Any]) -> str:
     """What changes with the file, of what fsspec tells about it; "" if nothing does."""
     return next((str(info[key]) for key in _MODIFIED if info.get(key)), "")
+
+
+def _absent(error: Exception) -> bool:
+    """Whether the storage has answered that there is no such object."""
+    # fsspec calls a web server that does not answer FileNotFoundError as well, and keeps the cause.
+    cause = error.__cause__
+    failed = type(cause).__module__.startswith("aiohttp") and getattr(cause, "status", None) not in (404, 410)
+    return isinstance(error, FileNotFoundError) and not failed
 
 
 def _opened(location: RemoteVideo) -> Any:

@@ -10,7 +10,7 @@ from config.interruption import stops_on_sigterm
 from extract.encoders.base import Encoder
 from extract.executors.base import Executor
 from extract.job.stored import Stored, stored_videos
-from extract.job.summary import ExtractionSummary, ProgressBar, Refusal
+from extract.job.summary import ExtractionSummary, Refusal, progress_bar, weight
 from extract.location import Location, size_bytes
 from extract.run.reference import check_references
 from extract.tasks import Recipe, VideoTask
@@ -105,10 +105,17 @@ class ExtractionJob:
         summary.already = len(
             set.intersection(*(set(have.ids) for have in stored.values())) - (outdated if refresh else set())
         )
-        bar = ProgressBar(tasks, summary, quiet)
-        with stops_on_sigterm(), closing(executor.run(tasks)) as outcomes, bar:
+        begun = time.perf_counter()
+        with (
+            stops_on_sigterm(),
+            closing(executor.run(tasks)) as outcomes,
+            progress_bar(tasks, quiet) as bar,
+        ):
             for outcome in outcomes:
-                bar.add(outcome)
+                summary.add(outcome)
+                progress = summary.progress(len(tasks), time.perf_counter() - begun)
+                bar.set_postfix_str(progress, refresh=False)
+                bar.update(weight(outcome.task))
         self._sum_up(summary, videos.keys() | {task.video for task in tasks})
         for have in self.stored({video: videos[video] for video in sorted(outdated)}).values():
             summary.outdated |= have.outdated

@@ -1,6 +1,5 @@
 """What a job did, for programs and for people; and a bar that says how far it is."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -60,6 +59,13 @@ class ExtractionSummary:
         if outcome.info.warnings:
             self.with_warnings[outcome.task.video] = list(outcome.info.warnings)
 
+    def progress(self, videos: int, seconds: float) -> str:
+        """Such as `120/318 videos, 1.5/s, 2 failed, 3.1 GB written`."""
+        counted = self.done + self.newly_quarantined
+        failed = f", {self.newly_quarantined} failed" if self.newly_quarantined else ""
+        rate = counted / max(seconds, 1e-3)
+        return f"{counted}/{videos} videos, {rate:.2g}/s{failed}, {in_bytes(self.feature_bytes)} written"
+
     def as_json(self) -> dict[str, Any]:
         """JSON values only."""
         per_second = 1 / self.seconds if self.seconds else 0.0
@@ -114,39 +120,21 @@ class ExtractionSummary:
         return [f"{share}: decoding is the limit (add --workers, up to the number of cores)"]
 
 
-class ProgressBar:
-    """Goes by the bytes of the files, so that it is right for mixed lengths. A context manager."""
+def progress_bar(tasks: Sequence[VideoTask], quiet: bool = False) -> "tqdm[Any]":
+    """Goes by the bytes of the files, so that it is right for mixed lengths; see `weight`."""
+    return tqdm(
+        total=sum(map(weight, tasks)),
+        desc="extract",
+        unit="B",
+        unit_scale=True,
+        bar_format=_BAR,
+        disable=quiet or not tasks,
+    )
 
-    def __init__(self, tasks: Sequence[VideoTask], summary: ExtractionSummary, quiet: bool = False) -> None:
-        self._summary = summary
-        self._videos = len(tasks)
-        self._started = time.monotonic()
-        self.bar: tqdm[Any] = tqdm(
-            total=sum(_weight(task) for task in tasks),
-            desc="extract",
-            unit="B",
-            unit_scale=True,
-            bar_format=_BAR,
-            disable=quiet or not tasks,
-        )
 
-    def add(self, outcome: Outcome) -> None:
-        """Count what became of a video, in the summary too."""
-        self._summary.add(outcome)
-        counted = self._summary.done + self._summary.newly_quarantined
-        elapsed = max(time.monotonic() - self._started, 1e-3)
-        parts = [f"{counted}/{self._videos} videos", f"{counted / elapsed:.2g}/s"]
-        if self._summary.newly_quarantined:
-            parts.append(f"{self._summary.newly_quarantined} failed")
-        parts.append(f"{in_bytes(self._summary.feature_bytes)} written")
-        self.bar.set_postfix_str(", ".join(parts), refresh=False)
-        self.bar.update(_weight(outcome.task))
-
-    def __enter__(self) -> "ProgressBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
+def weight(task: VideoTask) -> int:
+    """Of a task in the bar; a file whose size cannot be told still counts."""
+    return max(task.file_bytes, 1)
 
 
 def counted(refusals: Mapping[str, Refusal]) -> dict[str, int]:
@@ -167,8 +155,3 @@ def _some(lines: Sequence[str]) -> list[str]:
     """Indented, ten at most."""
     more = [f"  … and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return [f"  {line}" for line in lines[:_SHOWN]] + more
-
-
-def _weight(task: VideoTask) -> int:
-    # A file whose size cannot be told still counts.
-    return max(task.file_bytes, 1)

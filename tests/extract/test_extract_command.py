@@ -14,7 +14,7 @@ from extract.__main__ import app
 from extract.errors import NoVideos
 from extract.job.dataset import InvalidChoice, chosen_videos
 from extract.job.devices import NoSuchDevice
-from extract.job.summary import ExtractionSummary, ProgressBar
+from extract.job.summary import ExtractionSummary, progress_bar, weight
 from extract.tasks import Refused, VideoTask
 from store.care.verify import verify
 from store.features import FeatureStore
@@ -162,14 +162,15 @@ def test_absent_videos_come_with_directions(command, tmp_path):
 
 def test_the_bar_counts_bytes_and_names_everything_else():
     tasks = [VideoTask(f"v{n}", Path("v.mp4"), ("e",), size) for n, size in enumerate((3000, 1000))]
-    progress = ProgressBar(tasks, ExtractionSummary())
-    with progress:
-        progress.add(Refused(tasks[0], "empty_file", "empty"))
-        assert (progress.bar.n, progress.bar.total) == (3000, 4000)
-        text = str(progress.bar)
+    summary = ExtractionSummary()
+    with progress_bar(tasks) as bar:
+        summary.add(Refused(tasks[0], "empty_file", "empty"))
+        bar.set_postfix_str(summary.progress(2, seconds=0.5), refresh=False)
+        bar.update(weight(tasks[0]))
+        assert (bar.n, bar.total) == (3000, 4000)
+        text = str(bar)
     assert text.startswith("extract: 75% 3.00k/4.00k [")
-    assert "1/2 videos" in text
-    assert "1 failed, 0 B written" in text
+    assert "1/2 videos, 2/s, 1 failed, 0 B written" in text
 
 
 def test_a_terminated_command_keeps_what_was_finished(command, tmp_path, videos):

@@ -1,6 +1,6 @@
 """Where videos are decoded: in worker processes (extract.workers.pool), or here."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from typing import Protocol
 
 from extract.encoders.base import Encoder
@@ -13,11 +13,11 @@ from extract.workers.worker import duty_of, video_messages
 class Decoders(Protocol):
     """Decodes videos, somewhere."""
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """What becomes of the videos, as it happens; None from time to time while nothing does.
 
-        Every task's last event is Ended or Failed. If the iterator is not read to its end, what was begun
-        is given up.
+        A task is asked for when there is room for it. Every task's last event is Ended or Failed. If the
+        iterator is not read to its end, what was begun is given up.
         """
         ...
 
@@ -36,7 +36,7 @@ class DecodeHere:
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         self._duty = duty_of(encoders)
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """See Decoders."""
         for task in tasks:
             attempt = Attempt(task)

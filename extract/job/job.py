@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from config.interruption import stops_on_sigterm
@@ -42,16 +43,20 @@ class ExtractionJob:
         for features in self.sets.values():
             features.quarantine.remove(wanted)
 
-    def pending(self, videos: Mapping[str, Path], *, retry_quarantined: bool = False) -> list[VideoTask]:
-        """What there is to do for the videos (id → path), in their order."""
-        done = {name: set(features.videos()) for name, features in self.sets.items()}
+    def tasks(self, videos: Mapping[str, Path], *, retry_quarantined: bool = False) -> Iterator[VideoTask]:
+        """For each of the videos (id → path), in their order, the encoders that it still needs, if any."""
         refused = {name: {} if retry_quarantined else self.refused(name) for name in self.sets}
-        tasks = []
         for video, path in videos.items():
-            missing = tuple(n for n in self.sets if video not in done[n] and video not in refused[n])
-            if missing:
-                tasks.append(VideoTask(video, path, missing, _file_bytes(path)))
-        return tasks
+            yield VideoTask(
+                video,
+                path,
+                tuple(n for n, s in self.sets.items() if video not in s and video not in refused[n]),
+            )
+
+    def pending(self, videos: Mapping[str, Path], *, retry_quarantined: bool = False) -> list[VideoTask]:
+        """What there is to do for the videos (id → path), in their order, with the sizes of their files."""
+        tasks = self.tasks(videos, retry_quarantined=retry_quarantined)
+        return [replace(task, file_bytes=_file_bytes(task.path)) for task in tasks if task.encoders]
 
     def refused(self, encoder: str) -> dict[str, Refusal]:
         """Video → why it is in the encoder's quarantine."""
@@ -61,14 +66,14 @@ class ExtractionJob:
     def run(
         self, videos: Mapping[str, Path], executor: Executor, *, quiet: bool = False
     ) -> ExtractionSummary:
-        """Extract what is missing of the videos (id → path), the largest files first.
+        """Extract what is missing of the videos (id → path), in their order.
 
         An interruption, by Ctrl-C or SIGTERM, keeps the videos that were finished. Raises what the
         executor raises.
         """
         started = time.perf_counter()
-        tasks = sorted(self.pending(videos), key=lambda task: (-task.file_bytes, task.video))
-        progress = Progress(tasks, quiet)
+        progress = Progress(len(videos), quiet)
+        tasks = progress.watch(self.tasks(videos))
         with stops_on_sigterm(), closing(executor.run(tasks)) as outcomes, progress:
             for outcome in outcomes:
                 progress.add(outcome)
@@ -79,7 +84,7 @@ class ExtractionJob:
             refused |= {video: why for video, why in self.refused(name).items() if video in videos}
         return ExtractionSummary(
             done=progress.done,
-            already=len(videos) - len(tasks) - (len(refused) - progress.failed),
+            already=len(videos) - progress.done - len(refused),
             quarantined=dict(sorted(refused.items())),
             newly_quarantined=progress.failed,
             with_warnings=dict(sorted(progress.warnings.items())),

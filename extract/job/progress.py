@@ -1,7 +1,7 @@
 """How far a job is: counts for its summary, and a bar for people."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,9 +13,9 @@ _FORMAT = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}]
 
 
 class Progress:
-    """Counts outcomes. The bar goes by the bytes of the files, so that it is right for mixed lengths."""
+    """Counts outcomes of a job of so many videos, whose list may still be read."""
 
-    def __init__(self, tasks: Sequence[VideoTask], quiet: bool = False) -> None:
+    def __init__(self, videos: int, quiet: bool = False) -> None:
         self.done = 0
         self.failed = 0
         self.chunks = 0
@@ -23,16 +23,19 @@ class Progress:
         self.source_bytes = 0
         self.feature_bytes = 0
         self.warnings: dict[str, list[str]] = {}
-        self._videos = len(tasks)
+        self._to_do = videos
         self._started = time.monotonic()
         self.bar: tqdm[Any] = tqdm(
-            total=sum(_weight(task) for task in tasks),
-            desc="extract",
-            unit="B",
-            unit_scale=True,
-            bar_format=_FORMAT,
-            disable=quiet or not tasks,
+            total=videos, desc="extract", bar_format=_FORMAT, disable=quiet or not videos
         )
+
+    def watch(self, tasks: Iterable[VideoTask]) -> Iterator[VideoTask]:
+        """The same tasks; those for which there is nothing to do count as passed."""
+        for task in tasks:
+            if not task.encoders:
+                self._to_do -= 1
+                self.bar.update()
+            yield task
 
     def add(self, outcome: Outcome) -> None:
         """Count what became of a video."""
@@ -47,13 +50,13 @@ class Progress:
         else:
             self.failed += 1
         self.bar.set_postfix_str(self.line(), refresh=False)
-        self.bar.update(_weight(outcome.task))
+        self.bar.update()
 
     def line(self) -> str:
         """Such as `120/318 videos, 1.5/s, 2 failed, 3.1 GB written`."""
         counted = self.done + self.failed
         elapsed = max(time.monotonic() - self._started, 1e-3)
-        parts = [f"{counted}/{self._videos} videos", f"{counted / elapsed:.2g}/s"]
+        parts = [f"{counted}/{self._to_do} videos", f"{counted / elapsed:.2g}/s"]
         if self.failed:
             parts.append(f"{self.failed} failed")
         return ", ".join([*parts, f"{in_bytes(self.feature_bytes)} written"])
@@ -74,8 +77,3 @@ def in_bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
-
-
-def _weight(task: VideoTask) -> int:
-    # A file whose size cannot be told still counts.
-    return max(task.file_bytes, 1)

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -50,7 +50,7 @@ class _Timed:
         self._seconds: dict[Attempt, dict[str, Fraction]] = defaultdict(dict)
         self.started = 0.0
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """See Decoders."""
         with closing(self._decoders.events(tasks)) as events:
             for event in events:

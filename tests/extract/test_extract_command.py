@@ -160,15 +160,18 @@ def test_absent_videos_come_with_directions(command, tmp_path):
         assert direction in str(done.exception)
 
 
-def test_the_bar_counts_bytes_and_names_everything_else():
-    tasks = [VideoTask(f"v{n}", Path("v.mp4"), ("e",), size) for n, size in enumerate((3000, 1000))]
-    progress = Progress(tasks)
+def test_the_bar_counts_videos_and_names_everything_else():
+    tasks = [
+        VideoTask(f"v{n}", Path("v.mp4"), needed) for n, needed in enumerate(((), ("e",), ("e",), ("e",)))
+    ]
+    progress = Progress(len(tasks))
     with progress:
-        progress.add(Refused(tasks[0], "empty_file", "empty"))
-        assert (progress.bar.n, progress.bar.total) == (3000, 4000)
+        assert list(progress.watch(tasks)) == tasks
+        progress.add(Refused(tasks[1], "empty_file", "empty"))
+        assert (progress.bar.n, progress.bar.total) == (2, 4)
         text = str(progress.bar)
-    assert text.startswith("extract: 75% 3.00k/4.00k [")
-    assert "1/2 videos" in text
+    assert text.startswith("extract: 50% 2/4 [")
+    assert "1/3 videos" in text
     assert "1 failed, 0 B written" in text
 
 

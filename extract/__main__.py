@@ -10,7 +10,7 @@ from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
-from extract.executors.choice import Where, local_executor, ray_executor
+from extract.executors.choice import InvalidShare, Where, local_executor, ray_executor
 from extract.job.dataset import chosen_videos, labelled_videos
 from extract.job.devices import device_names
 from extract.job.job import ExtractionJob, default_workers
@@ -36,6 +36,10 @@ def extract(
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only part I of N, counted from 0: one for each machine."),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Share the work with every process that runs this very command."),
     ] = None,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try the videos again that could not be read.")
@@ -70,6 +74,10 @@ def extract(
     """Extract what the store lacks; the same command again continues a job that was stopped."""
     settings = load_settings(config, overrides or [])
     names = lookup(settings.pipelines, pipeline, "pipeline").encoders
+    if share and (shard or executor is Where.RAY):
+        raise InvalidShare(
+            f"--share {share} goes with neither --shard nor --executor ray: they share by themselves"
+        )
     coverage = labelled_videos(lookup(settings.datasets, dataset, "dataset"))
     videos = chosen_videos(coverage.found, only or [], shard, limit)
     if not json:
@@ -97,7 +105,7 @@ def extract(
     if retry_quarantined:
         job.release_quarantined(videos)
     machinery = (
-        local_executor(recipe, devices, encoders)
+        local_executor(recipe, devices, encoders, share)
         if executor is Where.LOCAL
         else ray_executor(recipe, ray_address, device)
     )

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 
 from store.durable.owner import owner_alive, temporary_name
-from store.errors import StoreError
+from store.errors import StoreError, WriteFailed
 from store.shared_files import SharedFiles
 
 EXPIRY_SECONDS = 120.0
@@ -33,7 +33,7 @@ class Lease:
 
 
 class Leases:
-    """The leases of one process, among those of others in the same folder. Used by one thread.
+    """The leases of one process, among those of others in the same folder, which is made. Used by one thread.
 
     Raises what SharedFiles raises.
     """
@@ -44,7 +44,7 @@ class Leases:
         self._owner = temporary_name("worker")
         self._seen: dict[str, tuple[bytes | None, float]] = {}
         self._closed = threading.Event()
-        self._files.write(self._owner, b"0")
+        self._enter()
         self._heart = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
         self._heart.start()
 
@@ -71,6 +71,16 @@ class Leases:
         self._closed.set()
         self._heart.join()
         self._files.remove(self._owner)
+
+    def _enter(self) -> None:
+        while True:
+            self._files.make()
+            try:
+                return self._files.write(self._owner, b"0")
+            except WriteFailed as error:
+                # The last process of an earlier job may have just removed the folder.
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
 
     def _dead(self, file: str, owner: str) -> bool:
         """Never by comparing clocks: by what this process has seen for how long by its own."""

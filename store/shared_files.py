@@ -78,7 +78,13 @@ class SharedFiles:
     def remove_all(self) -> None:
         """Remove the folder, and the one that it is in if that is empty."""
         remove(self._folder)
+        self.remove_empty()
+
+    def remove_empty(self) -> None:
+        """Remove the folder if it is empty, and the one that it is in likewise."""
         with suppress(OSError):
+            if self._folder.is_dir():
+                self._folder.rmdir()
             self._folder.parent.rmdir()
 
     @contextmanager
@@ -119,6 +125,9 @@ class _RemoteFiles(SharedFiles):
 
     def remove_all(self) -> None:
         self.remove(*self.names())
+
+    def remove_empty(self) -> None:
+        pass
 
     def _at(self, name: str) -> str:
         return f"{self._folder.as_posix()}/{name}"

@@ -7,7 +7,7 @@ from itertools import islice
 
 from extract.executors.base import Launcher, Process
 from extract.executors.errors import NoPlace, StoreNotShared, WorkersLost
-from extract.executors.shared_job import Lot, SharedJob, cut
+from extract.executors.shared_job import Lot, SharedJob, cut, remove_dead_jobs
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 from store.durable.owner import temporary_name
@@ -39,6 +39,7 @@ class Driver:
     def run(self, tasks: Iterable[VideoTask]) -> Generator[Outcome]:
         """See Executor. Raises NoPlace, WorkersLost, StoreNotShared, and any Problem that a process met."""
         fleet = _Fleet(self._launcher)
+        remove_dead_jobs(self._recipe.store)
         job = SharedJob(self._recipe.store, temporary_name("job")).open()
         lots: Iterator[Lot] | None = cut(tasks)
         try:

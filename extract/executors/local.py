@@ -9,6 +9,8 @@ from extract.executors.worker import with_size, work
 from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
+from store.format.fingerprint import fingerprint
+from store.format.names import check_folder_name
 from store.leases import Leases
 
 
@@ -27,7 +29,7 @@ class LocalExecutor:
         share: str | None = None,
     ) -> None:
         self._extractor = Extractor(recipe, device, encoders)
-        self._job = SharedJob(recipe.store, share) if share else None
+        self._job = SharedJob(recipe.store, self._job_name(share)) if share else None
 
     @property
     def phases(self) -> Phases:
@@ -45,7 +47,12 @@ class LocalExecutor:
         self._extractor.close()
 
     def _shared(self, job: SharedJob, tasks: Iterable[VideoTask]) -> Generator[Outcome]:
-        with closing(Leases(job.open().files)) as leases:
+        with closing(Leases(job.files)) as leases:
             job.publish_all(tasks, leases)
             yield from work(self._extractor, job, leases)
-        job.remove()
+        job.leave()
+
+    def _job_name(self, share: str) -> str:
+        """Another one for other encoders, whose lots are others. Raises InvalidName."""
+        names = sorted(features.name for features in self._extractor.sets.values())
+        return f"{check_folder_name(share, 'share')}-{fingerprint({'sets': names})}"

@@ -12,7 +12,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 from zlib import crc32
@@ -20,12 +20,15 @@ from zlib import crc32
 from config.errors import Problem
 from extract.tasks import Extracted, Outcome, Refused, VideoTask
 from extract.video.decode import VideoInfo
+from store.durable.litter import remove_litter
 from store.leases import Lease, Leases, leased
+from store.remote.place import is_url
 from store.shared_files import SharedFiles, shared_files
 
 MAX_VIDEOS = 64
 """Of a lot: what is done twice, at most, when a process dies."""
 
+_JOBS = ".jobs"
 _BEFORE_PER_VIDEO = 256
 _POLL_SECONDS = 0.5
 _DEATHS_OF_A_LOT = 3
@@ -90,10 +93,11 @@ class SharedJob:
 
     def __init__(self, store: Path, name: str, worker: str = "") -> None:
         self.name = name
-        self.files: SharedFiles = shared_files(store, f".jobs/{name}")
+        self.files: SharedFiles = shared_files(store, f"{_JOBS}/{name}")
         self._worker = worker
         self._candidates: deque[str] = deque()
         self._held: set[str] = set()
+        self._listed_here = False
 
     # Whoever knows the videos
 
@@ -105,27 +109,29 @@ class SharedJob:
 
     def publish(self, lot: Lot) -> None:
         """Offer a lot to everyone."""
-        content = {"tasks": [asdict(task) for task in lot.tasks], "deaths": lot.deaths}
-        self.files.write(lot.name, json.dumps(content, default=str).encode())
+        self.files.write(lot.name, _json({"tasks": lot.tasks, "deaths": lot.deaths}))
 
     def publish_all(self, tasks: Iterable[VideoTask], leases: Leases) -> None:
         """Offer all, unless another process has. Raises OtherJob where that one's videos are others."""
         digest = _Digest()
-        counted = digest.of(tasks)
-        while (listed := self.files.read("listed")) is None:
-            if lease := leases.take("list"):
-                for lot in cut(counted):
+        while (lease := leases.take("list")) is None:
+            time.sleep(_POLL_SECONDS)
+        try:
+            listed = self.files.read("listed")
+            new = listed is None or not self.unfinished()
+            for lot in cut(digest.of(tasks)):
+                if new:
                     self.publish(lot)
+            if new:
                 self.end_list(str(digest))
-                leases.release(lease)
-            else:
-                time.sleep(_POLL_SECONDS)
-        deque(counted, maxlen=0)
-        if listed.decode() != str(digest):
-            raise OtherJob(
-                f"{self.files.location}: a job of this name is under way, with {listed.decode()};"
-                f" this one has {digest}. Give this one another name, or wait until that one is over."
-            )
+            elif listed and listed.decode() != str(digest):
+                raise OtherJob(
+                    f"{self.files.location}: a job of this name is under way, with {listed.decode()};"
+                    f" this one has {digest}. Give this one another name, or wait until that one is over."
+                )
+        finally:
+            leases.release(lease)
+        self._listed_here = True
 
     def end_list(self, digest: str = "") -> None:
         """All lots have been published."""
@@ -149,6 +155,11 @@ class SharedJob:
     def remove(self) -> None:
         """Remove the job's folder."""
         self.files.remove_all()
+
+    def leave(self) -> None:
+        """A process that has seen all be finished goes; the last one removes the folder."""
+        self.files.remove("listed")
+        self.files.remove_empty()
 
     # Whoever extracts
 
@@ -181,13 +192,9 @@ class SharedJob:
         self, claim: Claim, leases: Leases, outcomes: list[Outcome], seconds: dict[str, float]
     ) -> None:
         """All of the lot is in the store."""
-        result = {
-            "worker": self._worker,
-            "seconds": seconds,
-            "outcomes": [asdict(outcome) for outcome in outcomes],
-        }
         if self._worker:
-            self.files.create(f"done-{claim.lot.name}", json.dumps(result, default=str).encode())
+            result = Result(self._worker, outcomes, seconds)
+            self.files.create(f"done-{claim.lot.name}", _json(vars(result)))
         self._drop(claim, leases)
 
     def give_back(self, claim: Claim, leases: Leases) -> None:
@@ -198,6 +205,8 @@ class SharedJob:
     def _seems_over(self) -> bool:
         """A folder that changes while it is listed may show neither of two files that follow each other."""
         names = self.files.names()
+        if self._listed_here:
+            return not any(map(_is_lot, names))
         return "open" not in names or ("listed" in names and not any(map(_is_lot, names)))
 
     def _offered(self) -> Iterator[str]:
@@ -225,6 +234,12 @@ class SharedJob:
         self._held.discard(claim.lot.name)
 
 
+def remove_dead_jobs(store: Path) -> None:
+    """Remove the folders of jobs whose driver was killed; in object storage, they stay."""
+    if not is_url(store):
+        remove_litter(store / _JOBS)
+
+
 class _Digest:
     """How many videos a job has, and a checksum of their ids."""
 
@@ -244,6 +259,12 @@ class _Digest:
 
 def _is_lot(name: str) -> bool:
     return name.startswith("lot-") and ".lease-" not in name
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(
+        content, default=lambda value: vars(value) if is_dataclass(value) else str(value)
+    ).encode()
 
 
 def _parsed(name: str, content: bytes) -> Lot:

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import random
 import re
 import signal
 import subprocess
@@ -103,6 +104,26 @@ def test_what_a_person_must_put_right_is_raised_here(tmp_path, videos):
         pytest.raises(EncoderError, match=r"encoders\.videval is external"),
     ):
         list(executor.run(tasks_of(videos, how)))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5))
+def test_kills_at_any_moment_leave_the_store_of_an_undisturbed_run(tmp_path, videos, seed):
+    chance = random.Random(seed)
+    how = tiny_recipe(tmp_path / "alone")
+    many = {f"{video}/{n}": path for video, path in videos.items() for n in range(10)}
+    undisturbed(how, tasks_of(many, how))
+    disturbed = tiny_recipe(tmp_path / "killed", commit_seconds=0.0)
+    told = []
+    with closing(local_executor(disturbed, ["cpu", "cpu"], {})) as executor:
+        for outcome in executor.run(tasks_of(many, disturbed)):
+            told.append(outcome)
+            # At most a kill for every few lots, as a place that only dies is given up.
+            if len(told) % 10 == 0:
+                time.sleep(chance.uniform(0, 0.1))
+                os.kill(chance.choice(multiprocessing.active_children()).pid, signal.SIGKILL)
+    assert sorted(outcome.task.video for outcome in told) == sorted(many)
+    assert_same_features(how.store, disturbed.store)
 
 
 ENDLESS = """

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from extract.__main__ import app
 from extract.errors import NoVideos
+from extract.executors.choice import InvalidShare
 from extract.job.dataset import InvalidChoice, chosen_videos
 from extract.job.devices import NoSuchDevice
 from extract.job.progress import Progress
@@ -117,6 +118,22 @@ def test_only_what_was_chosen_is_extracted(command, tmp_path):
 def test_the_command_takes_its_shard_only(command):
     part = json.loads(run(command, *TINY, "--shard", "1/4", "--json").stdout)
     assert (part["done"], part["newly_quarantined"]) == (0, 1)
+
+
+def test_commands_of_one_name_share_the_videos(command, tmp_path):
+    program = [sys.executable, "-m", "extract", *command, *TINY, "--share", "array-17", "--json"]
+    processes = [subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(2)]
+    summaries = [json.loads(process.communicate()[0]) for process in processes]
+    assert sum(summary["done"] for summary in summaries) == 3
+    assert sum(summary["newly_quarantined"] for summary in summaries) == 2
+    assert FeatureStore(tmp_path / "features").find("demo", "nss").videos() == ["v1", "v2", "v3"]
+    assert not list((tmp_path / "features").glob(".*"))
+
+
+@pytest.mark.parametrize("options", [("--shard", "0/2"), ("--executor", "ray"), ("--device", "cpu,cpu")])
+def test_what_shares_by_itself_takes_no_name(command, options):
+    done = CliRunner().invoke(app, [*command, *TINY, "--share", "array-17", *options])
+    assert isinstance(done.exception, InvalidShare)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20])

@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -152,6 +153,27 @@ def test_processes_of_one_name_share_the_videos_and_end_together(tmp_path, video
     assert sorted(outcome.task.video for outcome in told[0] + told[1]) == sorted(videos)
     assert_same_features(alone.store, how.store)
     assert not list(how.store.glob(".*"))
+
+
+def test_the_death_of_a_machine_of_the_same_host_name_costs_only_time(tmp_path, videos, monkeypatch):
+    alone = tiny_recipe(tmp_path / "alone")
+    undisturbed(alone, tasks_of(videos, alone))
+    how = tiny_recipe(tmp_path / "shared")
+    job = SharedJob(how.store, "job")
+    with monkeypatch.context() as patch:
+        patch.setattr("store.durable.owner._host", lambda: "0badcafe")
+        there = Leases(job.files, expiry_seconds=1)
+    with closing(Leases(job.files, expiry_seconds=1)) as here, Extractor(how, "cpu") as extractor:
+        job.publish_all(tasks_of(videos, how), here)
+        assert SharedJob(how.store, "job").claim(there)
+        outcomes = work(extractor, job, here)
+        told = [next(outcomes) for _ in range(len(videos) - 1)]
+        # While its count goes up, its lot is its own.
+        time.sleep(1.5)
+        there.close()
+        told += outcomes
+    assert sorted(outcome.task.video for outcome in told) == sorted(videos)
+    assert_same_features(alone.store, how.store)
 
 
 def test_a_job_of_one_name_and_other_videos_is_refused(tmp_path, job, leases):

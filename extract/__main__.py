@@ -12,7 +12,7 @@ from config.load import DEFAULT_FILE, load_settings, lookup
 from config.schema import Settings
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
-from extract.executors.choice import Where, local_executor, ray_executor
+from extract.executors.choice import InvalidShare, Where, local_executor, ray_executor
 from extract.job.dataset import InvalidChoice, chosen_videos, labelled_videos
 from extract.job.devices import device_names
 from extract.job.job import ExtractionJob, OutdatedFeatures, default_workers
@@ -51,6 +51,10 @@ def extract(
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only part I of N, counted from 0: one for each machine."),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Share the work with every process that runs this very command."),
     ] = None,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try the videos again that could not be read.")
@@ -96,6 +100,10 @@ def extract(
     """
     settings = load_settings(config, overrides or [])
     names = lookup(settings.pipelines, pipeline, "pipeline").encoders
+    if share and (shard or executor is Where.RAY):
+        raise InvalidShare(
+            f"--share {share} goes with neither --shard nor --executor ray: they share by themselves"
+        )
     found, unmatched = _found_videos(settings, dataset, videos or [], into, json)
     chosen = chosen_videos(found, only or [], shard, limit)
     name = dataset or str(into)
@@ -124,7 +132,7 @@ def extract(
     if retry_quarantined:
         job.release_quarantined(chosen)
     machinery = (
-        local_executor(recipe, devices, encoders)
+        local_executor(recipe, devices, encoders, share)
         if executor is Where.LOCAL
         else ray_executor(recipe, ray_address, device)
     )

@@ -2,21 +2,28 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from tqdm import tqdm
 
 from config.errors import Problem
 from config.interruption import stops_on_sigterm
 from extract.encoders.base import Encoder
 from extract.executors.base import Executor
-from extract.job.stored import Stored, stored_videos
-from extract.job.summary import ExtractionSummary, Refusal, progress_bar, weight
+from extract.job.stored import Stored, StoredVideos
+from extract.job.summary import ExtractionSummary, Refusal, progress_bar
 from extract.location import Location, size_bytes
 from extract.run.reference import check_references
 from extract.tasks import Recipe, VideoTask
 from store.features import FeatureSet, FeatureStore
 
 _NAMED = 5
+_BLOCK = 1024
+"""Videos that are looked up at a time: their files are asked for by several threads."""
 
 
 class OutdatedFeatures(Problem):
@@ -42,13 +49,15 @@ class ExtractionJob:
 
     Only what the store lacks is computed: a video goes through the encoders that miss it, in one decode
     pass. A video in quarantine is skipped. What is outdated is said, and computed anew with `refresh`.
-    `sets`: encoder → its feature set.
+    `sets`: encoder → its feature set. `outdated`: video → why its features do not hold, as far as `tasks`
+    has been read.
     """
 
     def __init__(self, recipe: Recipe, encoders: Mapping[str, Encoder]) -> None:
         """`encoders`: those of the recipe, on any device. Raises StoreError."""
         store = FeatureStore(recipe.store, recipe.backend)
         self._encoders = encoders
+        self.outdated: dict[str, str] = {}
         self.sets: dict[str, FeatureSet] = {
             name: store.feature_set(recipe.dataset, name, encoder.specification())
             for name, encoder in encoders.items()
@@ -60,16 +69,31 @@ class ExtractionJob:
         for features in self.sets.values():
             features.quarantine.remove(wanted)
 
-    def stored(self, videos: Mapping[str, Location]) -> dict[str, Stored]:
-        """Encoder → what the store has of the videos (id → where)."""
-        return {name: stored_videos(features, videos) for name, features in self.sets.items()}
+    def tasks(
+        self, videos: Mapping[str, Location], *, retry_quarantined: bool = False, refresh: bool = False
+    ) -> Iterator[VideoTask]:
+        """For each of the videos (id → where), in their order, the encoders that it still needs, if any.
+
+        With `refresh`, those too whose features are outdated; `outdated` has them in any case. A video of
+        which an encoder's features are stored under another spelling keeps that id for the other encoders,
+        whose features would not meet otherwise. Where it has two ids, there are two tasks.
+        """
+        refused = {name: {} if retry_quarantined else self.refused(name) for name in self.sets}
+        views = {name: StoredVideos(features, videos) for name, features in self.sets.items()}
+        items = iter(videos.items())
+        while block := dict(islice(items, _BLOCK)):
+            stored = {name: view.look_up(block) for name, view in views.items()}
+            for have in stored.values():
+                self.outdated |= have.outdated
+            for video, location in block.items():
+                yield from _tasks(video, location, stored, refused, refresh)
 
     def pending(
         self, videos: Mapping[str, Location], *, retry_quarantined: bool = False, refresh: bool = False
     ) -> list[VideoTask]:
-        """What there is to do for the videos (id → where), in their order; `refresh`: the outdated, too."""
-        refused = {name: {} if retry_quarantined else self.refused(name) for name in self.sets}
-        return _tasks(videos, self.stored(videos), refused, refresh)
+        """What there is to do for the videos (id → where), in their order, with the sizes of their files."""
+        tasks = self.tasks(videos, retry_quarantined=retry_quarantined, refresh=refresh)
+        return [replace(task, file_bytes=size_bytes(task.path)) for task in tasks if task.encoders]
 
     def refused(self, encoder: str) -> dict[str, Refusal]:
         """Video → why it is in the encoder's quarantine."""
@@ -84,76 +108,71 @@ class ExtractionJob:
         refresh: bool = False,
         quiet: bool = False,
     ) -> ExtractionSummary:
-        """Extract what is missing of the videos (id → where), the largest files first; see `pending`.
+        """Extract what is missing of the videos (id → where), in their order; see `tasks`.
 
         An interruption, by Ctrl-C or SIGTERM, keeps the videos that were finished. Raises ChangedNumbers
         where an encoder gives other numbers than the store has of it, and what the executor raises.
         """
         started = time.perf_counter()
-        stored = self.stored(videos)
-        refused = {name: self.refused(name) for name in self.sets}
-        tasks = _tasks(videos, stored, refused, refresh)
-        if tasks or refresh:
-            check_references(self._encoders, self.sets, refresh=refresh)
         if refresh:
-            stored = self.stored(videos)  # now that a change of the numbers is known
-            tasks = _tasks(videos, stored, refused, refresh)
-            self.release_quarantined(task.video for task in tasks if task.refresh)
-        tasks.sort(key=lambda task: (-task.file_bytes, task.video))
-        outdated = {video for have in stored.values() for video in have.outdated}
+            check_references(self._encoders, self.sets, refresh=True)
+            self.release_quarantined(task.video for task in self.tasks(videos, refresh=True) if task.refresh)
         summary = ExtractionSummary()
-        summary.already = len(
-            set.intersection(*(set(have.ids) for have in stored.values())) - (outdated if refresh else set())
-        )
-        begun = time.perf_counter()
-        with (
-            stops_on_sigterm(),
-            closing(executor.run(tasks)) as outcomes,
-            progress_bar(tasks, quiet) as bar,
-        ):
-            for outcome in outcomes:
-                summary.add(outcome)
-                progress = summary.progress(len(tasks), time.perf_counter() - begun)
-                bar.set_postfix_str(progress, refresh=False)
-                bar.update(weight(outcome.task))
-        self._sum_up(summary, videos.keys() | {task.video for task in tasks})
-        for have in self.stored({video: videos[video] for video in sorted(outdated)}).values():
-            summary.outdated |= have.outdated
+        with progress_bar(len(videos), quiet) as bar:
+            tasks = self._watched(self.tasks(videos, refresh=refresh), summary, bar, checked=refresh)
+            with stops_on_sigterm(), closing(executor.run(tasks)) as outcomes:
+                for outcome in outcomes:
+                    summary.add(outcome)
+                    progress = summary.progress(len(videos), time.perf_counter() - started)
+                    bar.set_postfix_str(progress, refresh=False)
+                    bar.update()
+        self._sum_up(summary, videos)
         summary.seconds = round(time.perf_counter() - started, 3)
         summary.phase_seconds = {name: round(value, 3) for name, value in executor.phases.seconds.items()}
         summary.device_busy_share = executor.phases.busy_share
         return summary
 
-    def _sum_up(self, summary: ExtractionSummary, videos: Set[str]) -> None:
+    def _watched(
+        self, tasks: Iterator[VideoTask], summary: ExtractionSummary, bar: "tqdm[Any]", checked: bool
+    ) -> Iterator[VideoTask]:
+        """The same tasks; those that need nothing are counted, encoders checked before the first other."""
+        refused = {video for name in self.sets for video in self.refused(name)}
+        for task in tasks:
+            if not task.encoders:
+                summary.already += task.video not in refused
+                bar.update()
+            elif not checked:
+                check_references(self._encoders, self.sets)
+                checked = True
+            yield task
+
+    def _sum_up(self, summary: ExtractionSummary, videos: Mapping[str, Location]) -> None:
         """Add what the store has now."""
         for name, features in self.sets.items():
             features.refresh()
-            summary.quarantined |= {v: why for v, why in sorted(self.refused(name).items()) if v in videos}
+            refused = {v: why for v, why in sorted(self.refused(name).items()) if v in videos}
+            summary.quarantined |= refused
             summary.feature_sets[name] = {"key": features.key, "path": str(features.path)}
+            before = {video: videos[video] for video in sorted(self.outdated)}
+            summary.outdated |= StoredVideos(features, before).look_up(before).outdated
         summary.with_warnings = dict(sorted(summary.with_warnings.items()))
 
 
 def _tasks(
-    videos: Mapping[str, Location],
+    video: str,
+    location: Location,
     stored: Mapping[str, Stored],
     refused: Mapping[str, Mapping[str, Refusal]],
     refresh: bool,
-) -> list[VideoTask]:
-    """What there is to do, in the order of the videos.
-
-    A video of which an encoder's features are stored under another spelling keeps that id for the other
-    encoders, whose features would not meet otherwise. Where it has two ids, there are two tasks.
-    """
-    tasks = []
-    for video, location in videos.items():
-        usual = next((have.ids[video] for have in stored.values() if video in have.ids), video)
-        missing = [
-            n for n, h in stored.items() if video not in h.ids and not refused[n].keys() & {video, usual}
-        ]
-        outdated = [n for n, h in stored.items() if refresh and video in h.outdated]
-        ids = {name: stored[name].ids.get(video, usual) for name in stored if name in missing + outdated}
-        for identity in dict.fromkeys(ids.values()):
-            encoders = tuple(name for name, own in ids.items() if own == identity)
-            anew = not set(encoders).isdisjoint(outdated)
-            tasks.append(VideoTask(identity, location, encoders, size_bytes(location), anew))
-    return tasks
+) -> Iterator[VideoTask]:
+    """A task for each id that the video's features go under; one without encoders where nothing is needed."""
+    usual = next((have.ids[video] for have in stored.values() if video in have.ids), video)
+    outdated = {name for name, have in stored.items() if refresh and video in have.outdated}
+    ids = {
+        name: have.ids.get(video, usual)
+        for name, have in stored.items()
+        if name in outdated or (video not in have.ids and not refused[name].keys() & {video, usual})
+    }
+    for identity in dict.fromkeys(ids.values() or [video]):
+        encoders = tuple(name for name, own in ids.items() if own == identity)
+        yield VideoTask(identity, location, encoders, refresh=not outdated.isdisjoint(encoders))

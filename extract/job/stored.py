@@ -29,34 +29,47 @@ class Stored:
     outdated: dict[str, str]
 
 
-def stored_videos(features: FeatureSet, videos: Mapping[str, Location]) -> Stored:
-    """What the feature set has of the videos (id → where).
+class StoredVideos:
+    """What a feature set has of the videos (id → where) that a job is about.
 
     A video that is stored under another spelling of its id counts, as training joins them too, unless what
     was noted of its file shows that it is another video.
     """
-    known = set(features.videos())
-    ids = {video: video for video in videos if video in known}
-    spellings = _other_spellings(videos, known, set(ids)) if known and len(ids) < len(videos) else {}
-    generation = generation_of(features)
 
-    def why_outdated(video: str) -> str:
-        meta = features.meta(ids.get(video) or spellings[video])
-        if meta.get("generation", 1) < generation:
+    def __init__(self, features: FeatureSet, videos: Mapping[str, Location]) -> None:
+        self._features = features
+        self._generation = generation_of(features)
+        self._spellings: dict[str, str] = {}
+        if len(features) and not all(video in features for video in videos):
+            self._spellings = _other_spellings(videos, features)
+
+    def look_up(self, videos: Mapping[str, Location]) -> Stored:
+        """What there is of some of the videos."""
+        ids = {video: video for video in videos if video in self._features}
+        ids |= {video: self._spellings[video] for video in videos if video in self._spellings}
+        if not ids:
+            return Stored({}, {})
+        with ThreadPoolExecutor(_CHECKS_AT_ONCE) as threads:
+            locations = [videos[video] for video in ids]
+            reasons = dict(zip(ids, threads.map(self._why_outdated, ids.values(), locations), strict=True))
+        others = {video for video, why in reasons.items() if why == REPLACED and ids[video] != video}
+        return Stored(
+            {video: stored for video, stored in ids.items() if video not in others},
+            {video: why for video, why in reasons.items() if why and video not in others},
+        )
+
+    def _why_outdated(self, stored: str, location: Location) -> str:
+        meta = self._features.meta(stored)
+        if meta.get("generation", 1) < self._generation:
             return OTHER_NUMBERS
-        return REPLACED if replaced(meta, videos[video]) else ""
-
-    with ThreadPoolExecutor(_CHECKS_AT_ONCE) as threads:
-        reasons = dict(zip([*ids, *spellings], threads.map(why_outdated, [*ids, *spellings]), strict=True))
-    same = {video: stored for video, stored in spellings.items() if reasons[video] != REPLACED}
-    return Stored(ids | same, {v: why for v, why in reasons.items() if why and (v in ids or v in same)})
+        return REPLACED if replaced(meta, location) else ""
 
 
-def _other_spellings(videos: Mapping[str, Location], known: set[str], taken: set[str]) -> dict[str, str]:
+def _other_spellings(videos: Mapping[str, Location], features: FeatureSet) -> dict[str, str]:
     """Video → stored id that means the same, for videos whose own id is not stored."""
     try:
-        found = resolve(videos, sorted(known)).found
+        found = resolve(videos, features.videos()).found
     except AmbiguousVideoError as error:
         logger.warning("stored features are joined by exact names only: %s", error)
         return {}
-    return {video: stored for video, stored in found.items() if video not in taken and stored not in taken}
+    return {v: stored for v, stored in found.items() if v not in features and stored not in videos}

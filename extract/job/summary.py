@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from extract.tasks import Extracted, Outcome, VideoTask
+from extract.tasks import Extracted, Outcome
 
 _BAR = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
 _SHOWN = 10
@@ -60,11 +60,12 @@ class ExtractionSummary:
             self.with_warnings[outcome.task.video] = list(outcome.info.warnings)
 
     def progress(self, videos: int, seconds: float) -> str:
-        """Such as `120/318 videos, 1.5/s, 2 failed, 3.1 GB written`."""
+        """Such as `120/318 videos, 1.5/s, 2 failed, 3.1 GB written`, of the videos that need something."""
         counted = self.done + self.newly_quarantined
         failed = f", {self.newly_quarantined} failed" if self.newly_quarantined else ""
         rate = counted / max(seconds, 1e-3)
-        return f"{counted}/{videos} videos, {rate:.2g}/s{failed}, {in_bytes(self.feature_bytes)} written"
+        written = f"{in_bytes(self.feature_bytes)} written"
+        return f"{counted}/{videos - self.already} videos, {rate:.2g}/s{failed}, {written}"
 
     def as_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -120,21 +121,9 @@ class ExtractionSummary:
         return [f"{share}: decoding is the limit (add --workers, up to the number of cores)"]
 
 
-def progress_bar(tasks: Sequence[VideoTask], quiet: bool = False) -> "tqdm[Any]":
-    """Goes by the bytes of the files, so that it is right for mixed lengths; see `weight`."""
-    return tqdm(
-        total=sum(map(weight, tasks)),
-        desc="extract",
-        unit="B",
-        unit_scale=True,
-        bar_format=_BAR,
-        disable=quiet or not tasks,
-    )
-
-
-def weight(task: VideoTask) -> int:
-    """Of a task in the bar; a file whose size cannot be told still counts."""
-    return max(task.file_bytes, 1)
+def progress_bar(videos: int, quiet: bool = False) -> "tqdm[Any]":
+    """Of a job of so many videos, whose list may still be read."""
+    return tqdm(total=videos, desc="extract", bar_format=_BAR, disable=quiet or not videos)
 
 
 def counted(refusals: Mapping[str, Refusal]) -> dict[str, int]:

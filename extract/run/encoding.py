@@ -1,7 +1,7 @@
 """Videos in, features out: what is decoded goes through the encoders, whatever becomes of a single video."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,7 @@ class Encoding:
     folder: Path
     phases: Phases = field(default_factory=Phases)
 
-    def run(self, decoders: Decoders, tasks: Sequence[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
+    def run(self, decoders: Decoders, tasks: Iterable[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
         """Encode the tasks' videos, whose ids must differ; results come as they are ready.
 
         None stands between them, so that the receiver can see to other things. Raises what an encoder

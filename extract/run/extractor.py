@@ -1,6 +1,6 @@
 """One process's share of an extraction: decode workers, the encoders of one device, the store."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -50,19 +50,24 @@ class Extractor:
             else DecodeHere(encoders)
         )
 
-    def extract(self, tasks: Sequence[VideoTask]) -> Generator[Outcome]:
+    def extract(
+        self, tasks: Iterable[VideoTask], on_commit: Callable[[], None] = lambda: None
+    ) -> Generator[Outcome]:
         """Extract the videos, whose ids must differ; outcomes come as they are ready, in any order.
+
+        Tasks are asked for when there is room for them. `on_commit` is called, in another thread, when all
+        is committed whose outcomes had come before.
 
         What has succeeded is in the store, durably, when the iterator ends, however it ends: by an error, a
         KeyboardInterrupt or its `close`. Raises ChangedNumbers, WorkerFailed, StoreError, and what encoders
         raise.
         """
-        if tasks and self._unchecked:
+        if self._unchecked:
             check_references(self._encoders, self.sets)
             self._unchecked = False
         with (
             self.phases.timed("run"),
-            Recorder(self.sets, self._commit_seconds, self.phases) as recorder,
+            Recorder(self.sets, self._commit_seconds, self.phases, on_commit) as recorder,
         ):
             for result in self._encoding.run(self._decoders, tasks):
                 if isinstance(result, Refused):

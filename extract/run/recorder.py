@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -30,8 +30,16 @@ class Recorder:
     interrupt a write; only after an error of the store itself is it dropped.
     """
 
-    def __init__(self, sets: Mapping[str, FeatureSet], commit_seconds: float, phases: Phases) -> None:
+    def __init__(
+        self,
+        sets: Mapping[str, FeatureSet],
+        commit_seconds: float,
+        phases: Phases,
+        on_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_commit`: called after each commit, in the thread."""
         self._sets = sets
+        self._on_commit = on_commit
         self._commit_seconds = commit_seconds
         self._phases = phases
         self._thread = ThreadPoolExecutor(1, "write", _stay_with, (self,))
@@ -146,6 +154,7 @@ class Recorder:
         for writer in self._writers.values():
             writer.flush()
         self._uncommitted_since = None
+        self._on_commit()
         self._busy_seconds += time.perf_counter() - started
 
     def _discard(self) -> None:

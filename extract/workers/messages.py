@@ -1,6 +1,6 @@
 """What becomes of a video while it is decoded: the messages from decoders to encoders, and who sends them."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,11 +69,11 @@ Event = tuple[Attempt, VideoMessage | Lost]
 class Decoders(Protocol):
     """Decodes videos, somewhere."""
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """What becomes of the videos, as it happens; None from time to time while nothing does.
 
-        Every task's last event is Ended or Failed. If the iterator is not read to its end, what was begun
-        is given up.
+        A task is asked for when there is room for it. Every task's last event is Ended or Failed. If the
+        iterator is not read to its end, what was begun is given up.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import islice
 from multiprocessing.connection import wait
 
 from config.errors import Problem
@@ -31,7 +32,7 @@ class DecodeHere:
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         self._config = worker_config(encoders)
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """See Decoders."""
         for task in tasks:
             attempt = Attempt(task)
@@ -66,11 +67,16 @@ class DecodePool:
         """Numbers of the worker processes."""
         return [worker.pid for worker in self._workers]
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """See Decoders. Raises WorkerFailed."""
-        waiting = deque(Attempt(task) for task in tasks)
+        attempts = map(Attempt, tasks)
+        waiting: deque[Attempt] = deque()
         try:
-            while waiting or any(worker.attempt for worker in self._workers):
+            while True:
+                # One for every worker, so that none waits for `tasks`.
+                waiting.extend(islice(attempts, max(0, self._limit - len(waiting))))
+                if not waiting and not any(worker.attempt for worker in self._workers):
+                    break
                 self._employ(waiting)
                 yield from self._round(waiting)
         finally:

@@ -231,7 +231,7 @@ def test_an_interrupted_job_keeps_the_videos_that_were_finished(tmp_path, videos
     three = {video: videos[video] for video in ("v1", "v2", "v3")}
     with pytest.raises(KeyboardInterrupt):
         run_job(tmp_path, {"mean": InterruptedEncoder()}, three)
-    assert stored(tmp_path, "mean").videos() == ["v3"]
+    assert stored(tmp_path, "mean").videos() == ["v1", "v2"]
 
 
 def test_what_is_finished_is_stored_when_nobody_reads_the_outcomes_to_the_end(tmp_path, encoders, videos):

@@ -20,6 +20,7 @@ from extract.job.plan import make_plan
 from extract.job.sources import videos_at
 from extract.location import Location
 from extract.tasks import Recipe
+from extract.video.clock import LARGEST_GAP_SECONDS
 
 app = cli.command_app(
     "Decode a dataset's videos once and store the features that a pipeline's encoders give."
@@ -83,6 +84,9 @@ def extract(
     time_budget: Annotated[
         float, typer.Option(min=1, help="Give a video up after so many seconds without a result.")
     ] = 300.0,
+    largest_gap: Annotated[
+        float, typer.Option(min=0, help="Accept a still picture of so many seconds between two frames.")
+    ] = LARGEST_GAP_SECONDS,
     commit_seconds: Annotated[
         float, typer.Option(min=0, help="Commit finished videos at least this often.")
     ] = 60.0,
@@ -119,7 +123,14 @@ def extract(
         workers = _usual_workers(encoders, devices, device, executor)
     store = settings.store
     recipe = Recipe(
-        store.path, store.backend, name, tuple(encoder_settings), workers, time_budget, commit_seconds
+        store.path,
+        store.backend,
+        name,
+        tuple(encoder_settings),
+        workers,
+        time_budget,
+        commit_seconds,
+        largest_gap,
     )
     job = ExtractionJob(recipe, encoders)
     facts = {"dataset": name, "pipeline": pipeline, "device": ",".join(devices), "workers": workers}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from config.schema import EncoderSettings
 from extract.location import Location
+from extract.video.clock import LARGEST_GAP_SECONDS
 from extract.video.decode import VideoInfo
 
 
@@ -13,6 +14,7 @@ class VideoTask:
     """A video and the encoders that still lack it.
 
     file_bytes: of its file; 0 if it cannot be told.
+    largest_gap_seconds: between two frames; a longer one is refused.
     refresh: the store may have features of it, which are outdated.
     """
 
@@ -20,6 +22,7 @@ class VideoTask:
     path: Location
     encoders: tuple[str, ...]
     file_bytes: int = 0
+    largest_gap_seconds: float = LARGEST_GAP_SECONDS
     refresh: bool = False
 
 
@@ -59,3 +62,5 @@ class Recipe:
     """A decode worker that works for so long without giving anything is killed, and its video refused."""
     commit_seconds: float
     """Finished videos are committed at least this often: what an interruption may cost."""
+    largest_gap_seconds: float = LARGEST_GAP_SECONDS
+    """See VideoTask."""

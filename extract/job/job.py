@@ -57,6 +57,7 @@ class ExtractionJob:
         """`encoders`: those of the recipe, on any device. Raises StoreError."""
         store = FeatureStore(recipe.store, recipe.backend)
         self._encoders = encoders
+        self._largest_gap_seconds = recipe.largest_gap_seconds
         self.outdated: dict[str, str] = {}
         self.sets: dict[str, FeatureSet] = {
             name: store.feature_set(recipe.dataset, name, encoder.specification())
@@ -86,7 +87,8 @@ class ExtractionJob:
             for have in stored.values():
                 self.outdated |= have.outdated
             for video, location in block.items():
-                yield from _tasks(video, location, stored, refused, refresh)
+                for task in _tasks(video, location, stored, refused, refresh):
+                    yield replace(task, largest_gap_seconds=self._largest_gap_seconds)
 
     def pending(
         self, videos: Mapping[str, Location], *, retry_quarantined: bool = False, refresh: bool = False

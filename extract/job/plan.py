@@ -16,7 +16,8 @@ from extract.job.summary import in_bytes
 from extract.location import Location, RemoteVideo
 from extract.run.batching import DeviceThreads
 from extract.tasks import VideoTask
-from extract.video.source import declared_seconds, open_video
+from extract.video.claims import declared_seconds
+from extract.video.source import open_video
 from extract.video.view import Chunk
 from extract.workers.messages import Attempt, Decoded, Encoded
 from extract.workers.pool import DecodeHere

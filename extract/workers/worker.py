@@ -80,6 +80,7 @@ def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -
         path,
         {name: config.views[name] for name in task.encoders},
         allocate=lambda _view, _request, shape: buffers.allocate(shape),
+        largest_gap_seconds=task.largest_gap_seconds,
     )
     try:
         for name, chunk in decoding:

@@ -274,8 +274,8 @@ def test_features_of_files_without_a_store(encoders, videos):
     first, second, third = extract_features(paths, encoders)
     assert isinstance(second, UnreadableVideo)
     assert "zero bytes" in str(second)
-    assert first["clip"]["tokens"].shape == (2, 256, 16)
-    np.testing.assert_array_equal(first["slowfast"]["slow"], third["slowfast"]["slow"])
+    assert first.features["clip"]["tokens"].shape == (2, 256, 16)
+    np.testing.assert_array_equal(first.features["slowfast"]["slow"], third.features["slowfast"]["slow"])
 
 
 def test_imported_features_cannot_be_extracted():

@@ -88,6 +88,13 @@ def test_the_command_reports_everything_and_does_nothing_twice(command, tmp_path
     assert slow.key in again.stdout
 
 
+def test_the_largest_gap_between_frames_is_an_option(command):
+    tiny = [*command, *TINY, "--workers", "0", "--only", "v2"]
+    refused = json.loads(run(tiny, "--largest-gap", "0.01", "--json").stdout)
+    assert {v: r["kind"] for v, r in refused["quarantined"].items()} == {"v2": "implausible_timing"}
+    assert json.loads(run(tiny, "--retry-quarantined", "--json").stdout)["done"] == 1
+
+
 def files_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 

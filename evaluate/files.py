@@ -11,8 +11,8 @@ from typing import Literal
 from tabulate import tabulate
 
 from evaluate.score import FilePrediction
-from extract.errors import NoVideos
-from store.labels.resolve import find_videos
+from store.labels.errors import shown as printable
+from store.labels.folder import require_videos
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,11 @@ class _Shown:
 def expand(paths: Sequence[Path]) -> list[Path]:
     """The files asked for; of a folder, every video in it. What does not exist is kept, to be reported.
 
-    Raises NoVideos at a folder without any.
+    Raises VideoFolderError at a folder without any.
     """
     files: list[Path] = []
     for path in paths:
-        found = find_videos(path) if path.is_dir() else [path]
-        if not found:
-            raise NoVideos(f"{path}: no video in this folder")
-        files += found
+        files += require_videos(path) if path.is_dir() else [path]
     return files
 
 
@@ -54,10 +51,12 @@ def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "c
         writer.writeheader()
         writer.writerows(asdict(row) | {"warnings": "; ".join(row.warnings)} for row in shown)
         return text.getvalue().rstrip("\n")
-    rows = [[row.video, row.score, row.std, row.level or "–", row.error or row.text] for row in shown]
+    rows = [
+        [printable(row.video), row.score, row.std, row.level or "–", row.error or row.text] for row in shown
+    ]
     headers = ["video", "score (0–100)", "±", "level", "answer"]
     table = tabulate(rows, headers, floatfmt=".1f", missingval="–")
-    return "\n".join([table, *(f"{row.video}: {text}" for row in shown for text in row.warnings)])
+    return "\n".join([table, *(f"{printable(row.video)}: {text}" for row in shown for text in row.warnings)])
 
 
 def _shown(outcome: FilePrediction) -> _Shown:

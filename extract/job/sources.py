@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from config.errors import Problem
 from extract.errors import NoVideos
 from extract.location import Location, RemoteVideo, file_system, is_http, modified_of
-from store.labels.resolve import EXTENSIONS, find_videos
+from store.labels.folder import find_videos
+from store.labels.resolve import EXTENSIONS
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ def videos_at(places: Sequence[str]) -> dict[str, Location]:
                     " folder that holds both, or extract them --into different names"
                 )
     if not videos:
-        raise NoVideos(f"--videos {', '.join(places)}: no video is there; known by {', '.join(EXTENSIONS)}")
+        known = ", ".join(sorted(EXTENSIONS))
+        raise NoVideos(f"--videos {', '.join(places)}: no video is there; known by content, or by {known}")
     return videos
 
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from evaluate.__main__ import app as evaluate_app
 from extract.__main__ import app as extract_app
-from extract.errors import NoVideos
 from store.__main__ import app as store_app
+from store.labels.errors import VideoFolderError
 from train.__main__ import app as train_app
 
 MOS = {f"clip{i}": 1 + i / 3 for i in range(12)}
@@ -151,7 +151,7 @@ def test_predict_shows_what_is_peculiar_about_a_video(place: Any) -> None:
 
 def test_predict_refuses_a_folder_without_videos(place: Any) -> None:
     (place.folder / "nothing").mkdir()
-    with pytest.raises(NoVideos, match="no video in this folder"):
+    with pytest.raises(VideoFolderError, match="no video in"):
         place.command(evaluate_app, "predict", place.folder / "nothing", "--run", place.run, sets=False)
 
 

@@ -4,6 +4,7 @@ The rooms, from the ground up; each imports only those before it (import-linter 
 
     video       one decode pass: times, damage, colours, chunks
     encoders    chunks to features: CLIP, SigLIP, VideoMAE, SlowFast, natural-scene statistics
+    location    where a video's bytes lie: a file, a URL, a stretch of a tar; whether they were replaced
     workers     decode workers: processes, the memory that they share, messages
     run         one process's share: decode, encode in batches, record in the store
     executors   who runs: this process, one process a device, a Ray cluster

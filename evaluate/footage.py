@@ -103,7 +103,7 @@ def filtered(graph: Graph, frame: VideoFrame) -> VideoFrame:
 
 def _upright_and_scaled(frame: VideoFrame, max_lines: int) -> Graph:
     shown = orientation(frame)
-    height, width = shown_size(frame)
+    height, width = shown_size(frame, shown)
     share = min(1.0, max_lines / min(height, width))
     height, width = (max(2, 2 * round(side * share / 2)) for side in (height, width))
     scale = f"{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"

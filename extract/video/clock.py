@@ -31,7 +31,7 @@ class Clock:
     ) -> None:
         self._name = name
         self._tick_seconds = stream.time_base or Fraction(1, 90000)
-        self.nominal_seconds = 1 / _nominal_rate(stream)
+        self.nominal_seconds = _nominal_seconds(stream, largest_gap_seconds)
         self._jumps_are_cuts = time_may_jump(stream.container)
         # Times are whole ticks wherever the file gives them: arithmetic on fractions takes a tenth of the
         # time of decoding a small frame.
@@ -167,7 +167,8 @@ class _Stamps:
         return packet if own is None or (packet is not None and self._excess_faults > 0) else own
 
 
-def _nominal_rate(stream: VideoStream) -> Fraction:
-    """Frames a second, as declared; one frame of an absurd duration makes nonsense of the average."""
+def _nominal_seconds(stream: VideoStream, largest: float) -> Fraction:
+    """The declared interval of frames; a single absurd duration makes nonsense of the average rate."""
     average, guessed = (Fraction(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
-    return (guessed if average < 1 <= guessed else average) or guessed or _DEFAULT_RATE
+    rate = guessed if not average or average < 1 <= guessed else average
+    return 1 / rate if rate * Fraction(largest) >= 1 else 1 / _DEFAULT_RATE

@@ -19,7 +19,7 @@ from extract.video.claims import claims
 from extract.video.clock import LARGEST_GAP_SECONDS, Clock
 from extract.video.cutting import Cutter, cutter
 from extract.video.damage import Damage, check_whole, warnings
-from extract.video.orientation import pixel_aspect, shown_size
+from extract.video.orientation import orientation, pixel_aspect, shown_size
 from extract.video.pictures import PictureMaker, Source
 from extract.video.sampling import chunk_count
 from extract.video.source import open_video
@@ -187,7 +187,7 @@ def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> I
 
 
 def _info(first: VideoFrame, stream: VideoStream, clock: Clock, warnings: tuple[str, ...]) -> VideoInfo:
-    height, width = shown_size(first, pixel_aspect(stream))
+    height, width = shown_size(first, orientation(first), pixel_aspect(stream))
     return VideoInfo(
         width=width,
         height=height,

@@ -53,7 +53,25 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
     return declared
 
 
-def shown_size(frame: VideoFrame, aspect: Fraction = _SQUARE) -> tuple[int, int]:
+class Orientations:
+    """Of the frames of one video: looked up anew only where the rotation changes.
+
+    A frame whose side data was looked at refers to itself, and keeps its memory until the garbage collector
+    comes.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, Orientation] = {}
+
+    def of(self, frame: VideoFrame) -> Orientation:
+        """The frame's."""
+        rotation = frame.rotation
+        if rotation not in self._known:
+            self._known[rotation] = orientation(frame)
+        return self._known[rotation]
+
+
+def shown_size(frame: VideoFrame, shown: Orientation, aspect: Fraction = _SQUARE) -> tuple[int, int]:
     """(height, width) of the frame as it is to be shown, its pixels being `aspect` times as wide as high."""
     width = frame.width if aspect is _SQUARE else max(1, round(frame.width * aspect))
-    return (width, frame.height) if orientation(frame).transposed else (frame.height, width)
+    return (width, frame.height) if shown.transposed else (frame.height, width)

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from extract.video.orientation import Orientation, orientation, shown_size
+from extract.video.orientation import Orientation, Orientations, shown_size
 from extract.video.view import FrameRequest, Resize
 
 Picture = NDArray[np.uint8]
@@ -65,7 +65,8 @@ class PictureMaker:
     """
 
     def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1)) -> None:
-        self._first = shown_size(first)
+        self._orientations = Orientations()
+        self._first = shown_size(first, self._orientations.of(first))
         self._aspect = aspect
         self._scalers: dict[Form, _Scaler] = {}
         self.seconds = 0.0
@@ -82,7 +83,7 @@ class PictureMaker:
         """Write the frame into an array of that form's shape."""
         started = time.perf_counter()
         if form not in self._scalers:
-            self._scalers[form] = _Scaler(form, self._aspect)
+            self._scalers[form] = _Scaler(form, self._aspect, self._orientations)
         self._scalers[form].write(frame, out)
         self.seconds += time.perf_counter() - started
 
@@ -90,7 +91,8 @@ class PictureMaker:
 class _Scaler:
     """Brings frames to one form."""
 
-    def __init__(self, form: Form, aspect: Fraction) -> None:
+    def __init__(self, form: Form, aspect: Fraction, orientations: Orientations) -> None:
+        self._orientations = orientations
         self._form = form
         self._aspect = aspect
         self._reformatter = VideoReformatter()
@@ -102,7 +104,7 @@ class _Scaler:
 
     def write(self, frame: VideoFrame, out: Picture) -> None:
         """Scale the frame and write it, turned, into an array of the form's shape."""
-        shown = orientation(frame)
+        shown = self._orientations.of(frame)
         scaled = self._scaled(frame, shown)
         channels = (out,) if self._luma else out
         for number, channel in zip(self._planes, channels, strict=True):
@@ -110,7 +112,7 @@ class _Scaler:
 
     def _scaled(self, frame: VideoFrame, shown: Orientation) -> VideoFrame:
         """The whole frame, not yet turned, in the size that it has in pictures of the form."""
-        height, width = scaled_size(*shown_size(frame, self._aspect), self._form)
+        height, width = scaled_size(*shown_size(frame, shown, self._aspect), self._form)
         if shown.transposed:
             height, width = width, height
         return self._reformatter.reformat(

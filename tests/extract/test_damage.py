@@ -77,6 +77,14 @@ def test_an_absurd_duration_of_the_last_frame_is_not_believed(tmp_path, suffix):
     )
 
 
+@pytest.mark.parametrize(("claimed", "chunks"), [(10, 10), (20_000, 1)])
+def test_a_single_frame_lasts_as_it_says_within_reason(tmp_path, claimed, chunks):
+    shown = numbered([Fraction(0)], Fraction(1, 10))
+    found, info = read(record(tmp_path / "v.mp4", shown, claimed_last=Fraction(claimed)))
+    assert found == [[0] * COUNT] * chunks
+    assert bool(info.warnings) == (claimed == 20_000)
+
+
 def test_a_last_frame_may_last_as_long_as_another_did(tmp_path):
     times = [Fraction(0), Fraction(1), Fraction(9), Fraction(10)]
     chunks, info = read(record(tmp_path / "v.mkv", numbered(times, Fraction(1)), claimed_last=Fraction(8)))

@@ -42,7 +42,10 @@ class Claim:
 
 
 class SharedJob:
-    """The files of a job. `worker`: how this process signs its results."""
+    """The files of a job: whoever has the list publishes lots; whoever extracts claims and finishes them.
+
+    `worker`: how this process signs its results; without it, nobody is waiting for them.
+    """
 
     def __init__(self, store: Path, name: str, worker: str = "") -> None:
         self.name = name
@@ -51,8 +54,6 @@ class SharedJob:
         self._candidates: deque[str] = deque()
         self._held: set[str] = set()
         self._listed_here = False
-
-    # Whoever knows the videos
 
     def open(self) -> Self:
         """Make the job's folder."""
@@ -114,8 +115,6 @@ class SharedJob:
         self.files.remove("listed")
         self.files.remove_empty()
 
-    # Whoever extracts
-
     @property
     def over(self) -> bool:
         """Whether every lot is finished, or the job was given up."""
@@ -138,7 +137,9 @@ class SharedJob:
             if len(claim.lot.tasks) == 1:
                 self._held.add(name)
                 return replace(claim, deadly=True)
-            self._take_apart(claim, leases)
+            for lot in claim.lot.apart():
+                self.publish(lot)
+            self._drop(claim, leases)
         return None
 
     def finish(
@@ -175,11 +176,6 @@ class SharedJob:
                 yield from lots
             self._candidates.extend(free)
 
-    def _take_apart(self, claim: Claim, leases: Leases) -> None:
-        for lot in claim.lot.apart():
-            self.publish(lot)
-        self._drop(claim, leases)
-
     def _drop(self, claim: Claim, leases: Leases) -> None:
         self.files.remove(claim.lot.name)
         leases.release(claim.lease)
@@ -202,7 +198,7 @@ class _Digest:
         """The same tasks, counted."""
         for task in tasks:
             self._count += 1
-            self._checksum = crc32(task.video.encode("utf-8", "surrogateescape"), self._checksum)
+            self._checksum = crc32(task.video.encode("utf-8", "surrogatepass"), self._checksum)
             yield task
 
     def __str__(self) -> str:

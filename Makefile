@@ -83,9 +83,7 @@ bench-memory: $(BENCH_STAMP) ## Measure the memory that 20 minutes of 1080p take
 
 .PHONY: bench-gpu
 bench-gpu: $(BENCH_STAMP) ## Measure encoders, a whole extraction, the training step and prediction on a GPU
-	mkdir -p runs/bench-gpu
-	$(BIN)/python benchmarks/encoders.py --json runs/bench-gpu/encoders.json $(ARGS)
-	$(BIN)/python benchmarks/decoder_gpu.py --json runs/bench-gpu/decoder.json
+	PYTHON=$(BIN)/python benchmarks/gpu.sh runs/bench-gpu $(ARGS)
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -43,16 +43,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--ways", nargs="+", default=None, help="only those whose names contain one of these")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    found = compare(options.device)
+    found = compare(options.device, options.ways)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     sys.exit(not all(each["equal"] for each in found))
 
 
-def compare(device: str) -> list[dict[str, object]]:
+def compare(device: str, only: list[str] | None = None) -> list[dict[str, object]]:
     """One entry a way: its name, the greatest relative difference, what is allowed, whether it is met."""
     default = StepSettings(recompute="none")
     expected, expected_lora = _step(_model("cpu"), packed_loss), _step(_model("cpu", lora=True), packed_loss)
@@ -74,6 +75,8 @@ def compare(device: str) -> list[dict[str, object]]:
     ways["prediction"] = lambda: _read(_model(device)), _read(_model("cpu")), FLOAT32
     found: list[dict[str, object]] = []
     for name, (numbers, wanted, allowed) in ways.items():
+        if only and not any(part in name for part in only):
+            continue
         entry: dict[str, object] = {"way": name, "allowed": allowed}
         try:
             difference = _difference(numbers(), wanted)

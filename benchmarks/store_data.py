@@ -17,7 +17,6 @@ VIDEO_BYTES = int(np.prod(SHAPE)) * 2
 SETS = {
     "Zarr": ("zarr", "float16"),
     "HDF5": ("hdf5", "float16"),
-    "zstd": ("zarr-zstd", "float16"),
     "int8": ("zarr", "int8"),
 }
 """Name → backend and dtype."""

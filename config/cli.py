@@ -1,5 +1,6 @@
 """What every command of the project does alike: print problems plainly, exit with a status, speak JSON."""
 
+import io
 import json
 import logging
 import sys
@@ -25,6 +26,9 @@ def command_app(help: str) -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run a command; a `Problem` becomes one plain message on standard error and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold any bytes
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         app()

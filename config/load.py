@@ -37,17 +37,22 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
         raise SettingsError(
             f"{file}: no such file. Run from the repository's root, or pass --config."
         ) from None
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read as a settings file: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: not UTF-8 text, which TOML is: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file}: not valid TOML: {error}") from None
+    _require_tables(raw, str(file))
     for section in _SECTIONS_WITH_EXTENDS:
         entries = raw.get(section, {})
-        if isinstance(entries, dict):
-            raw[section] = {name: _inherit(section, name, entries, file) for name in entries}
+        raw[section] = {name: _inherit(section, name, entries, file) for name in entries}
     # What names a decoder, or changes a named one, comes before what changes a pipeline's own.
     for text in sorted(overrides, key=lambda text: not _NAMES_DECODER.match(text)):
         if not _NAMES_DECODER.match(text):
             _resolve_decoders(raw, file)
         _override(raw, text)
+        _require_tables(raw, f"--set {text}")
     _resolve_decoders(raw, file)
     for section in _NAMED_SECTIONS:
         raw[section] = {name: {**entry, "name": name} for name, entry in raw.get(section, {}).items()}
@@ -64,6 +69,18 @@ def lookup(entries: Mapping[str, _Entry], name: str, what: str) -> _Entry:
     if name not in entries:
         raise SettingsError(f"no {what} named {name!r}{_nearest(name, entries)}")
     return entries[name]
+
+
+def _require_tables(raw: Mapping[str, Any], where: str) -> None:
+    """Raise SettingsError where a section, or an entry of one, is not a table of keys."""
+    for section in _SECTIONS_WITH_EXTENDS:
+        entries = raw.get(section, {})
+        found = {section: entries}
+        if isinstance(entries, dict):
+            found |= {f"{section}.{name}": entry for name, entry in entries.items()}
+        for name, value in found.items():
+            if not isinstance(value, dict):
+                raise SettingsError(f"{where}: {name} is {value!r}: expected a table, [{name}], of keys")
 
 
 def _inherit(section: str, name: str, entries: Mapping[str, Any], file: Path) -> dict[str, Any]:

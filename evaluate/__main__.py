@@ -21,18 +21,31 @@ RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of
 
 @app.command()
 def metrics(
-    predictions: Annotated[Path, typer.Option(help="A CSV with the columns video and score.")],
-    labels: Annotated[Path, typer.Option(help="A label file of any known layout.")],
+    predictions: Annotated[Path, typer.Option(help="A table with the columns video and score.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A label file of any known layout; where not given, MOS stand beside the predictions."
+        ),
+    ] = None,
     score_column: Annotated[str, typer.Option(help="The predictions' column of scores.")] = "score",
+    predicted_video_column: Annotated[
+        str | None, typer.Option(help="The predictions' column of videos.")
+    ] = None,
     video_column: Annotated[str | None, typer.Option(help="The label file's column of videos.")] = None,
-    mos_column: Annotated[str | None, typer.Option(help="The label file's column of MOS.")] = None,
+    mos_column: Annotated[str | None, typer.Option(help="The column of MOS.")] = None,
     json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
     from evaluate.judge import judge
 
     judgement = judge(
-        predictions, labels, score_column=score_column, video_column=video_column, mos_column=mos_column
+        predictions,
+        labels,
+        score_column=score_column,
+        predicted_video_column=predicted_video_column,
+        video_column=video_column,
+        mos_column=mos_column,
     )
     if json:
         cli.print_json(judgement.as_json())
@@ -80,9 +93,10 @@ def predict(
     from evaluate.files import expand, render
     from evaluate.score import load_trained, predict_files
 
+    files = expand(videos)
     trained = load_trained(run, device)
     outcomes = []
-    for outcome in predict_files(trained, expand(videos)):
+    for outcome in predict_files(trained, files):
         outcomes.append(outcome)
         if outcome.error is not None and (json or csv):
             print(f"{outcome.video}: {outcome.error}", file=sys.stderr)
@@ -140,8 +154,9 @@ def ladder(
     from evaluate.score import load_trained
     from extract.errors import UnreadableVideo
 
+    files = expand(videos)
     trained, ladders, errors = load_trained(run, device), [], {}
-    for video in tqdm(expand(videos), desc="ladders", unit="video", disable=json):
+    for video in tqdm(files, desc="ladders", unit="video", disable=json):
         try:
             ladders += climb(trained, video)
         except UnreadableVideo as error:

@@ -11,7 +11,8 @@ from typing import Literal
 from tabulate import tabulate
 
 from evaluate.score import FilePrediction
-from store.labels.resolve import find_videos
+from store.labels.errors import shown as printable
+from store.labels.folder import require_videos
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,13 @@ class _Shown:
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
-    """The files asked for; of a folder, every video in it. What does not exist is kept, to be reported."""
+    """The files asked for; of a folder, every video in it. What does not exist is kept, to be reported.
+
+    Raises VideoFolderError at a folder without any.
+    """
     files: list[Path] = []
     for path in paths:
-        files += find_videos(path) if path.is_dir() else [path]
+        files += require_videos(path) if path.is_dir() else [path]
     return files
 
 
@@ -43,7 +47,9 @@ def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "c
         writer.writeheader()
         writer.writerows({k: "" if v is None else v for k, v in vars(row).items()} for row in shown)
         return text.getvalue().rstrip("\n")
-    rows = [[row.video, row.score, row.std, row.level or "–", row.error or row.text] for row in shown]
+    rows = [
+        [printable(row.video), row.score, row.std, row.level or "–", row.error or row.text] for row in shown
+    ]
     return tabulate(rows, ["video", "score (0–100)", "±", "level", "answer"], floatfmt=".1f", missingval="–")
 
 

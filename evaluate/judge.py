@@ -1,14 +1,16 @@
 """Judge a file of predictions, of whatever model, against a label file, of whatever layout."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluate.errors import PredictionFileError
 from evaluate.metrics import Intervals, Metrics, bootstrap_intervals, score_metrics
-from evaluate.predictions import join_predictions, read_predictions
+from evaluate.predictions import PredictedVideo, join_predictions, read_predictions
 from store.labels.errors import some
-from store.labels.files import read_labels
+from store.labels.files import Columns, Label, read_labels
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +55,27 @@ class Judgement:
 
 def judge(
     predictions: Path,
-    labels: Path,
+    labels: Path | None = None,
     *,
     score_column: str = "score",
+    predicted_video_column: str | None = None,
     video_column: str | None = None,
     mos_column: str | None = None,
 ) -> Judgement:
     """Join predictions with labels and compute every metric; what has no partner is logged by name.
 
-    `video_column` and `mos_column` are the label file's. Raises PredictionFileError, NothingToCompare, and
-    what read_labels and resolve raise.
+    `video_column` and `mos_column` are the label file's; without one, `mos_column` is that of the opinion
+    scores beside the predictions. Raises PredictionFileError, NothingToCompare, and what read_labels and
+    resolve raise.
     """
-    joined = join_predictions(
-        read_predictions(predictions, score_column), read_labels(labels, video_column, mos_column)
+    beside = mos_column if labels is None else None
+    predicted = read_predictions(predictions, score_column, predicted_video_column, beside)
+    known = (
+        _labels_beside(predictions, predicted)
+        if labels is None
+        else read_labels(labels, Columns(video_column, mos_column))
     )
+    joined = join_predictions(predicted, known)
     for names, what in ((joined.missing, "labels without a score"), (joined.unlabelled, "without a label")):
         if names:
             log.warning("%d %s: %s", len(names), what, some(names, 5))
@@ -79,3 +88,13 @@ def judge(
         score_metrics(mos, scores),
         bootstrap_intervals(mos, scores),
     )
+
+
+def _labels_beside(path: Path, predicted: Sequence[PredictedVideo]) -> list[Label]:
+    labels = [Label(row.video, row.mos) for row in predicted if row.mos is not None]
+    if not labels:
+        raise PredictionFileError(
+            f"{path}: no opinion scores beside the predictions: name their column with"
+            " --mos-column, or a label file with --labels"
+        )
+    return labels

@@ -1,17 +1,17 @@
-"""Predictions as a CSV that any model can be judged by: `video,score` at least."""
+"""Predictions as a table that any model can be judged by: `video,score` at least."""
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from evaluate.errors import NothingToCompare, PredictionFileError
 from store.durable.commit import write_file
-from store.labels.errors import some
-from store.labels.files import VIDEO_COLUMNS, Label
+from store.labels.errors import LabelError, LabelValueError, nearest, shown, some
+from store.labels.files import VIDEO_COLUMNS, Label, written_names
 from store.labels.resolve import resolve
+from store.labels.tables import Table, as_name, number, read_table
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class PredictedVideo:
     """Further columns, such as `distortion`."""
 
 
+_MOS_COLUMNS = ("mos", "MOSFull")
 _TEXTS = ("level", "level_pred", "text")
 _NUMBERS = ("mos", "score", "std", "score_generate")
 _COLUMNS = tuple(f.name for f in fields(PredictedVideo) if f.name != "extra")
@@ -49,35 +50,75 @@ def write_predictions(path: Path, rows: Sequence[PredictedVideo]) -> None:
     for row in rows:
         own = [getattr(row, name) for name in _COLUMNS]
         writer.writerow(["" if v is None else v for v in own] + [row.extra.get(name, "") for name in further])
-    write_file(path, text.getvalue().encode())
+    write_file(path, text.getvalue().encode(errors="surrogateescape"))
 
 
-def read_predictions(path: Path, score_column: str = "score") -> list[PredictedVideo]:
-    """Read a predictions CSV, ours or another model's; an empty or NaN score becomes None.
+def read_predictions(
+    path: Path, score_column: str = "score", video_column: str | None = None, mos_column: str | None = None
+) -> list[PredictedVideo]:
+    """Read predictions, ours or another model's, from any file that `read_table` knows.
 
-    Raises PredictionFileError for an absent file, missing columns, a score that is no number, or two scores
-    of one video.
+    Without header, the first column names the video and the last is its score. A score that is empty, NaN or
+    infinite becomes None. Where opinion scores stand beside the predictions, videos without names are
+    called by their rows. Raises PredictionFileError for an absent file, missing columns, a score that is no
+    number, or two scores of one video.
     """
-    header, rows = _rows(path)
-    video_column = next((name for name in VIDEO_COLUMNS if name in header), None)
-    if video_column is None or score_column not in header:
+    try:
+        table = read_table(path, video_column)
+        score = _score_place(table, score_column)
+        video = table.find(video_column, VIDEO_COLUMNS) if table.header else 0
+        mos = table.find(mos_column, _MOS_COLUMNS)
+    except LabelError as error:
+        raise PredictionFileError(str(error)) from None
+    mos = None if mos == score else mos
+    if video is None and mos is None:
         raise PredictionFileError(
-            f"{path}: expected a column `video` ({', '.join(VIDEO_COLUMNS)}) and a column {score_column!r},"
-            f" as in `video,score`; found {', '.join(header)}"
+            f"{path}: no column names the video ({', '.join(VIDEO_COLUMNS)}); it has:"
+            f" {some(table.header, 40)}. Name it with --predicted-video-column; or, where MOS stand"
+            " beside the predictions, name their column with --mos-column"
         )
-    known = {video_column, score_column, *_COLUMNS}
     predictions: dict[str, PredictedVideo] = {}
-    for line, row in rows:
-        cells = {**row, "score": row[score_column]}
-        numbers = {name: _number(path, line, name, cells.get(name, "")) for name in _NUMBERS}
-        texts = {name: cells.get(name) or None for name in _TEXTS}
-        extra = {name: value for name, value in row.items() if name not in known and value}
-        video = row[video_column].strip()
-        if not video or video in predictions:
-            fault = f"a second prediction of {video}" if video else "the row names no video"
-            raise PredictionFileError(f"{path}: line {line}: {fault}")
-        predictions[video] = PredictedVideo(video, **numbers, **texts, extra=extra)  # type: ignore[arg-type]
+    for place, row in zip(table.places, table.rows, strict=True):
+        name = place if video is None else as_name(row[video])
+        if not name or name in predictions:
+            fault = f"a second prediction of {shown(name)}" if name else "the row names no video"
+            raise PredictionFileError(f"{path}, {place}: {fault}")
+        columns = list(zip(table.header, row, strict=False))  # no header, no columns
+        cells = {**dict(columns), "score": row[score], "mos": "" if mos is None else row[mos]}
+        extra = {
+            column: cell
+            for i, (column, cell) in enumerate(columns)
+            if cell and column not in _COLUMNS and i not in (video, score, mos)
+        }
+        predictions[name] = _predicted(f"{path}, {place}", name, cells, extra)
     return list(predictions.values())
+
+
+def _score_place(table: Table, column: str) -> int:
+    if not table.header:
+        return -1 % len(table.rows[0])
+    place = table.find(None, (column,))
+    if place is None:
+        raise PredictionFileError(
+            f"{table.path}: no column {column!r} with the scores{nearest(column, table.header)}; it has:"
+            f" {some(table.header, 40)}. Name the column with --score-column"
+        )
+    return place
+
+
+def _predicted(where: str, video: str, cells: Mapping[str, str], extra: Mapping[str, str]) -> PredictedVideo:
+    numbers = {name: _number(f"{where}: {name}", cells.get(name, "")) for name in _NUMBERS}
+    texts = {name: cells.get(name) or None for name in _TEXTS}
+    return PredictedVideo(video, **numbers, **texts, extra=extra)  # type: ignore[arg-type]
+
+
+def _number(what: str, text: str) -> float | None:
+    if text.lower().lstrip("+-") in ("inf", "infinity"):
+        return None
+    try:
+        return number(text, what)
+    except LabelValueError as error:
+        raise PredictionFileError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -93,12 +134,12 @@ class JoinedPredictions:
 
 
 def join_predictions(predictions: Iterable[PredictedVideo], labels: Sequence[Label]) -> JoinedPredictions:
-    """Join by video, forgiving folders, suffixes and extensions (store.labels.resolve).
+    """Join by video (`store.labels.resolve`).
 
     Raises NothingToCompare where no video has both, AmbiguousVideoError where the names do not decide.
     """
     by_name = {prediction.video: prediction for prediction in predictions}
-    coverage = resolve([label.video for label in labels], by_name)
+    coverage = resolve([label.video for label in labels], by_name, written=written_names(labels))
     partner = {video: by_name[name] for video, name in coverage.found.items()}
     pairs = [(label, row) for label in labels if (row := partner.get(label.video)) and row.score is not None]
     if not pairs:
@@ -109,31 +150,3 @@ def join_predictions(predictions: Iterable[PredictedVideo], labels: Sequence[Lab
     scored = {label.video for label, _ in pairs}
     missing = [label.video for label in labels if label.video not in scored]
     return JoinedPredictions(pairs, missing, coverage.extra)
-
-
-def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            numbered = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise PredictionFileError(f"{path}: no such file of predictions") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PredictionFileError(f"{path}: not a readable CSV in UTF-8: {error}") from None
-    if not numbered:
-        raise PredictionFileError(f"{path}: the file is empty; expected a CSV such as `video,score`")
-    header = [name.strip() for name in numbered[0][1]]
-    for line, row in numbered[1:]:
-        if len(row) != len(header):
-            raise PredictionFileError(f"{path}: line {line} has {len(row)} cells, expected {len(header)}")
-    return header, [(line, dict(zip(header, row, strict=True))) for line, row in numbered[1:]]
-
-
-def _number(path: Path, line: int, column: str, text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        raise PredictionFileError(f"{path}: line {line}: {column} is {text!r}, not a number") from None
-    return number if math.isfinite(number) else None

@@ -16,7 +16,7 @@ from evaluate.score import load_trained, predict_stored
 from evaluate.svr import svr_scores, video_means
 from store.durable.commit import write_file
 from store.features import FeatureStore
-from store.labels.dataset import groups_of, join_split, labels_of
+from store.labels.dataset import grouped_labels, join_split
 from store.labels.files import Label
 from store.labels.mos import MosScale
 from store.labels.splits import k_fold, random_splits
@@ -136,14 +136,11 @@ def _line(result: SplitResult) -> str:
 
 def protocol_splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> list[Split]:
     """The protocol's seeded splits of the dataset's labels; content groups stay together."""
-    labels = labels_of(dataset)
-    groups = groups_of(labels, dataset)
+    labels = grouped_labels(dataset)
     if protocol.kind == "k-fold":
-        return list(k_fold(labels, groups, protocol.repeats, protocol.seed, protocol.validation_share))
+        return list(k_fold(labels, protocol.repeats, protocol.seed, protocol.validation_share))
     return list(
-        random_splits(
-            labels, groups, protocol.repeats, protocol.test_share, protocol.validation_share, protocol.seed
-        )
+        random_splits(labels, protocol.repeats, protocol.test_share, protocol.validation_share, protocol.seed)
     )
 
 

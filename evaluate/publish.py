@@ -36,7 +36,7 @@ def publish(trained: TrainedModel, evaluation: Evaluation) -> Published:
 def beside_published(trained: TrainedModel, evaluation: Evaluation) -> Table:
     """Our `expected` and `generate` rows, then what others published on the same test set."""
     own = trained.settings.trains_on(evaluation.dataset)
-    note = "; ".join(notes(trained))
+    note = "; ".join(notes(trained, evaluation))
     ours = [
         ResultRow.of(
             f"{trained.settings.pipeline.name}, {mode}",
@@ -55,10 +55,10 @@ def beside_published(trained: TrainedModel, evaluation: Evaluation) -> Table:
     return comparison(ours, others)
 
 
-def notes(trained: TrainedModel) -> list[str]:
+def notes(trained: TrainedModel, evaluation: Evaluation) -> list[str]:
     """What a reader must know before the figures."""
     settings = trained.settings
-    remarks = []
+    remarks = list(evaluation.remarks)
     weights = {name: encoder.weights or "" for name, encoder in settings.encoders.items()}
     weights["decoder"] = settings.pipeline.decoder.weights
     random = [name for name, value in weights.items() if value.startswith("random:")]
@@ -89,7 +89,7 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
         level_accuracy={**evaluation.levels.classes, "total": evaluation.levels.total},
         confusion=evaluation.levels.confusion,
         comparison=table,
-        notes=notes(trained),
+        notes=notes(trained, evaluation),
         provenance={
             "checkpoint": trained.checkpoint.name,
             "seed": settings.pipeline.training.seed,
@@ -119,5 +119,6 @@ def _lines(folder: Path, evaluation: Evaluation, table: Table) -> list[str]:
         "",
         f"level accuracy {total}",
         f"{evaluation.parse_failures} parse failures of {len(evaluation.rows)} written answers{missing}",
+        *evaluation.remarks,
         f"report: {folder / 'report.html'}",
     ]

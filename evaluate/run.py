@@ -20,11 +20,13 @@ from evaluate.score import predict_stored, run_reader
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import join_split, labelled_split
+from store.labels.digest import label_changes
 from store.labels.files import Label
 from store.labels.mos import MosScale
 from train.errors import FeaturesMissingError, RunError
 from train.predict import Prediction
 from train.pretrained import TrainedModel
+from train.run import load_labels
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Evaluation:
     """Of the levels that the written answers name, or their scores stand for."""
     missing: list[str]
     """Labelled videos without features."""
+    remarks: list[str]
+    """What is unlike the time when the run was begun: opinion scores that differ."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, without the rows."""
@@ -63,6 +67,7 @@ class Evaluation:
             "level_accuracy_generate": {**self.levels_generate.classes, "total": self.levels_generate.total},
             "confusion": self.levels.confusion,
             "missing": self.missing,
+            "remarks": self.remarks,
         }
 
 
@@ -95,6 +100,14 @@ def evaluate_run(
         trained, reader, [label.video for label in present[part]], tested.name, quiet=quiet
     )
     return _judge(trained, tested, part, present[part], predictions, missing)
+
+
+def _score_changes(folder: Path, dataset: str, part: str, labels: Sequence[Label]) -> list[str]:
+    """How the tested labels differ from those that the run was begun with."""
+    recorded = load_labels(folder).get(dataset, {})
+    now = {label.video: (label.mos, part, None) for label in labels if label.video in recorded}
+    before = {video: (recorded[video][0], part, None) for video in now}
+    return [f"since the run was begun, {change}" for change in label_changes(before, now)]
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -161,6 +174,7 @@ def _judge(
             true_levels, [prediction.level_generate for prediction in predictions]
         ),
         missing=missing,
+        remarks=_score_changes(trained.folder, dataset.name, part, labels),
     )
 
 

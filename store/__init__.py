@@ -4,7 +4,7 @@ The rooms, from the ground up; each imports only those before it (import-linter 
 
     durable     files that survive a kill or a power failure, and whose owner is known
     format      what a part's marker and a feature set's description say
-    backends    how a part's bytes lie on the disk: Zarr, compressed Zarr, HDF5
+    backends    how a part's bytes lie on the disk: Zarr or HDF5
     write       from arrays to a committed part
     read        from a committed part to arrays
     remote      object storage (stands on all of the above and on FeatureSet)

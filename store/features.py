@@ -44,7 +44,7 @@ class FeatureStore:
         self._remote = Remote(root) if is_url(root) else None
         self._folder = self._remote.mirror if self._remote else Path(root)
         self.root: Path | str = self._remote.url if self._remote else Path(root)
-        self._backend = parts.backend(backend).name
+        self._backend = parts.writable(backend).name
 
     def feature_set(self, dataset: str, encoder: str, specification: Mapping[str, Any]) -> FeatureSet:
         """The feature set of that specification; its folder is made at the first write.

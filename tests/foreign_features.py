@@ -12,8 +12,8 @@ from store.exchange.source import Options
 from store.features import FeatureStore
 
 
-def bring(store: Path, source: Path, strict: bool = False, **options: Any) -> Imported:
-    with open_source(source, Options(**options)) as opened:
+def bring(store: Path, source: Path, strict: bool = False, format: str = "auto", **options: Any) -> Imported:
+    with open_source(source, Options(**options), format) as opened:
         return import_features(FeatureStore(store), "demo", "made", opened, strict)
 
 

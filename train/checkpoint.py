@@ -150,7 +150,7 @@ def load_training_state(checkpoint: Path) -> dict[str, Any]:
     """Optimiser and schedule. Raises RunError where the file is damaged."""
     file = checkpoint / _STATE
     try:
-        state: dict[str, Any] = torch.load(file, weights_only=True)
+        state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise RunError(f"{file} cannot be read: {error}; remove {checkpoint} to continue without") from error
     return state

@@ -8,8 +8,8 @@ import torch
 from config.schema import PipelineSettings
 from train.errors import MemoryExhaustedError
 
-_CPU_SIGNS = ("can't allocate memory", "not enough memory")
-"""In the message of the RuntimeError that torch's CPU allocator raises."""
+_SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""In the messages of RuntimeErrors: those of torch's CPU allocator, and of cuBLAS without room to work in."""
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def explains_exhaustion(
 
 def _exhausted(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in str(error) for sign in _CPU_SIGNS
+        sign in str(error) for sign in _SIGNS
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from config.schema import RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
+from store.labels.digest import labels_digest
 from train.build import build_model
 from train.data import QualityDataset
 from train.errors import FeaturesMissingError
@@ -51,7 +52,7 @@ def train_run(
 
     A folder that holds an unfinished run of the same settings, features and split is continued; `restart`
     removes it first. Raises FeaturesMissingError where the store has no features of a dataset, RunError where
-    the folder holds another run, and what `Trainer.fit` raises.
+    the folder holds another run or one of other labels, and what `Trainer.fit` raises.
     """
     accelerator = make_accelerator(settings.pipeline.training, folder)
     samples = _samples(settings, store, splits, keys)
@@ -59,7 +60,7 @@ def train_run(
     if restart and accelerator.is_main_process:
         clear_run(folder)
     with accelerator.main_process_first():
-        claim_run(folder, settings, run)
+        claim_run(folder, settings, run, {name: each.labels for name, each in samples.items()})
 
     threads = settings.pipeline.training.threads
     if threads is not None:
@@ -126,6 +127,7 @@ def _ties(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> Run:
         versions=library_versions(),
         specifications={encoder: features.specification for encoder, features in reader.sets.items()},
         decoder=decoder_identity(pipeline.decoder) if pipeline.head == "decoder" else None,
+        labels={name: labels_digest(each.labels) for name, each in samples.items()},
     )
 
 

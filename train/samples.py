@@ -7,6 +7,7 @@ import numpy as np
 
 from config.schema import DatasetSettings
 from store.labels.dataset import join_split
+from store.labels.digest import Record, label_records
 from store.labels.files import Label
 from store.labels.mos import MosScale
 from train.errors import FeaturesMissingError
@@ -42,6 +43,8 @@ class DatasetSamples:
     """train, val, test… → samples."""
     missing: list[str]
     """Labelled videos without features."""
+    labels: dict[str, Record]
+    """What the labels say of the videos in `parts`."""
 
 
 def dataset_samples(
@@ -61,7 +64,7 @@ def dataset_samples(
     scale = MosScale(*dataset.mos_range)
     cuts = LevelCuts.fit([scale.to_100(label.mos) for label in present["train"]])
     parts = {name: [_sample(label, dataset.name, scale, cuts) for label in present[name]] for name in present}
-    return DatasetSamples(reader, cuts, parts, missing)
+    return DatasetSamples(reader, cuts, parts, missing, label_records(present))
 
 
 def nested_share(labels: Sequence[Label], share: float, seed: int) -> list[Label]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from config.schema.entry import Entry
 
@@ -14,12 +14,17 @@ class DatasetSettings(Entry):
     videos: Path
     """Folder that is searched, with its subfolders, for the videos."""
     labels: Path | dict[str, Path]
-    """One label file, or one for each split: `train`, `test` and any further test set by its name."""
+    """One label file (delimited text, .xlsx, .json, .mat), or one for each split: `train`, `test` and any
+    further test set by its name."""
     video_column: str | None = None
     mos_column: str | None = None
-    """Columns to read where the layout is not recognised by itself."""
+    split_column: str | None = None
+    spread_column: str | None = None
+    raters_column: str | None = None
+    """Columns to read where they are not recognised by themselves. The spread of the single opinions is a
+    standard deviation, a variance (`var…`) or half a 95 % interval (`…ci…`, which needs the raters)."""
     mos_range: tuple[float, float]
-    """(worst, best) of the dataset's own opinion scale."""
+    """(worst, best) of the dataset's own opinion scale; [100, 0] where lower is better, as for DMOS."""
     group: str | None = None
     """Content groups, which no split may divide: a column of the label file, or a regular expression
     whose first group is taken from the video's id."""
@@ -28,13 +33,15 @@ class DatasetSettings(Entry):
     (8 for LSVQ and KoNViD-1k, 10 for LIVE-VQC and LIVE-YT-Gaming, 20 for YouTube-UGC)."""
     validation_share: float = Field(0.1, ge=0, lt=1)
     test_share: float = Field(0.2, ge=0, lt=1)
-    """Shares of the videos, used where the label files do not split them."""
+    """Shares of the videos, used where the label files do not split them. A video's part follows from its
+    name and the seed alone, so that sizes are approximate and additions move no other video."""
     split_seed: int = 0
     source: str
     """Where to get the videos and labels: printed when they are absent."""
 
-    @model_validator(mode="after")
-    def _range_rises(self) -> "DatasetSettings":
-        if self.mos_range[0] >= self.mos_range[1]:
-            raise ValueError(f"mos_range must be (worst, best) with worst < best, not {self.mos_range}")
-        return self
+    @field_validator("mos_range")
+    @classmethod
+    def _range_has_two_ends(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        if ends[0] == ends[1]:
+            raise ValueError(f"expected (worst, best), two different numbers, not {ends}")
+        return ends

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from config.schema.entry import Entry
+from config.schema.entry import Entry, Weights
 
 
 class EncoderSettings(Entry):
@@ -13,7 +13,7 @@ class EncoderSettings(Entry):
     name: str
     kind: Literal["clip", "siglip", "slowfast", "videomae", "nss", "external"]
     """`external`: features imported with `python -m store import`; they cannot be extracted."""
-    weights: str | None = None
+    weights: Weights | None = None
     """`random:SEED` (the real architecture with seeded random weights), a hub id, a path (`./…`), or, for
     SlowFast, the URL of a checkpoint."""
     revision: str | None = None

@@ -2,16 +2,16 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from config.schema.entry import Entry
+from config.schema.entry import Entry, Weights
 
 
 class ProjectorSettings(Entry):
     """A trainable map from features to the decoder's embedding space."""
 
     kind: Literal["vit", "mlp", "perceiver"]
-    hidden: tuple[int, ...] = ()
+    hidden: tuple[PositiveInt, ...] = ()
     """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
     heads: int = Field(16, ge=1)
     """vit, perceiver: attention heads."""
@@ -27,7 +27,7 @@ class ProjectorSettings(Entry):
     """Standard deviation of the noise added to the (standardised) input in training."""
     standardise: bool = False
     """z-score the input with the training split's statistics."""
-    clip: float | None = None
+    clip: float | None = Field(None, gt=0)
     """Bound of the z-scores."""
     match_embeddings: bool = False
     """Scale the output at the start to the standard deviation of the decoder's token embeddings."""
@@ -46,7 +46,7 @@ class BranchSettings(Entry):
 
     encoder: str
     stream: str
-    grid: tuple[int, int, int] | None = None
+    grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
     over_time: Literal["keep", "mean"] = "keep"
     """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
@@ -67,7 +67,7 @@ class LoraSettings(Entry):
 class DecoderSettings(Entry):
     """The frozen language model that answers."""
 
-    weights: str
+    weights: Weights
     """`random:SEED`, a hub id or a path (`./…`)."""
     revision: str | None = None
     tokenizer: str | None = None
@@ -94,6 +94,6 @@ class RegressionSettings(Entry):
     """Of the projected tokens, in place of the decoder's."""
     pooling: Literal["mean", "attention"] = "mean"
     """How a branch's tokens become one vector; `attention` weighs them by a learned query."""
-    hidden: tuple[int, ...] = (256,)
+    hidden: tuple[PositiveInt, ...] = (256,)
     """Widths of the hidden layers."""
     dropout: float = Field(0.1, ge=0, lt=1)

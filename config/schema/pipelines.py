@@ -65,6 +65,6 @@ class ProtocolSettings(Entry):
     """Number of random splits, or of folds."""
     test_share: float = Field(0.2, gt=0, lt=1)
     validation_share: float = Field(0.0, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     baseline: Literal["none", "svr"] = "none"
     """`svr`: an RBF support vector regressor on the video means, grid-searched, on the same splits."""

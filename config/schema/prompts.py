@@ -1,8 +1,9 @@
 """`[prompts.NAME]`: the wordings of questions and answers."""
 
+from string import Formatter
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.schema.entry import Entry
 
@@ -26,3 +27,13 @@ class PromptSettings(Entry):
     system: str
     score: TaskPrompts
     level: TaskPrompts
+
+    @model_validator(mode="after")
+    def _answers_state_their_value(self) -> "PromptSettings":
+        for task, prompts in (("score", self.score), ("level", self.level)):
+            named = [name for _, name, _, _ in Formatter().parse(prompts.answer) if name is not None]
+            if named != [task]:
+                raise ValueError(
+                    f"{task}.answer is {prompts.answer!r}: expected {{{task}}} in it, once, and no other"
+                )
+        return self

@@ -48,7 +48,8 @@ class TrainingSettings(Entry):
     weight_decay: float = Field(0.0, ge=0)
     warmup_share: float = Field(0.03, ge=0, lt=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    gradient_clip: float | None = 1.0
+    gradient_clip: float | None = Field(1.0, gt=0)
+    """Bound of the gradient's norm; None: no bound."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the projectors' matrix products. Their weights stay float32; the decoder has a dtype of its own."""
     shard_decoder: bool = False
@@ -65,7 +66,7 @@ class TrainingSettings(Entry):
     """Which checkpoint is evaluated: the one with the best validation SRCC, or the last."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Where figures are logged: names that accelerate knows, such as tensorboard, wandb, mlflow."""
-    seed: int = Field(0, ge=0)
-    threads: int | None = None
+    seed: int = Field(0, ge=0, lt=2**63)
+    threads: int | None = Field(None, ge=1)
     """CPU threads for torch; small models are fastest with 1."""
     step: StepSettings = StepSettings()

@@ -11,7 +11,10 @@ from config.errors import Problem
 from config.schema import DatasetSettings
 from extract.errors import NoVideos
 from store.labels.dataset import labels_of
-from store.labels.resolve import Coverage, find_videos, resolve
+from store.labels.errors import VideoFolderError, some
+from store.labels.files import written_names
+from store.labels.folder import require_videos
+from store.labels.resolve import Coverage, resolve
 
 
 class InvalidChoice(Problem):
@@ -70,9 +73,18 @@ def labelled_videos(dataset: DatasetSettings) -> Coverage[Path]:
     labels = labels_of(dataset)
     if not dataset.videos.is_dir():
         raise NoVideos(_directions(dataset, f"{dataset.videos} is not there"))
-    coverage = resolve([label.video for label in labels], find_videos(dataset.videos))
+    try:
+        files = require_videos(dataset.videos)
+    except VideoFolderError as error:
+        raise NoVideos(_directions(dataset, str(error))) from None
+    coverage = resolve([label.video for label in labels], files, dataset.videos, written_names(labels))
     if not coverage.found:
-        example = f"no file is named like its {len(labels)} labels, such as {labels[0].video}"
+        example = f"no file is named like its {len(labels)} labels, such as {some([labels[0].video])}"
+        if coverage.elsewhere:
+            label, file = next(iter(coverage.elsewhere.items()))
+            example = (
+                f"folders differ from those of the labels: {some([label])} is not joined with {some([file])}"
+            )
         raise NoVideos(_directions(dataset, f"in {dataset.videos}, {example}"))
     return coverage
 

@@ -3,13 +3,27 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from store.backends.chunks import Layout
 from store.backends.spans import Span
 from store.format.marker import Marker, StreamRows, StreamShape
+
+FindItems = Callable[[str, StreamRows, int, int, int], list[Span]]
+"""Stream, its rows, first item, number of items, bytes of an item → where they lie, in their order."""
+Decode = Callable[[StreamRows, int, NDArray[Any], NDArray[Any]], None]
+"""Takes items out of compressed chunks; see store.backends.zstd.decode."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a finished part keeps the chunks of a stream."""
+
+    chunk_items: int
+    chunk_offsets: tuple[int, ...] = ()
+    """Byte offset of each chunk in its file; empty where every chunk is a file."""
 
 
 class PartBody(Protocol):
@@ -17,31 +31,12 @@ class PartBody(Protocol):
 
     def append(self, stream: str, items: NDArray[Any]) -> None:
         """Add items [n, *stream shape] of the stream's dtype; the array may change afterwards."""
-        ...
 
     def finish(self) -> dict[str, Layout]:
         """Write what is buffered and close all files. Returns stream → where its chunks lie."""
-        ...
 
     def discard(self) -> None:
         """Close what is open: the part is not wanted any more. Never raises."""
-        ...
-
-
-class FindItems(Protocol):
-    """Says where consecutive items of a part's stream lie."""
-
-    def __call__(self, stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:
-        """Of items `first` to `first + count`, in their order."""
-        ...
-
-
-class Decode(Protocol):
-    """Takes items out of compressed chunks."""
-
-    def __call__(self, rows: StreamRows, first: int, coded: NDArray[Any], out: NDArray[Any]) -> None:
-        """See store.backends.coded.decode."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,3 +62,14 @@ class Backend:
     """Whether the metadata that other tools go by says what the marker says."""
     decode: Decode | None = None
     """Where chunks are compressed, so that the spans are of whole ones."""
+
+
+def differences(
+    stream: str, where: object, found: Mapping[str, Any], written: Mapping[str, Any]
+) -> list[Fault]:
+    """The first thing that was found to be other than it was written, if any."""
+    return [
+        Fault(stream, f"{where} has the {name} {shortened(found[name])}; {shortened(value)} was written")
+        for name, value in written.items()
+        if found[name] != value
+    ][:1]

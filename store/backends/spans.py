@@ -4,6 +4,7 @@ Standard, uncompressed Zarr v3 groups and HDF5 files are only bytes at known pla
 several times faster than reading through zarr-python or h5py, which have to find out what the marker knows.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from store.format.marker import StreamRows
@@ -20,30 +21,21 @@ class Span(NamedTuple):
 
 def zarr_spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:
     """Of items `first` to `first + count` in a group that keeps each chunk in a file."""
-    spans = []
-    while count > 0:
-        chunk, within = divmod(first, rows.chunk_items)
-        items = min(rows.chunk_items - within, count)
-        key = f"/{chunk_key(stream, chunk, len(rows.shape))}"
-        spans.append(Span(key, within * item_bytes, items * item_bytes))
-        first += items
-        count -= items
-    return spans
+    return [
+        Span(f"/{chunk_key(stream, chunk, len(rows.shape))}", within * item_bytes, items * item_bytes)
+        for chunk, within, items in _pieces(rows, first, count)
+    ]
 
 
 def hdf5_spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:  # noqa: ARG001
     """Of items `first` to `first + count` in a file; chunks that lie side by side make one span."""
     spans: list[Span] = []
-    while count > 0:
-        chunk, within = divmod(first, rows.chunk_items)
-        items = min(rows.chunk_items - within, count)
+    for chunk, within, items in _pieces(rows, first, count):
         start, size = rows.chunk_offsets[chunk] + within * item_bytes, items * item_bytes
         if spans and spans[-1].start + spans[-1].size == start:
             _, start, before = spans.pop()
             size += before
         spans.append(Span("", start, size))
-        first += items
-        count -= items
     return spans
 
 
@@ -55,10 +47,20 @@ def coded_spans(stream: str, rows: StreamRows, first: int, count: int, item_byte
             rows.chunk_offsets[chunk],
             rows.chunk_sizes[chunk],
         )
-        for chunk in range(first // rows.chunk_items, -(-(first + count) // rows.chunk_items))
+        for chunk, _, _ in _pieces(rows, first, count)
     ]
 
 
 def chunk_key(stream: str, chunk: int, item_dimensions: int) -> str:
     """Path of a chunk file within the group: only the first dimension is divided (Zarr v3, default keys)."""
     return f"{stream}/c.{chunk}" + ".0" * item_dimensions
+
+
+def _pieces(rows: StreamRows, first: int, count: int) -> Iterator[tuple[int, int, int]]:
+    """(chunk, first item within it, items) of items `first` to `first + count`."""
+    while count > 0:
+        chunk, within = divmod(first, rows.chunk_items)
+        items = min(rows.chunk_items - within, count)
+        yield chunk, within, items
+        first += items
+        count -= items

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from store.feature_set import FeatureSet
-from store.labels.files import read_labels
+from store.labels.files import read_labels, written_names
 from store.labels.resolve import Coverage, resolve
 
 
@@ -32,4 +32,5 @@ def summary(features: FeatureSet) -> dict[str, Any]:
 
 def coverage(features: FeatureSet, labels: Path) -> Coverage[str]:
     """Which videos of a label file have features."""
-    return resolve([label.video for label in read_labels(labels)], features.videos())
+    read = read_labels(labels)
+    return resolve([label.video for label in read], features.videos(), written=written_names(read))

@@ -112,8 +112,8 @@ def export_command(
     format: Annotated[
         ExportFormat,
         typer.Option(
-            help="npy: a file for each video and stream, with manifest.json; hdf5: features.h5, a group for"
-            " each video; safetensors: shards with an index, keys VIDEO/STREAM."
+            help="npy: a file for each video and stream; hdf5: features.h5, a group for each video;"
+            " safetensors: shards, keys VIDEO/STREAM. manifest.json says what lies where."
         ),
     ] = "npy",
     videos: Annotated[
@@ -143,8 +143,8 @@ def _listed(file: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def _print_some(told: dict[str, str]) -> None:
-    for name, what in list(told.items())[:_SHOWN]:
-        print(f"  {name}: {what}")
-    if len(told) > _SHOWN:
+def _print_some(reasons: dict[str, str]) -> None:
+    for name, reason in list(reasons.items())[:_SHOWN]:
+        print(f"  {name}: {reason}")
+    if len(reasons) > _SHOWN:
         print("  … (--json lists all)")

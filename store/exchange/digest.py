@@ -1,16 +1,10 @@
 """What tells one source from another, so that the same import twice has one key and a changed one two."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import chain
+from collections.abc import Mapping
 from pathlib import Path
 
 from store.exchange.source import Progress
-
-_THREADS = 4
-_BATCH = 1024
 
 
 def digest(files: Mapping[str, Path], rule: str, progress: Progress) -> dict[str, str]:
@@ -20,15 +14,14 @@ def digest(files: Mapping[str, Path], rule: str, progress: Progress) -> dict[str
     `listing`: of names, sizes and times of change, for sources too large to be read twice. A copy that does
     not keep the times has another key; what was changed and given its old time back has not.
     """
-    names = sorted(files)
-    one = file_sha256 if rule == "content" else _size_and_time
     whole = hashlib.sha256()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        batches = (names[first : first + _BATCH] for first in range(0, len(names), _BATCH))
-        told = partial(_told, one)
-        found = chain.from_iterable(pool.map(told, map(files.__getitem__, batch)) for batch in batches)
-        for name, value in zip(progress(names, "digest"), found, strict=True):
-            whole.update(f"{name}\0{value}\n".encode("utf-8", "surrogateescape"))
+    for name in progress(sorted(files), "digest"):
+        try:
+            state = file_sha256(files[name]) if rule == "content" else _size_and_time(files[name])
+        except OSError as error:
+            # It costs its own video only, and is a difference like any other.
+            state = f"unreadable {error.errno}"
+        whole.update(f"{name}\0{state}\n".encode("utf-8", "surrogateescape"))
     return {"rule": rule, "sha256": whole.hexdigest()}
 
 
@@ -41,11 +34,3 @@ def file_sha256(path: Path) -> str:
 def _size_and_time(path: Path) -> str:
     status = path.stat()
     return f"{status.st_size}\0{status.st_mtime_ns}"
-
-
-def _told(one: Callable[[Path], str], path: Path) -> str:
-    # A file that cannot be read costs its own video only, and is a difference like any other.
-    try:
-        return one(path)
-    except OSError as error:
-        return f"unreadable {error.errno}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 
 from store.errors import DuplicateVideo, ImportFailed
+from store.exchange.arrays import refusing
 from store.labels.errors import some
 from store.labels.resolve import video_id
 
@@ -18,36 +19,26 @@ def listed_ids(ids: str) -> list[str]:
 
     Raises ImportFailed, DuplicateVideo.
     """
-    if Path(ids).is_file():
-        return read_ids(Path(ids), None)
-    file, colon, column = ids.rpartition(":")
-    if not colon:
-        raise ImportFailed(f"--ids {ids}: no such file")
-    if not file or not column:
-        raise ImportFailed(f"--ids {ids}: expected CSV_FILE:COLUMN, as in metadata.csv:flickr_id")
-    return read_ids(Path(file), column)
-
-
-def read_ids(file: Path, column: str | None) -> list[str]:
-    """The canonical video ids in a column of a CSV file, a dataset of an HDF5 file, or the lines of a text.
-
-    Raises ImportFailed, DuplicateVideo.
-    """
+    name, colon, column = (ids, ":", "id") if Path(ids).is_file() else ids.rpartition(":")
+    file = Path(name)
     if not file.is_file():
-        raise ImportFailed(f"{file}: no such file")
-    if column is not None and h5py.is_hdf5(file):
-        names, first = _hdf5_names(file, column), 0
+        what = file if colon else f"--ids {ids}"
+        raise ImportFailed(
+            f"{what}: no such file; expected FILE:COLUMN, as in metadata.csv:flickr_id, or FILE"
+        )
+    if file == Path(ids):
+        names, first = _lines(file), 1
+    elif h5py.is_hdf5(file):
+        names, first = _dataset(file, column), 0
     else:
-        names, first = _text_names(file, column), 1 if column is None else 2
+        names, first = _column(file, column), 2
     videos = [video_id(name) for name in names]
     empty = [str(line) for line, video in enumerate(videos, start=first) if not video]
     if empty:
-        raise ImportFailed(f"{file}: no {column or 'id'} in the rows {some(empty)}")
+        raise ImportFailed(f"{file}: no {column} in the rows {some(empty)}")
     repeated = [video for video, count in Counter(videos).items() if count > 1]
     if repeated:
-        raise DuplicateVideo(
-            f"{file}: {column or 'the list'} lists {len(repeated)} videos twice: {some(repeated)}"
-        )
+        raise DuplicateVideo(f"{file}: {column} lists {len(repeated)} videos twice: {some(repeated)}")
     return videos
 
 
@@ -57,30 +48,28 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _text_names(file: Path, column: str | None) -> list[str]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            if column is None:
-                return [line.rstrip("\r\n") for line in lines]
-            reader = csv.DictReader(lines, skipinitialspace=True)
-            columns = list(reader.fieldnames or [])
-            if column not in columns:
-                raise ImportFailed(
-                    f"{file} has no column {column!r}{nearest(column, columns)}; it has {some(columns, 40)}"
-                )
-            return [row[column] or "" for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ImportFailed(f"{file} cannot be read as comma-separated UTF-8 text: {error}") from None
+def _lines(file: Path) -> list[str]:
+    with refusing(file, "UTF-8 text"):
+        return file.read_text(encoding="utf-8-sig").splitlines()
 
 
-def _hdf5_names(file: Path, dataset: str) -> list[str]:
-    try:
-        with h5py.File(file) as content:
-            item = content.get(dataset)
-            if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
-                raise ImportFailed(
-                    f"{file} has no dataset of strings {dataset!r}; it has {some(list(content))}"
-                )
-            return [str(name) for name in item.asstr()[()].ravel()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportFailed(f"{file} cannot be read as HDF5: {error}") from None
+def _column(file: Path, column: str) -> list[str]:
+    with (
+        refusing(file, "comma-separated UTF-8 text"),
+        file.open(newline="", encoding="utf-8-sig") as lines,
+    ):
+        reader = csv.DictReader(lines, skipinitialspace=True)
+        columns = list(reader.fieldnames or [])
+        if column not in columns:
+            known = some(columns, 40)
+            raise ImportFailed(f"{file} has no column {column!r}{nearest(column, columns)}; it has {known}")
+        return [row[column] or "" for row in reader]
+
+
+def _dataset(file: Path, dataset: str) -> list[str]:
+    with refusing(file, "HDF5"), h5py.File(file) as content:
+        item = content.get(dataset)
+        if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
+            known = some(list(content))
+            raise ImportFailed(f"{file} has no dataset of strings {dataset!r}; it has {known}")
+        return [str(name) for name in item.asstr()[()].ravel()]

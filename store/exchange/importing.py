@@ -42,7 +42,7 @@ def import_features(
     `strict` stops at the first instead: before anything is written, unless reading it shows the fault. Raises
     ImportFailed, also where no video at all can be used.
     """
-    features = store.feature_set(dataset, encoder, source.specification())
+    features = store.feature_set(dataset, encoder, source.specification)
     faults = dict(source.faults)
     _refuse(faults, strict)
     new = [video for video in source.videos if video not in features]
@@ -50,14 +50,14 @@ def import_features(
     with features.writer() as writer:
         for video in progress(new, "import"):
             try:
-                writer.add(video, source.read(video), source.meta(video))
+                writer.add(video, source.read(video), source.metas.get(video, {}))
                 stored += 1
             except InvalidFeatures as error:
                 faults[video] = Fault("invalid_features", str(error))
                 _refuse(faults, strict)
     count = len(source.videos) + len(source.faults)
     if len(faults) == count:
-        raise ImportFailed(f"none of the {count:,} videos can be used: {_told(faults)}")
+        raise ImportFailed(f"none of the {count:,} videos can be used: {_first(faults)}")
     _record(features, source, faults)
     imputed = {video: columns for video, columns in source.imputed.items() if video not in faults}
     return Imported(features, count, stored, faults, imputed, dict(source.passed_over))
@@ -65,10 +65,10 @@ def import_features(
 
 def _refuse(faults: Mapping[str, Fault], strict: bool) -> None:
     if strict and faults:
-        raise ImportFailed(f"{len(faults):,} videos cannot be used, and --strict was asked: {_told(faults)}")
+        raise ImportFailed(f"{len(faults):,} videos cannot be used, and --strict was asked: {_first(faults)}")
 
 
-def _told(faults: Mapping[str, Fault]) -> str:
+def _first(faults: Mapping[str, Fault]) -> str:
     lines = [f"{video}: {fault.reason}" for video, fault in list(faults.items())[:_SHOWN]]
     return "".join(f"\n  {line}" for line in [*lines, *(["…"] if len(faults) > _SHOWN else [])])
 

@@ -1,151 +1,97 @@
-"""A source of named arrays: a folder of .npy files, an HDF5 file, safetensors files."""
+"""A source whose arrays belong to a video, a stream or a chunk each, as a plan says."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import ImportFailed, InvalidFeatures
-from store.exchange.digest import digest
-from store.exchange.pattern import Pattern
-from store.exchange.plan import Plan, plan_by_pattern
-from store.exchange.source import VERSION, Fault, Options, Progress, narrowed, stored_dtype
+from store.errors import InvalidFeatures
+from store.exchange.arrays import Arrays
+from store.exchange.plan import Plan
+from store.exchange.source import VERSION, Fault, Progress, Source, narrowed, stored_dtype
 from store.format.marker import StreamShape
-from store.labels.errors import some
 from store.read.index import describe
 
 Streams = dict[str, StreamShape]
 
 
-class Container(Protocol):
-    """Arrays by name; InvalidFeatures is raised for one that is damaged, and costs its video only."""
-
-    def shape(self, name: str) -> tuple[tuple[int, ...], str]:
-        """Shape and dtype of an array, without reading it. Raises InvalidFeatures."""
-
-    def read(self, name: str) -> NDArray[Any]:
-        """The array. Raises InvalidFeatures."""
-
-
-class NamedArrays:
-    """Videos put together from a container's arrays; a `Source`.
+def named_source(
+    format: str, arrays: Arrays, plan: Plan, digest: Mapping[str, str], progress: Progress
+) -> Source:
+    """Videos put together from arrays.
 
     What most videos have decides on the streams, their shapes and dtypes; the others become faults.
     """
+    streams, faults = _settle(arrays, plan, progress)
 
-    imputed: Mapping[str, list[int]] = {}
-
-    def __init__(
-        self,
-        format: str,
-        container: Container,
-        plan: Plan,
-        files: Mapping[str, Path],
-        rule: str,
-        progress: Progress,
-    ) -> None:
-        self._container = container
-        self._plan = plan
-        self.faults = dict(plan.faults)
-        self.passed_over = plan.passed_over
-        self.streams = self._settle(progress)
-        self.videos: Sequence[str] = [video for video in plan.arrays if video not in self.faults]
-        self._specification = {
-            "kind": "import",
-            "version": VERSION,
-            "format": format,
-            "layout": plan.layout,
-            "digest": digest(files, rule, progress),
-            "streams": {name: {"shape": list(s.shape), "dtype": s.dtype} for name, s in self.streams.items()},
-        }
-
-    def specification(self) -> dict[str, Any]:
-        """See `Source`."""
-        return self._specification
-
-    def meta(self, video: str) -> dict[str, Any]:
-        """See `Source`."""
-        return self._plan.metas.get(video, {})
-
-    def read(self, video: str) -> dict[str, NDArray[Any]]:
-        """See `Source`."""
+    def read(video: str) -> dict[str, NDArray[Any]]:
         return {
-            stream: self._read_stream(stream, names) for stream, names in self._plan.arrays[video].items()
+            stream: _read_stream(arrays, names, streams[stream], plan.stack)
+            for stream, names in plan.arrays[video].items()
         }
 
-    def _read_stream(self, stream: str, names: list[str]) -> NDArray[Any]:
-        expected = self.streams[stream]
-        arrays = []
-        for name in names:
-            array = narrowed(self._container.read(name), expected.dtype)
-            if (array.shape if self._plan.stack else array.shape[1:]) != expected.shape:
-                raise InvalidFeatures(f"{name} was changed during the import: it is {list(array.shape)} now")
-            arrays.append(array)
-        if self._plan.stack:
-            return np.stack(arrays)  # [chunks, *shape]
-        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)  # [n, *shape]
+    specification = {
+        "kind": "import",
+        "version": VERSION,
+        "format": format,
+        "layout": plan.layout,
+        "digest": dict(digest),
+        "streams": {name: {"shape": list(s.shape), "dtype": s.dtype} for name, s in streams.items()},
+    }
+    videos = [video for video in plan.arrays if video not in faults]
+    return Source(videos, specification, read, plan.metas, plan.faults | faults, plan.passed_over)
 
-    def _settle(self, progress: Progress) -> Streams:
-        found: dict[str, Streams] = {}
-        for video in progress(list(self._plan.arrays), "look"):
-            try:
-                found[video] = self._streams_of(video)
-            except InvalidFeatures as error:
-                self.faults[video] = Fault("invalid_features", str(error))
-        counts = Counter(describe(streams) for streams in found.values())
-        if not counts:
-            return {}
-        usual, times = counts.most_common(1)[0]
-        for video, streams in found.items():
-            if describe(streams) != usual:
-                self.faults[video] = Fault(
-                    "other_streams",
-                    f"has {describe(streams)}; {times:,} of {len(found):,} videos have {usual}",
-                )
-        return next(streams for streams in found.values() if describe(streams) == usual)
 
-    def _streams_of(self, video: str) -> Streams:
-        streams = {}
-        for stream, names in self._plan.arrays[video].items():
-            items = {self._item(name): name for name in reversed(names)}
-            if len(items) > 1:
-                unlike = " and ".join(f"{name} {list(s.shape)} {s.dtype}" for s, name in items.items())
-                raise InvalidFeatures(f"stream {stream!r}: arrays of one stream differ: {unlike}")
-            streams[stream] = next(iter(items))
-        return streams
+def _read_stream(arrays: Arrays, names: list[str], expected: StreamShape, stack: bool) -> NDArray[Any]:
+    found = []
+    for name in names:
+        array = narrowed(arrays.read(name), expected.dtype)
+        if (array.shape if stack else array.shape[1:]) != expected.shape:
+            raise InvalidFeatures(f"{name} was changed during the import: it is {list(array.shape)} now")
+        found.append(array)
+    if stack:
+        return np.stack(found)  # [chunks, *shape]
+    return found[0] if len(found) == 1 else np.concatenate(found)  # [n, *shape]
 
-    def _item(self, name: str) -> StreamShape:
-        shape, dtype = self._container.shape(name)
-        if not self._plan.stack and not shape:
-            raise InvalidFeatures(f"{name} is a single number; expected [n, …]")
-        if 0 in shape:
-            raise InvalidFeatures(f"{name} is empty: {list(shape)}")
+
+def _settle(arrays: Arrays, plan: Plan, progress: Progress) -> tuple[Streams, dict[str, Fault]]:
+    found: dict[str, Streams] = {}
+    faults: dict[str, Fault] = {}
+    for video in progress(list(plan.arrays), "look"):
         try:
-            kept = stored_dtype(dtype)
+            found[video] = {
+                stream: _item_of(arrays, stream, names, plan.stack)
+                for stream, names in plan.arrays[video].items()
+            }
         except InvalidFeatures as error:
-            raise InvalidFeatures(f"{name}: {error}") from None
-        return StreamShape(shape if self._plan.stack else shape[1:], kept)
+            faults[video] = Fault("invalid_features", str(error))
+    counts = Counter(describe(streams) for streams in found.values())
+    usual, times = counts.most_common(1)[0] if counts else ("", 0)
+    for video, streams in found.items():
+        if describe(streams) != usual:
+            reason = f"has {describe(streams)}; {times:,} of {len(found):,} videos have {usual}"
+            faults[video] = Fault("other_streams", reason)
+    return next((streams for streams in found.values() if describe(streams) == usual), {}), faults
 
 
-def plan_by_names(names: Sequence[str], options: Options, where: str) -> Plan:
-    """Sort the arrays of one file: by --pattern, or each a video where no name has a `/`.
+def _item_of(arrays: Arrays, stream: str, names: list[str], stack: bool) -> StreamShape:
+    items = {_item(arrays, name, stack): name for name in reversed(names)}
+    if len(items) > 1:
+        unlike = " and ".join(f"{name} {list(s.shape)} {s.dtype}" for s, name in items.items())
+        raise InvalidFeatures(f"stream {stream!r}: arrays of one stream differ: {unlike}")
+    return next(iter(items))
 
-    Raises ImportFailed where that does not decide.
-    """
-    text = options.pattern
-    if text is None:
-        nested = [name for name in names if "/" in name]
-        if nested:
-            raise ImportFailed(
-                f"{where} has names such as {some(nested, 3)}: say what they mean,"
-                " with --pattern '{video}' (the last part belongs to the video's id)"
-                " or --pattern '{video}/{stream}'"
-            )
-        text = "{video}"
-    pattern = Pattern(text)
-    if options.join and not pattern.chunked:
-        raise ImportFailed("--join is for patterns with {chunk}: other arrays are a whole stream, [n, …]")
-    return plan_by_pattern(names, pattern, pattern.chunked and options.join != "concatenate", where)
+
+def _item(arrays: Arrays, name: str, stack: bool) -> StreamShape:
+    array = arrays.look(name)
+    if not stack and not array.shape:
+        raise InvalidFeatures(f"{name} is a single number; expected [n, …]")
+    if 0 in array.shape:
+        raise InvalidFeatures(f"{name} is empty: {list(array.shape)}")
+    try:
+        kept = stored_dtype(array.dtype.name)
+    except InvalidFeatures as error:
+        raise InvalidFeatures(f"{name}: {error}") from None
+    return StreamShape(array.shape if stack else array.shape[1:], kept)

@@ -1,19 +1,29 @@
 """Which arrays of a source make up which video."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from store.errors import ImportFailed, InvalidName
+from store.exchange.arrays import FAULTS
 from store.exchange.pattern import Pattern
-from store.exchange.source import STREAM, Fault
+from store.exchange.source import STREAM, Fault, Options
 from store.format.names import check_video_id
 from store.labels.errors import some
 from store.labels.resolve import video_id
 
 Chunks = dict[int | None, list[str]]
 """Chunk number (None where names have none) → names of arrays; a whole source has one of each."""
+
+_LAYOUTS = [
+    # MinimalisticVQA and those that build on it: batches of one chunk, [1, …].
+    ("{video}/feature_{chunk}_{stream}_feature", False),
+    ("{video}/{chunk}", True),
+]
+"""Pattern of the names without their suffix, and whether an array is one item."""
 
 
 @dataclass
@@ -29,6 +39,33 @@ class Plan:
     """Whether an array is one item, or several, [n, …]."""
     layout: dict[str, Any] = field(default_factory=dict)
     """For the specification: by which rule the names were read."""
+
+
+def plan_of_names(names: Sequence[str], options: Options, where: str, suffix: str) -> Plan:
+    """Sort arrays by --pattern, by a layout that is known, or, where no name has a `/`, as a video each.
+
+    Raises ImportFailed where none of these fits.
+    """
+    if options.pattern is not None:
+        pattern = Pattern(options.pattern)
+        if options.join and not pattern.chunked:
+            raise ImportFailed("--join is for patterns with {chunk}: other arrays are a whole stream, [n, …]")
+        return plan_by_pattern(names, pattern, pattern.chunked and options.join != "concatenate", where)
+    # In one file, a number may as well be a video of a group.
+    layouts = _LAYOUTS if suffix else []
+    if options.join:
+        raise ImportFailed("--join is for --pattern: the layouts that are known need no help")
+    for text, stack in layouts:
+        pattern = Pattern(text + suffix)
+        if all(pattern.place(name) for name in names):
+            return plan_by_pattern(names, pattern, stack, where)
+    if not any("/" in name for name in names):
+        return plan_by_pattern(names, Pattern("{video}" + suffix), False, where)
+    known = "".join(f"\n  {text}{suffix}" for text, _ in [*layouts, ("{video}", False)])
+    raise ImportFailed(
+        f"{where} has no layout that is known:{known}\nFound {some(names, 4)}. Say with --pattern how they"
+        f" are to be read, such as --pattern '{{video}}/{{stream}}{suffix}'"
+    )
 
 
 def plan_by_pattern(names: Iterable[str], pattern: Pattern, stack: bool, where: str) -> Plan:
@@ -67,6 +104,36 @@ def plan_by_pattern(names: Iterable[str], pattern: Pattern, stack: bool, where: 
                 for stream, chunks in sorted(streams.items())
             }
     return plan
+
+
+def plan_of_export(manifest: Path) -> tuple[Plan, dict[str, Path]]:
+    """What an export's manifest says: the plan, and its arrays' names → files. Raises ImportFailed."""
+    files: dict[str, Path] = {}
+    plan = Plan({})
+    try:
+        content = json.loads(manifest.read_bytes())
+        for video, entry in content["videos"].items():
+            names = entry.get("names", entry["files"])
+            plan.arrays[video] = {stream: [name] for stream, name in names.items()}
+            plan.metas[video] = dict(entry["meta"])
+            files |= {
+                names[stream]: manifest.parent / _plain(file) for stream, file in entry["files"].items()
+            }
+        if not plan.arrays:
+            raise ValueError("it lists no videos")
+        origin = {name: content[name] for name in ("dataset", "encoder", "key", "specification")}
+    except FAULTS as error:
+        raise ImportFailed(
+            f"{manifest} is not the manifest of an export: {error!r}; with --pattern it is passed over"
+        ) from None
+    plan.layout = {"export": origin}
+    return plan, files
+
+
+def _plain(name: str) -> str:
+    if PurePosixPath(name).name != name or name in ("", ".."):
+        raise ValueError(f"{name!r} is not the name of a file in this folder")
+    return name
 
 
 def _first_chunk(found: dict[str, dict[str, Chunks]]) -> int:

@@ -1,44 +1,31 @@
 """The formats that can be imported, by name, and which of them a file or folder has."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import h5py
 
-from store.errors import ImportFailed
-from store.exchange.hdf5 import open_hdf5
-from store.exchange.hdf5_writer import FILE as HDF5_EXPORT
-from store.exchange.mat import open_mat
-from store.exchange.npy_folder import open_npy_folder
-from store.exchange.npy_matrix import open_npy
-from store.exchange.safetensors_files import open_safetensors
-from store.exchange.source import INCOMPLETE, Options, Progress, Source, quiet
+from store.errors import ImportFailed, InvalidFeatures
+from store.exchange.arrays import Arrays, hdf5_file, mat_file, npy_files, refusing, safetensors_files
+from store.exchange.digest import digest, file_sha256
+from store.exchange.ids import listed_ids, nearest
+from store.exchange.matrix import matrix_source
+from store.exchange.named_arrays import named_source
+from store.exchange.plan import plan_of_export, plan_of_names
+from store.exchange.source import HDF5_EXPORT, INCOMPLETE, MANIFEST, Options, Progress, Source, quiet
+from store.labels.errors import some
 
-Opener = Callable[[Path, Options, Progress], AbstractContextManager[Source]]
-
-FORMATS: dict[str, Opener] = {
-    "mat": open_mat,
-    "npy": open_npy,
-    "npy-folder": open_npy_folder,
-    "hdf5": open_hdf5,
-    "safetensors": open_safetensors,
-}
-
-_SUFFIXES = {
-    ".mat": "mat",
-    ".npy": "npy",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".hdf": "hdf5",
-    ".he5": "hdf5",
-    ".safetensors": "safetensors",
-}
+FORMATS = ("mat", "npy", "npy-folder", "hdf5", "safetensors")
+_SUFFIXES = {".mat": "mat", ".npy": "npy", ".safetensors": "safetensors"}
+_SUFFIXES |= dict.fromkeys([".h5", ".hdf5", ".hdf", ".he5"], "hdf5")
 
 
+@contextmanager
 def open_source(
     path: Path, options: Options, format: str = "auto", progress: Progress = quiet
-) -> AbstractContextManager[Source]:
+) -> Iterator[Source]:
     """Open features that were made elsewhere; `with` closes them.
 
     Raises ImportFailed for what is not of that format (`auto`: of any), and DuplicateVideo.
@@ -48,7 +35,20 @@ def open_source(
     name = detect(path) if format == "auto" else format
     if name not in FORMATS:
         raise ImportFailed(f"no format {format!r}: expected auto, {', '.join(FORMATS)}")
-    return FORMATS[name](path, options, progress)
+    if (path / MANIFEST).is_file() and options.pattern is None:
+        options.only("an export", "digest")
+        plan, files = plan_of_export(path / MANIFEST)
+        digested = {file.name: file for file in [*files.values(), path / MANIFEST]}
+        with _arrays(name, files) as arrays:
+            yield named_source(name, arrays, plan, digest(digested, options.digest, progress), progress)
+        return
+    files = _files(name, path)
+    one_matrix = name in ("mat", "npy") or (name != "npy-folder" and (options.key or options.ids))
+    with _arrays(name, files) as arrays:
+        if one_matrix:
+            yield _matrix(name, path, arrays, options, progress)
+        else:
+            yield _named(name, path, arrays, files, options, progress)
 
 
 def detect(path: Path) -> str:
@@ -60,10 +60,74 @@ def detect(path: Path) -> str:
     if not path.is_file():
         raise ImportFailed(f"{path}: no such file or folder")
     suffix = path.suffix.lower()
-    if suffix in _SUFFIXES:
-        return _SUFFIXES[suffix]
-    if path.name.endswith(".safetensors.index.json"):
-        return "safetensors"
-    if h5py.is_hdf5(path):
-        return "hdf5"
-    raise ImportFailed(f"{path}: its name tells no format: choose one with --format, {', '.join(FORMATS)}")
+    if suffix not in _SUFFIXES and not h5py.is_hdf5(path):
+        raise ImportFailed(
+            f"{path}: its name tells no format: choose one with --format, {', '.join(FORMATS)}"
+        )
+    return _SUFFIXES.get(suffix, "hdf5")
+
+
+def _files(format: str, path: Path) -> dict[str, Path]:
+    """The source's files by their names within it; a single one has none, as its name says nothing."""
+    if not path.exists():
+        raise ImportFailed(f"{path}: no such file or folder")
+    if format not in ("hdf5", "safetensors") and path.is_dir() != (format == "npy-folder"):
+        what = "a folder" if path.is_dir() else "a file"
+        raise ImportFailed(f"{path} is {what}: --format {format} is not for such a source")
+    if not path.is_dir():
+        return {"": path}
+    if format == "hdf5":
+        return {"": path / HDF5_EXPORT}
+    # Hidden files are no features: macOS keeps `._0.npy` beside `0.npy`.
+    found = sorted(path.glob("*.safetensors") if format == "safetensors" else path.rglob("[!.]*.npy"))
+    if format == "safetensors" and len(found) == 1:
+        return {"": found[0]}
+    return {file.relative_to(path).as_posix(): file for file in found if file.is_file()}
+
+
+def _arrays(format: str, files: Mapping[str, Path]) -> AbstractContextManager[Arrays]:
+    if format in ("npy", "npy-folder"):
+        return nullcontext(npy_files(files))
+    if format == "safetensors":
+        return nullcontext(safetensors_files(sorted(set(files.values()))))
+    return (mat_file if format == "mat" else hdf5_file)(next(iter(files.values())))
+
+
+def _named(
+    format: str, path: Path, arrays: Arrays, files: Mapping[str, Path], options: Options, progress: Progress
+) -> Source:
+    what, suffix = ("a folder of .npy files", ".npy") if format == "npy-folder" else ("named arrays", "")
+    options.only(what, "pattern", "join", "digest")
+    if not arrays.names:
+        raise ImportFailed(f"{path} holds no arrays of numbers ({arrays.kind}), and no {MANIFEST}")
+    plan = plan_of_names(arrays.names, options, str(path), suffix)
+    used = {name: file for name, file in files.items() if name not in plan.passed_over}
+    plan.passed_over |= arrays.passed_over
+    return named_source(format, arrays, plan, digest(used, options.digest, progress), progress)
+
+
+def _matrix(format: str, path: Path, arrays: Arrays, options: Options, progress: Progress) -> Source:
+    takes = {"mat": ("key", "ids", "missing"), "npy": ("ids", "missing", "digest")}
+    options.only("one matrix of all videos", *takes.get(format, ("key", "ids", "missing", "digest")))
+    name, what = ("", str(path)) if format == "npy" else (options.key, f"{path}: {options.key}")
+    if name is None or options.ids is None:
+        needed = "--ids" if format == "npy" else "both --key (its name) and --ids"
+        raise ImportFailed(f"{path}: one matrix of all videos needs {needed} (its videos, a row each)")
+    if name not in arrays.names:
+        known = some(arrays.names, 40)
+        raise ImportFailed(f"{path} has no {name!r}{nearest(name, arrays.names)}; it has {known}")
+    try:
+        rows = arrays.look(name)
+    except InvalidFeatures as error:
+        raise ImportFailed(f"{path}: {str(error).strip()}") from None
+    about: dict[str, Any]
+    if format == "mat":
+        if len(rows.shape) != 2 or rows.dtype.kind not in "fiu":
+            found = f"{what} is {list(rows.shape)} {rows.dtype}"
+            raise ImportFailed(f"{found}; expected a matrix of real numbers, one row a video")
+        about = {"file_sha256": file_sha256(path), "key": name, "dimensions": rows.shape[1]}
+    else:
+        layout = {"matrix": options.key, "dtype": rows.dtype.name, "shape": list(rows.shape[1:])}
+        about = {"format": format, "layout": layout, "digest": digest({"": path}, options.digest, progress)}
+    with refusing(path, arrays.kind):
+        return matrix_source(rows, what, listed_ids(options.ids), options.ids, options.missing, about)

@@ -1,8 +1,8 @@
 """What an import needs to know of features that another program left, whatever their format."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,17 @@ VERSION = 1
 """Of what the import makes of its source; part of the key."""
 INCOMPLETE = "INCOMPLETE"
 """A file that lies in the folder of an export until all of it is there."""
+MANIFEST = "manifest.json"
+"""The file of an export that says which array is which video's."""
+HDF5_EXPORT = "features.h5"
 _NARROWED = {"float64": "float32"}
 
 
-class Progress(Protocol):
-    """Wraps the names that a task goes through, as tqdm does."""
-
-    def __call__(self, names: Sequence[str], task: str) -> Iterable[str]:
-        """The names, one after the other."""
+Progress = Callable[[Sequence[str], str], Iterable[str]]
+"""Names that a task goes through, and the task → the same names, one after the other, as tqdm gives them."""
 
 
-def quiet(names: Sequence[str], task: str) -> Iterable[str]:  # noqa: ARG001  (the protocol's)
+def quiet(names: Sequence[str], task: str) -> Iterable[str]:  # noqa: ARG001  (as Progress is called)
     """No progress bar."""
     return names
 
@@ -39,33 +39,24 @@ class Fault:
     reason: str
 
 
-class Source(Protocol):
+@dataclass(frozen=True)
+class Source:
     """Features of many videos, read one video at a time."""
 
-    @property
-    def videos(self) -> Sequence[str]:
-        """Ids of the videos that look whole."""
-
-    @property
-    def faults(self) -> Mapping[str, Fault]:
-        """The videos that do not."""
-
-    @property
-    def passed_over(self) -> Mapping[str, str]:
-        """What else the source holds: its name → why it is no video's."""
-
-    @property
-    def imputed(self) -> Mapping[str, list[int]]:
-        """Video → columns (from 0) whose missing values are replaced by the column's median."""
-
-    def specification(self) -> dict[str, Any]:
-        """All that decides the numbers, a digest of the source included; plain JSON."""
-
-    def read(self, video: str) -> dict[str, NDArray[Any]]:
-        """Stream → [n, *stream shape], in a dtype that is stored. Raises InvalidFeatures."""
-
-    def meta(self, video: str) -> dict[str, Any]:
-        """What is to be noted about the video."""
+    videos: Sequence[str]
+    """Ids of the videos that look whole."""
+    specification: dict[str, Any]
+    """All that decides the numbers, a digest of the source included; plain JSON."""
+    read: Callable[[str], dict[str, NDArray[Any]]]
+    """Video → stream → [n, *stream shape], in a dtype that is stored. Raises InvalidFeatures."""
+    metas: Mapping[str, dict[str, Any]]
+    """What is to be noted about videos."""
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    """The videos that do not look whole."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """What else the source holds: its name → why it is no video's."""
+    imputed: Mapping[str, list[int]] = field(default_factory=dict)
+    """Video → columns (from 0) whose missing values are replaced by the column's median."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +78,11 @@ class Options:
 
     def only(self, what: str, *known: str) -> None:
         """Raises ImportFailed where another option is given: it would have no effect."""
-        given = {name for name, value in vars(self).items() if value is not None} - {"digest"}
-        if self.digest != "content":
-            given.add("digest")
-        stray = sorted(given - set(known))
+        stray = [name for name, value in vars(self).items() if value != getattr(Options, name)]
+        stray = sorted(set(stray) - set(known))
         if stray:
-            raise ImportFailed(
-                f"--{stray[0]} has no meaning for {what}; it takes "
-                + (", ".join(f"--{name}" for name in known) or "no such options")
-            )
+            takes = ", ".join(f"--{name}" for name in known)
+            raise ImportFailed(f"--{stray[0]} has no meaning for {what}; it takes {takes}")
 
 
 def stored_dtype(dtype: str) -> str:
@@ -116,13 +103,3 @@ def narrowed(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     if beyond.any():
         raise InvalidFeatures(f"{array[beyond][0]:g} is beyond {dtype}")
     return kept
-
-
-def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """The array, for formats that have no bfloat16: as float32, which holds the same values."""
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-
-
-def exported(description: Mapping[str, Any]) -> dict[str, Any]:
-    """How the specification names the feature set that an export was made from. Raises KeyError."""
-    return {"export": {name: description[name] for name in ("dataset", "encoder", "key", "specification")}}

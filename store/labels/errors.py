@@ -1,6 +1,7 @@
 """Errors about label files, the videos they name, and how they are split."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 from config.errors import Problem
 
@@ -33,18 +34,29 @@ class AmbiguousVideoError(LabelError):
     """A label could mean several videos, or a video several labels."""
 
 
-class VideoFolderMissingError(LabelError):
-    """The folder that should hold a dataset's videos is not there."""
+class VideoFolderError(LabelError):
+    """The folder that should hold videos is not there, cannot be read or holds none."""
 
 
 class GroupError(LabelError):
-    """The content group of a video cannot be told."""
+    """The content group of a video is not known."""
 
 
 class SplitError(LabelError):
     """The labels cannot be split as asked."""
 
 
-def some(names: Sequence[str], shown: int = 10) -> str:
-    """The first names, and an ellipsis where there are more."""
-    return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
+def shown(name: object) -> str:
+    """A name on one line: line breaks, control characters and bytes that are not UTF-8 as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+
+
+def some(names: Sequence[object], limit: int = 10) -> str:
+    """The first names, as `shown`, and an ellipsis where there are more."""
+    return ", ".join(map(shown, names[:limit])) + (", …" if len(names) > limit else "")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,20 +1,23 @@
-"""Which label belongs to which video: names are joined without their directory, suffix and extension."""
+"""Which label belongs to which video: exact names first, then names without suffix and extension."""
 
+import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from store.labels.errors import AmbiguousVideoError, VideoFolderMissingError, some
+from store.labels.errors import AmbiguousVideoError, shown, some
 
 T = TypeVar("T", str, Path)
+Parts = tuple[str, ...]
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 VIDEO_EXTENSIONS = frozenset(
-    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".flv", ".wmv", ".ts", ".m2ts"}
-    | {".mpg", ".mpeg", ".y4m", ".3gp", ".ogv", ".gif"}
+    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".flv", ".f4v", ".wmv", ".asf", ".ts", ".mts", ".m2ts"}
+    | {".mpg", ".mpeg", ".vob", ".mxf", ".y4m", ".ivf", ".3gp", ".3g2", ".ogv", ".gif"}
 )
 EXTENSIONS = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
 
@@ -23,18 +26,37 @@ EXTENSIONS = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
 _SUFFIXES = re.compile(
     r"(_crf_\d+_ss_\d+_t_[\d.]+|_(original|cut)_centercrop_\d+x\d+_\d+s|(?<=^[AB]\d{3})NEW)$"
 )
+_ABSOLUTE = re.compile(r"\s*([A-Za-z]:)?[\\/]")
 
 
 def video_id(name: str | Path) -> str:
     """The canonical id of a video: its directories with `/` and its name without extension and known suffix.
 
     `KoNViD_1k_videos\\123_original_centercrop_960x540_8s.MP4` gives `KoNViD_1k_videos/123`. Directories are
-    kept because LSVQ has different videos of one name in different directories.
+    kept because LSVQ has different videos of one name in different directories. Unicode is composed (NFC).
     """
-    parts = [part for part in str(name).strip().replace("\\", "/").split("/") if part not in ("", ".")]
+    return "/".join(_stem_parts(_parts(name)))
+
+
+def full_id(name: str | Path) -> str:
+    """The id with suffix and extension (in lower case), for videos that nothing else tells apart."""
+    return "/".join(_full_parts(_parts(name)))
+
+
+def _parts(name: str | Path) -> Parts:
+    text = unicodedata.normalize("NFC", str(name)).strip().replace("\\", "/")
+    return tuple(part for part in text.split("/") if part not in ("", "."))
+
+
+def _stem_parts(parts: Parts) -> Parts:
+    return (*parts[:-1], _stem(parts[-1])) if parts else ()
+
+
+def _full_parts(parts: Parts) -> Parts:
     if not parts:
-        return ""
-    return "/".join([*parts[:-1], _stem(parts[-1])])
+        return ()
+    stem = _stem(parts[-1])
+    return (*parts[:-1], stem + parts[-1][len(stem) :].lower())
 
 
 def _stem(name: str) -> str:
@@ -54,6 +76,8 @@ class Coverage(Generic[T]):
     """Label ids without a video."""
     extra: list[str]
     """Videos without a label."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Missing label → a video of its name in a folder of another name, which was not joined."""
 
     def report(self) -> str:
         """The counts, and at most ten names of each kind that did not meet."""
@@ -62,6 +86,9 @@ class Coverage(Generic[T]):
             lines.append(f"{_count(self.missing, 'label')} without a video: {some(self.missing)}")
         if self.extra:
             lines.append(f"{_count(self.extra, 'video')} without a label: {some(self.extra)}")
+        if self.elsewhere:
+            pairs = [f"{label} ({video})" for label, video in self.elsewhere.items()]
+            lines.append(f"not joined, as the folders differ: {some(pairs)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -70,98 +97,122 @@ class Coverage(Generic[T]):
         return {"found": found, "missing": self.missing, "extra": self.extra}
 
 
-def find_videos(folder: Path) -> list[Path]:
-    """Every video (and image) in the folder and its subfolders, by extension in any case, sorted.
+@dataclass(frozen=True, slots=True)
+class _Name(Generic[T]):
+    """A label or a video, as it takes part in the joining."""
 
-    Hidden files are no videos (macOS keeps `._clip.mp4` beside `clip.mp4`).
-    Raises VideoFolderMissingError where there is no such folder.
-    """
-    if not folder.is_dir():
-        found = "it is a file" if folder.exists() else "it does not exist"
-        raise VideoFolderMissingError(f"the folder of videos {folder} was expected, but {found}")
-    return sorted(
-        path for path in folder.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS and path.is_file()
-    )
+    own: T
+    full: Parts
+    """Directories and whole name."""
+    stem: Parts
+    """The same without suffix and extension."""
+    inside: int
+    """So many of the last parts are the dataset's; those before say where it lies on a disk."""
+
+    def form(self, exact: bool) -> Parts:
+        return self.full if exact else self.stem
 
 
-def resolve(label_ids: Iterable[str], names: Iterable[T]) -> Coverage[T]:
+def resolve(
+    label_ids: Iterable[str],
+    names: Iterable[T],
+    folder: Path | None = None,
+    written: Mapping[str, str] | None = None,
+) -> Coverage[T]:
     """Join labels to videos: to files, or to ids such as those of stored features.
 
-    Names meet when they are equal without extension and known suffix; where several are, those with the
-    most directories in common meet. A directory that only one side knows is forgiven; one that both sides
-    know tells videos apart. Raises AmbiguousVideoError, with the candidates, where that does not decide.
+    `folder` is where the files were searched; `written` has the labels' names as the label file has them.
+    A label joins the video with which it shares the most trailing path components, exact names before names
+    without suffix and extension. A directory that only one side has is forgiven; directories that differ
+    never join. Directories above `folder`, or above all absolute names, count only where they agree. Labels
+    that differ in suffix or extension alone join exact names alone.
+
+    Takes time and memory linear in the names. Raises AmbiguousVideoError, with the candidates, where this
+    leaves several.
     """
-    labels = {label: tuple(video_id(label).split("/")) for label in dict.fromkeys(label_ids)}
-    videos = {name: tuple(video_id(name).split("/")) for name in dict.fromkeys(names)}
-    shared = {p[-2] for p in labels.values() if len(p) > 1} & {p[-2] for p in videos.values() if len(p) > 1}
-
-    same_stem: dict[str, tuple[list[str], list[T]]] = defaultdict(lambda: ([], []))
-    for label, parts in labels.items():
-        same_stem[parts[-1]][0].append(label)
-    for video, parts in videos.items():
-        same_stem[parts[-1]][1].append(video)
-
+    written = {label: (written or {}).get(label, label) for label in label_ids}
+    wanted = _names(written, written.values(), None)
+    offered = _names(files := dict.fromkeys(names), files, folder)
+    stems = Counter(name.stem for name in wanted)
     matches: dict[str, T] = {}
-    for some_labels, some_videos in same_stem.values():
-        depths = {
-            (label, video): _common_depth(labels[label], videos[video], shared)
-            for label in some_labels
-            for video in some_videos
-        }
-        matches.update(_match(depths))
-    taken = set(matches.values())
+    deepest = min(max((len(name.full) for name in side), default=0) for side in (wanted, offered))
+    for depth in range(deepest, 0, -1):
+        for exact in (True, False):
+            taking_part = [name for name in wanted if exact or stems[name.stem] == 1]
+            for some_labels, some_videos in _meeting(taking_part, offered, depth, exact):
+                matches |= _pairs(some_labels, some_videos, depth)
+            taken = set(matches.values())
+            wanted = [name for name in wanted if name.own not in matches]
+            offered = [name for name in offered if name.own not in taken]
+    same_name = {name.stem[-1]: str(name.own) for name in reversed(offered) if name.stem}
     return Coverage(
-        found={label: matches[label] for label in labels if label in matches},
-        missing=[label for label in labels if label not in matches],
-        extra=[str(video) for video in videos if video not in taken],
+        found={label: matches[label] for label in written if label in matches},
+        missing=[name.own for name in wanted],
+        extra=[str(name.own) for name in offered],
+        elsewhere={n.own: same_name[n.stem[-1]] for n in wanted if n.stem and n.stem[-1] in same_name},
     )
 
 
-def _common_depth(label: Sequence[str], video: Sequence[str], shared: set[str]) -> int:
-    """How many trailing components agree; 0 where a directory that both sides know contradicts."""
-    depth = 0
-    for one, other in zip(reversed(label), reversed(video), strict=False):
-        if one != other:
-            break
-        depth += 1
-    if depth == 1 and len(label) > 1 and len(video) > 1:
-        contradicts = (label[-2] in shared and label[-2] not in video[:-1]) or (
-            video[-2] in shared and video[-2] not in label[:-1]
+def _names(own: Iterable[T], written: Iterable[str | Path], folder: Path | None) -> list[_Name[T]]:
+    texts = [str(name) for name in written]
+    parts = [_parts(text) for text in texts]
+    absolute = [
+        len(path) > 1 and _ABSOLUTE.match(text) is not None for text, path in zip(texts, parts, strict=True)
+    ]
+    if folder is not None:
+        above = [_parts(folder)] * len(parts)
+    else:
+        paths = ["/".join(p[:-1]) for p, is_so in zip(parts, absolute, strict=True) if is_so]
+        together = tuple(os.path.commonpath(paths).split("/")) if paths else ()
+        above = [together if is_so else () for is_so in absolute]
+    return [
+        _Name(
+            name,
+            _full_parts(path),
+            _stem_parts(path),
+            len(path) - (len(top) if path[: len(top)] == top else 0),
         )
-        return 0 if contradicts else 1
-    return depth
+        for name, path, top in zip(own, parts, above, strict=True)
+    ]
 
 
-def _match(depths: dict[tuple[str, T], int]) -> dict[str, T]:
-    """Pairs of labels and videos of one stem, the deepest agreement first."""
-    matches: dict[str, T] = {}
-    for depth in sorted({d for d in depths.values() if d > 0}, reverse=True):
-        taken = set(matches.values())
-        candidates: dict[str, list[T]] = defaultdict(list)
-        for (label, video), agreed in depths.items():
-            if agreed == depth and label not in matches and video not in taken:
-                candidates[label].append(video)
-        claims: dict[T, list[str]] = defaultdict(list)
-        for label, videos in candidates.items():
-            chosen = _only_one(label, videos)
-            claims[chosen].append(label)
-            matches[label] = chosen
-        for video, claimants in claims.items():
-            if len(claimants) > 1:
-                raise AmbiguousVideoError(
-                    f"{video} could belong to {len(claimants)} labels: {some(claimants)};"
-                    " put the videos in the directories that the labels name"
-                )
-    return matches
+def _meeting(
+    labels: Sequence[_Name[str]], videos: Sequence[_Name[T]], depth: int, exact: bool
+) -> Iterable[tuple[list[_Name[str]], list[_Name[T]]]]:
+    """Labels and videos whose last `depth` components are equal."""
+    groups: dict[Parts, tuple[list[_Name[str]], list[_Name[T]]]] = defaultdict(lambda: ([], []))
+    for label in labels:
+        if len(label.full) >= depth:
+            groups[label.form(exact)[-depth:]][0].append(label)
+    for video in videos:
+        if len(video.full) >= depth and video.form(exact)[-depth:] in groups:
+            groups[video.form(exact)[-depth:]][1].append(video)
+    return (group for group in groups.values() if group[1])
 
 
-def _only_one(label: str, videos: Sequence[T]) -> T:
+def _pairs(labels: list[_Name[str]], videos: list[_Name[T]], depth: int) -> dict[str, T]:
+    """Pairs of those whose last `depth` components are equal: at least one of the two has no further ones."""
+    whole_labels = [label for label in labels if label.inside <= depth]
+    whole_videos = [video for video in videos if video.inside <= depth]
+    if not whole_labels and not whole_videos:
+        return {}
+    chosen = _only_one(labels := whole_labels or labels, [v.own for v in whole_videos or videos])
+    if len(labels) > 1:
+        raise AmbiguousVideoError(
+            f"{shown(chosen)} could belong to {len(labels)} labels: {some([label.own for label in labels])};"
+            " put the videos in the directories that the labels name"
+        )
+    return {labels[0].own: chosen}
+
+
+def _only_one(labels: Sequence[_Name[str]], videos: Sequence[T]) -> T:
     # A video's thumbnail often lies beside it under the same name.
     moving = [video for video in videos if Path(video).suffix.lower() not in IMAGE_EXTENSIONS] or list(videos)
     if len(moving) > 1:
         raise AmbiguousVideoError(
-            f"label {label} could mean {len(moving)} videos: {some([str(video) for video in moving])};"
-            " name the directory in the label file, or keep only one of them in the dataset's folder"
+            f"label {shown(labels[0].own)} could mean {len(moving)} videos: {some(moving)};"
+            " name the directory and the extension in the label file, or keep only one of them in the"
+            " dataset's folder"
         )
     return moving[0]
 

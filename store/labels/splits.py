@@ -1,103 +1,109 @@
-"""Seeded splits of labelled videos that never divide a content group.
+"""Seeded splits of labelled videos that never divide a content group, and that additions do not redraw.
 
-Every function is pure: the same labels, groups and seed give the same split, in whatever order they come.
-Shares are shares of the groups, which are shares of the videos where every video is its own group.
+A hash of the seed and the group's name places every group between 0 and 1.
+
+`train_test`, for a dataset that grows, gives a part what lies within its share. So a group's part depends on
+nothing but its name, the seed and the shares: videos that are added or dropped move no other video, and no
+video that was learnt from is ever tested. The price is that sizes are approximate: 20 % of 1,200 videos are
+240 ± 14. Only where a part would be empty does it take the nearest group.
+
+`k_fold` and `random_splits`, for figures beside published ones, cut the same order by number: sizes are
+exact, and an added group moves at most one other across each cut.
+
+Shares are shares of the groups, which are the videos where these have no group.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
+from hashlib import blake2b
+from itertools import accumulate, pairwise
 
-import numpy as np
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit
-
-from store.labels.errors import SplitError
+from store.labels.errors import SplitError, shown
 from store.labels.files import Label
 
 Split = dict[str, list[Label]]
 """train, val and test (each sorted by video) → labels."""
 
 
-def train_test(
-    labels: Sequence[Label], groups: Sequence[str], test_share: float, val_share: float, seed: int
-) -> Split:
+def train_test(labels: Sequence[Label], test_share: float, val_share: float, seed: int) -> Split:
     """One random split; `val_share` is, like `test_share`, a share of all groups.
 
-    A share of 0 gives an empty part, any other at least one group. Raises SplitError where nothing would
-    be left to train on.
+    A share of 0 gives an empty part, any other at least one group. Raises SplitError where there are too few
+    groups for that.
     """
-    labels, groups = _sorted(labels, groups)
-    total = len(set(groups))
-    held_out = {"test": _group_count(test_share, total), "val": _group_count(val_share, total)}
-    if sum(held_out.values()) >= total:
-        raise SplitError(
-            f"{len(labels)} videos in {total} content groups cannot give {held_out['test']} groups to test,"
-            f" {held_out['val']} to validation and any to training: lower test_share or validation_share"
-        )
-    rest, test = _take_groups(labels, groups, held_out["test"], seed)
-    group_of = {label.video: group for label, group in zip(labels, groups, strict=True)}
-    train, val = _take_groups(rest, [group_of[label.video] for label in rest], held_out["val"], seed)
+    test, val, train = _divided(
+        labels, [test_share, val_share, 1 - test_share - val_share], str(seed), exact=False
+    )
     return {"train": train, "val": val, "test": test}
 
 
-def k_fold(
-    labels: Sequence[Label], groups: Sequence[str], folds: int, seed: int, val_share: float = 0.0
-) -> list[Split]:
+def k_fold(labels: Sequence[Label], folds: int, seed: int, val_share: float = 0.0) -> list[Split]:
     """`folds` splits whose test parts together are all labels, each once.
 
     `val_share` (a share of all groups) is taken from each fold's training part. Raises SplitError where
     there are fewer groups than folds.
     """
-    labels, groups = _sorted(labels, groups)
-    total = len(set(groups))
-    if folds < 2 or folds > total:
+    total = len({_group(label) for label in labels})
+    if not 2 <= folds <= total:
         raise SplitError(
             f"{folds} folds of {len(labels)} videos in {total} content groups: expected 2 to {total} folds"
         )
-    splitter = GroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    parts = _divided(labels, [1 / folds] * folds, str(seed))
     splits: list[Split] = []
-    for rest, test in splitter.split(np.zeros(len(labels)), groups=groups):
-        rest_groups = [groups[i] for i in rest]
-        count = _group_count(val_share, total)
-        if count >= len(set(rest_groups)):
-            raise SplitError(f"validation_share {val_share} of {total} groups leaves no group to train on")
-        train, val = _take_groups([labels[i] for i in rest], rest_groups, count, seed)
-        splits.append({"train": train, "val": val, "test": [labels[i] for i in test]})
+    for number, test in enumerate(parts):
+        rest = [label for part in parts if part is not test for label in part]
+        of_rest = val_share * folds / (folds - 1)
+        val, train = _divided(rest, [of_rest, 1 - of_rest], f"{seed}, validation of fold {number}")
+        splits.append({"train": train, "val": val, "test": test})
     return splits
 
 
 def random_splits(
-    labels: Sequence[Label],
-    groups: Sequence[str],
-    repeats: int,
-    test_share: float,
-    val_share: float,
-    seed: int,
+    labels: Sequence[Label], repeats: int, test_share: float, val_share: float, seed: int
 ) -> list[Split]:
     """`repeats` independent splits; asking for more keeps the first ones as they were."""
-    seeds = np.random.SeedSequence(seed).generate_state(repeats)  # [repeats] uint32
-    return [train_test(labels, groups, test_share, val_share, int(each)) for each in seeds]
+    shares = [test_share, val_share, 1 - test_share - val_share]
+    divided = [_divided(labels, shares, f"{seed}, split {number}") for number in range(repeats)]
+    return [{"train": train, "val": val, "test": test} for test, val, train in divided]
 
 
-def _sorted(labels: Sequence[Label], groups: Sequence[str]) -> tuple[list[Label], list[str]]:
-    if len(labels) != len(groups):
-        raise SplitError(f"{len(labels)} labels, but {len(groups)} groups: expected one for each label")
-    pairs = sorted(zip(labels, groups, strict=True), key=lambda pair: pair[0].video)
-    for (one, _), (other, _) in pairwise(pairs):
+def _divided(
+    labels: Sequence[Label], shares: Sequence[float], seed: str, exact: bool = True
+) -> list[list[Label]]:
+    """The labels in as many parts as there are shares; each share above 0 gets at least one group."""
+    labels = sorted(labels, key=lambda label: label.video)
+    for one, other in pairwise(labels):
         if one.video == other.video:
-            raise SplitError(f"video {one.video} is labelled twice: expected each video once")
-    return [label for label, _ in pairs], [group for _, group in pairs]
+            raise SplitError(f"video {shown(one.video)} is labelled twice: expected each video once")
+    places = {group: _place(group, seed) for group in {_group(label) for label in labels}}
+    order = sorted(places, key=lambda group: (places[group], group))
+    least = [1 if share > 0 else 0 for share in shares]
+    if shares[-1] <= 0 or sum(least) > len(order):
+        raise SplitError(
+            f"{len(labels)} videos in {len(order)} content groups cannot be split by the shares"
+            f" {', '.join(f'{share:.3g}' for share in shares)}, at least one group each: lower test_share or"
+            " validation_share"
+        )
+    ends, start = list[int](), 0
+    for number, end in enumerate(accumulate(shares)):
+        if exact or number == len(shares) - 1:
+            within = round(end * len(order))
+        else:
+            within = bisect_left(order, end, key=places.__getitem__)
+        start = min(max(within, start + least[number]), len(order) - sum(least[number + 1 :]))
+        ends.append(start)
+    part_of = {group: bisect_left(ends, rank + 1) for rank, group in enumerate(order)}
+    parts: list[list[Label]] = [[] for _ in shares]
+    for label in labels:
+        parts[part_of[_group(label)]].append(label)
+    return parts
 
 
-def _group_count(share: float, total: int) -> int:
-    return max(1, round(share * total)) if share > 0 else 0
+def _group(label: Label) -> str:
+    return label.video if label.group is None else label.group
 
 
-def _take_groups(
-    labels: Sequence[Label], groups: Sequence[str], count: int, seed: int
-) -> tuple[list[Label], list[Label]]:
-    """The labels without `count` random groups, and those of the groups."""
-    if count == 0:
-        return list(labels), []
-    splitter = GroupShuffleSplit(n_splits=1, test_size=count, random_state=seed)
-    rest, taken = next(splitter.split(np.zeros(len(labels)), groups=groups))
-    return [labels[i] for i in rest], [labels[i] for i in taken]
+def _place(group: str, seed: str) -> float:
+    """Between 0 and 1, and the same on every machine."""
+    digest = blake2b(f"{seed}\0{group}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -55,8 +55,6 @@ class OpenPart:
         for name, layout in self._body.finish().items():
             self.marker.streams[name].chunk_items = layout.chunk_items
             self.marker.streams[name].chunk_offsets = list(layout.chunk_offsets)
-            self.marker.streams[name].chunk_sizes = list(layout.chunk_sizes)
-            self.marker.streams[name].file_chunks = layout.file_chunks
         self.marker.sequence = sequence
         self.publish()
         return self.marker

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import device_equality
 from benchmarks.decoder_gpu import IN_4_BITS, main
 from benchmarks.training_step import compare
 
@@ -29,3 +30,9 @@ def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> N
     )
     figures = compare(options)
     assert figures["loss"] > 0 and figures["speedup"] > 0 and figures["cpu_speedup"] > 0
+
+
+def test_a_device_is_compared_with_the_cpu_way_by_way() -> None:
+    found = device_equality.compare("cpu", ["dense, recompute layers", "packed in bfloat16", "prediction"])
+    assert len(found) == 3 and all(each["equal"] for each in found)
+    assert 0 < found[1]["difference"] < device_equality.BFLOAT16

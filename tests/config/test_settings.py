@@ -67,7 +67,25 @@ def test_set_overrides_and_reads_values_as_toml_or_text(file: Path) -> None:
             "projector.kind: input should be 'vit', 'mlp' or 'perceiver'",
         ),
         ("pipelines.tiny.decoder.lora.rnk=2", "lora.rnk: unknown key; did you mean 'rank'"),
-        ("datasets.demo.mos_range=[3, 2]", "worst < best"),
+        ("datasets.demo.mos_range=[3, 3]", "two different numbers"),
+        ("datasets.demo.mos_range=[0, inf]", "mos_range.1: .* finite"),
+        ("datasets.demo.mos_range=[nan, 5]", "mos_range.0: .* finite"),
+        ("pipelines=3", r"pipelines is 3: expected a table, \[pipelines\]"),
+        ("pipelines.tiny=5", r"pipelines.tiny is 5: expected a table"),
+        ("datasets.demo=foo", r"datasets.demo is 'foo': expected a table"),
+        ("decoders.tiny-llama=1", "decoders.tiny-llama is 1: expected a table"),
+        ("pipelines.tiny.training.seed=1e23", "training.seed: .* found 1e\\+23"),
+        ("pipelines.tiny.training.seed=-1", "training.seed: .* found -1"),
+        ("pipelines.tiny.training.threads=0", "training.threads: .* found 0"),
+        ("pipelines.tiny.training.gradient_clip=0", "gradient_clip: .* greater than 0"),
+        ("pipelines.tiny.training.gradient_clip=-1.0", "gradient_clip: .* greater than 0"),
+        ("pipelines.tiny.training.learning_rate=inf", "learning_rate: .* finite"),
+        ("pipelines.tiny.spatial.projector.hidden=[0]", "hidden.0: .* greater than 0"),
+        ("pipelines.tiny.spatial.projector.hidden=[-5]", "hidden.0: .* greater than 0"),
+        ("pipelines.tiny.decoder.weights=random:x", "decoder.weights: 'random:x': expected random:SEED"),
+        ("encoders.clip-vit-l14.weights=random:", "weights: 'random:': expected random:SEED"),
+        ("prompts.quality.score.answer=fine", "score.answer is 'fine': expected {score} in it"),
+        ("prompts.quality.level.answer={score}", "expected {level} in it"),
         ("pipelines.tiny", "expected KEY=VALUE"),
     ],
 )
@@ -89,6 +107,11 @@ def test_an_entry_that_extends_itself_or_nothing_is_refused(tmp_path: Path) -> N
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none.toml: no such file"):
         load_settings(tmp_path / "none.toml")
+    with pytest.raises(SettingsError, match="cannot be read as a settings file: Is a directory"):
+        load_settings(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'a = "\xe9"\n')
+    with pytest.raises(SettingsError, match=r"latin.toml: not UTF-8 text"):
+        load_settings(tmp_path / "latin.toml")
     (tmp_path / "broken.toml").write_text("[a\n")
     with pytest.raises(SettingsError, match=r"broken.toml: not valid TOML"):
         load_settings(tmp_path / "broken.toml")

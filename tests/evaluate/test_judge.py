@@ -89,4 +89,12 @@ def test_a_fault_is_one_plain_line_and_status_one(tmp_path: Path, root: Path) ->
         check=False,
     )
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == f"error: {predictions}: line 2: score is 'high', not a number\n"
+    assert done.stderr == f"error: {predictions}, line 2: score is 'high', expected a number\n"
+
+
+def test_published_scores_beside_their_opinion_scores_are_judged_without_labels(shared_data: Path) -> None:
+    """Its authors print SRCC .8691 and PLCC .8687 after their own fit."""
+    judgement = judge(shared_data / "predictions" / "relaxvqa_lsvq_test.csv", score_column="y_test_pred")
+    assert judgement.n == 7155
+    assert judgement.metrics.srcc == pytest.approx(0.8691, abs=5e-5)
+    assert judgement.metrics.plcc == pytest.approx(0.8687, abs=2e-4)

@@ -210,5 +210,16 @@ def test_real_predictions_are_reported_on_the_datasets_own_scale(shared_data: Pa
         for label in labels
     ]
     page = Page(render_report(report_of(rows, MosScale(1, 5))))
-    assert page.open == [] and "0.861" in page.text and "on the scale 1 to 5 , mapped" in page.text
+    assert (
+        page.open == []
+        and "0.861" in page.text
+        and "on the scale 1 to 5 , worst to best, mapped" in page.text
+    )
     assert "1200 of 1200 answers state no score" in page.text
+
+
+def test_a_scale_where_lower_is_better_is_said_and_plotted_as_it_is(report: Report) -> None:
+    page = Page(render_report(replace(report, scale=MosScale(100, 0))))
+    assert page.open == [] and "on the scale 100 to 0 , worst to best" in page.text
+    known = Page(render_report(report)).text
+    assert page.text.replace("scale 100 to 0", "scale 0 to 100") == known

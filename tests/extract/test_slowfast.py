@@ -7,11 +7,13 @@ import pytest
 import torch
 from seen_chunks import random_chunks, stacked
 from tiny_slowfast import trained_slowfast
+from torch import nn
 from torch.nn.functional import adaptive_avg_pool3d
 
 from config.schema import EncoderSettings
 from extract.encoders.registry import build_encoder
-from extract.encoders.slowfast.maps import SlowFastEncoder
+from extract.encoders.slowfast.folding import StackedConv, fast_on_gpu
+from extract.encoders.slowfast.maps import SlowFastEncoder, load_blocks, run_pathways
 from extract.errors import EncoderError
 
 TINY = {"model_depth": 18, "stem_dim_outs": [16, 2]}
@@ -73,6 +75,26 @@ def test_the_grid_pools_the_maps_and_streams_choose_them(chunks, model, checkpoi
     assert list(first) == list(encoder.streams) == ["slow"]
     assert encoder.streams["slow"].shape == (4, 1, 2, 512)
     np.testing.assert_allclose(stacked([first, second], "slow"), pooled, atol=1e-4, rtol=1e-4)
+
+
+def test_the_form_for_gpus_gives_the_same_maps_and_has_no_batch_normalisation_left():
+    blocks = load_blocks(slowfast_settings()).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for module in blocks.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            for values in (module.running_mean, module.bias, module.running_var, module.weight):
+                values.data.copy_(0.5 + torch.rand(values.shape, generator=generator))
+    frames = torch.randn(2, 3, 8, 64, 64, generator=generator)
+    slow = torch.tensor([0, 4])
+    with torch.inference_mode():
+        expected = run_pathways(blocks, frames, slow)
+        fast = fast_on_gpu(blocks)
+        maps = run_pathways(fast, frames.contiguous(memory_format=torch.channels_last_3d), slow)
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in fast.modules())
+    assert sum(isinstance(module, StackedConv) for module in fast.modules()) == 2
+    for name, map_ in maps.items():
+        scale = expected[name].abs().max()
+        torch.testing.assert_close(map_ / scale, expected[name] / scale, atol=1e-5, rtol=0)
 
 
 def test_the_default_is_slowfast_r50_at_full_size():

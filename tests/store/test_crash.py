@@ -12,7 +12,7 @@ from store.care.verify import verify
 from store.durable.owner import owner_alive, temporary_name
 from store.errors import WriteFailed
 
-BACKENDS = pytest.mark.parametrize("backend", ["zarr", "zarr-zstd", "hdf5"])
+BACKENDS = pytest.mark.parametrize("backend", ["zarr", "hdf5"])
 
 
 def run_writers(root: Path, store: Path, mode: str, backend: str = "zarr") -> None:

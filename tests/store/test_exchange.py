@@ -192,8 +192,10 @@ def test_sources_and_options_that_do_not_fit_are_refused(tmp_path: Path) -> None
     for name, options, message in [
         ("x.bin", {}, "choose one with --format"),
         ("none.npy", {}, "no such file or folder"),
-        ("folder", {}, "holds no .npy files"),
+        ("folder", {}, "holds no arrays of numbers"),
         ("folder", {"key": "x"}, "--key has no meaning for a folder of .npy files; it takes --pattern"),
+        ("folder", {"format": "mat", "key": "x", "ids": "y"}, "folder is a folder: --format mat is not for"),
+        ("m.npy", {"format": "npy-folder"}, "m.npy is a file: --format npy-folder is not for"),
         ("m.npy", {}, "needs --ids"),
         ("m.npy", {"ids": "x", "pattern": "{video}"}, "--pattern has no meaning"),
         ("m.npy", {"ids": "none.txt"}, "none.txt: no such file"),

@@ -10,7 +10,7 @@ from foreign_features import bring, numbers, save
 from safetensors.numpy import save_file
 
 from store.errors import DuplicateVideo, ImportFailed, InvalidFeatures, StoreError
-from store.exchange.npy_folder import load_npy
+from store.exchange.arrays import npy_files
 
 
 def test_a_dataset_for_each_video_or_stream_is_imported(tmp_path: Path) -> None:
@@ -25,6 +25,10 @@ def test_a_dataset_for_each_video_or_stream_is_imported(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "nested.h5", "w") as content:
         content["dir/clip/slow"] = numbers(4, 3, dtype="float64")
         content["dir/clip/fast"] = numbers(9, 2, dtype="float16")
+    with h5py.File(tmp_path / "numbered.h5", "w") as content:
+        content["batch/1"], content["batch/2"] = numbers(4, 3), numbers(4, 3)
+    with pytest.raises(ImportFailed, match=r"batch/1, batch/2\. Say with --pattern"):
+        bring(tmp_path / "store", tmp_path / "numbered.h5")
     with pytest.raises(ImportFailed, match=r"dir/clip/fast.*--pattern '\{video\}/\{stream\}'"):
         bring(tmp_path / "store", tmp_path / "nested.h5")
     features = bring(tmp_path / "store", tmp_path / "nested.h5", pattern="{video}/{stream}").features
@@ -49,7 +53,7 @@ def test_one_dataset_of_all_videos_is_imported_with_ids_from_the_same_file(tmp_p
     assert kept.features.videos() == ["a", "c"] and "1 of 5 values" in kept.quarantined["dir/b"].reason
     maps = bring(tmp_path / "store", file, key="maps", ids=f"{file}:names").features
     assert np.array_equal(maps.read("c", "features"), numbers(3, 4, 2)[2])  # [4, 2]: four items
-    with pytest.raises(ImportFailed, match="no dataset 'feat'; did you mean 'feats'"):
+    with pytest.raises(ImportFailed, match="no 'feat'; did you mean 'feats'"):
         bring(tmp_path / "store", file, key="feat", ids=f"{file}:names")
     with pytest.raises(ImportFailed, match="needs both --key"):
         bring(tmp_path / "store", file, key="feats")
@@ -105,22 +109,28 @@ def test_tensors_are_imported_and_bfloat16_is_kept(tmp_path: Path) -> None:
     assert found.dtype.name == "bfloat16" and found.astype(np.float32).tolist() == [[1], [-2]]
 
 
-def test_a_damaged_shard_costs_the_videos_in_it(tmp_path: Path) -> None:
-    shards = {"one": "ab", "two": "c"}
-    for name, videos in shards.items():
+def test_one_tensor_of_all_videos_is_imported_by_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "all.safetensors"
+    save_file({"feats": numbers(2, 5), "other": numbers(1)}, file)
+    (tmp_path / "ids.txt").write_text("a.mp4\nb\n")
+    features = bring(tmp_path / "store", file, key="feats", ids=str(tmp_path / "ids.txt")).features
+    assert np.array_equal(features.read("b", "features")[0, 0], numbers(2, 5)[1])
+    with pytest.raises(ImportFailed, match="no 'feat'; did you mean 'feats'"):
+        bring(tmp_path / "store", file, key="feat", ids=str(tmp_path / "ids.txt"))
+
+
+def test_shards_are_one_source_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    for name, videos in {"one": "ab", "two": "c"}.items():
         save_file({f"{v}/slow": numbers(3, 2) for v in videos}, tmp_path / f"{name}.safetensors")
-    weight_map = {f"{v}/slow": f"{name}.safetensors" for name, videos in shards.items() for v in videos}
-    index = tmp_path / "x.safetensors.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     whole = bring(tmp_path / "store", tmp_path, pattern="{video}/{stream}").features
     assert whole.videos() == ["a", "b", "c"] and list(whole.streams) == ["slow"]
     two = tmp_path / "two.safetensors"
     two.write_bytes(two.read_bytes()[:-1])
-    done = bring(tmp_path / "store", index, pattern="{video}/{stream}")
-    assert done.features.videos() == ["a", "b"]
-    assert "two.safetensors cannot be read as safetensors" in done.quarantined["c"].reason
-    with pytest.raises(ImportFailed, match=r"two\.safetensors cannot be read"):
-        bring(tmp_path / "store", two)
+    with pytest.raises(ImportFailed, match=r"two\.safetensors cannot be read as safetensors"):
+        bring(tmp_path / "store", tmp_path, pattern="{video}/{stream}")
+    two.write_bytes((tmp_path / "one.safetensors").read_bytes())
+    with pytest.raises(ImportFailed, match=r"both .*one\.safetensors and .*two\.safetensors have .*'a/slow'"):
+        bring(tmp_path / "store", tmp_path, pattern="{video}/{stream}")
 
 
 def test_a_npy_matrix_is_imported_with_a_text_of_ids(tmp_path: Path) -> None:
@@ -142,7 +152,7 @@ def test_a_npy_matrix_is_imported_with_a_text_of_ids(tmp_path: Path) -> None:
     with pytest.raises(ImportFailed, match=r"3 rows, but .* lists 1 videos"):
         bring(tmp_path / "store", tmp_path / "m.npy", ids=str(ids))
     (tmp_path / "m.npy").write_bytes((tmp_path / "m.npy").read_bytes()[:-1])
-    with pytest.raises(ImportFailed, match=r"m\.npy cannot be read as \.npy"):
+    with pytest.raises(ImportFailed, match=r"m\.npy: .*cannot be read as \.npy"):
         bring(tmp_path / "store", tmp_path / "m.npy", ids=str(ids))
 
 
@@ -183,11 +193,12 @@ def test_no_damage_to_a_file_ends_in_anything_but_features_or_a_named_refusal(tm
     npy = (tmp_path / "a.npy").read_bytes()
     save_file({"a": whole, "b": whole}, tmp_path / "s.safetensors")
     tensors = (tmp_path / "s.safetensors").read_bytes()
+    damaged = npy_files({"m": tmp_path / "m.npy"})
     refused = 0
     for number in range(400):
         (tmp_path / "m.npy").write_bytes(_mutated(npy, chance))
         try:
-            load_npy(tmp_path / "m.npy", "m", "r")
+            damaged.look("m")
         except InvalidFeatures:
             refused += 1
         if number % 8 == 0:

@@ -14,11 +14,9 @@ from safetensors.numpy import load_file
 from stored_videos import feature_set, features_of, write
 
 from store.errors import DamagedPart, ExportFailed, ImportFailed, VideoNotStored
-from store.exchange.exporting import TARGETS, export
+from store.exchange.exporting import TARGETS, NpyTarget, export
 from store.exchange.importing import Imported, import_features
-from store.exchange.npy_writer import file_names
 from store.exchange.registry import open_source
-from store.exchange.safetensors_writer import SafetensorsWriter
 from store.exchange.source import Options
 from store.feature_set import FeatureSet
 from store.features import FeatureStore
@@ -120,29 +118,25 @@ def test_an_hdf5_export_is_read_with_h5py_alone(tmp_path: Path) -> None:
     export(features, tmp_path / "out", "hdf5")
     with h5py.File(tmp_path / "out" / "features.h5") as content:
         found = content["batch%2Fone.mp4/temporal"][()]
-        about = json.loads(content.attrs["feature_set"])
+    about = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert found.tobytes() == features_of("batch/one.mp4")["temporal"].tobytes()
     assert (about["key"], about["specification"]) == (features.key, features.specification)
 
 
-def test_safetensors_are_sharded_with_an_index_as_hugging_face_does(tmp_path: Path) -> None:
+def test_safetensors_are_sharded_and_the_manifest_names_the_shard_of_every_tensor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.exchange.exporting._SHARD_BYTES", 1000)
     videos = [f"dir/{number}" for number in range(9)]
     features = feature_set(tmp_path / "store")
     write(features, videos)
-    (tmp_path / "out").mkdir()
-    target = SafetensorsWriter(features, tmp_path / "out", shard_bytes=1000)
-    for video in videos:
-        target.add(video, features_of(video), {})
-    target.finish()
-    index = json.loads((tmp_path / "out" / "features.safetensors.index.json").read_text())
-    shards = sorted(set(index["weight_map"].values()))
-    assert shards[0] == f"features-00001-of-{len(shards):05}.safetensors" and len(shards) > 2
-    assert {path.name for path in (tmp_path / "out").glob("*.safetensors")} == set(shards)
-    found = {key: array for shard in shards for key, array in load_file(tmp_path / "out" / shard).items()}
-    assert index["metadata"]["total_size"] == features.size_bytes
-    assert (
-        found.keys() == index["weight_map"].keys() == {f"{v}/{s}" for v in videos for s in features.streams}
-    )
+    export(features, tmp_path / "out", "safetensors")
+    entries = json.loads((tmp_path / "out" / "manifest.json").read_text())["videos"]
+    shards = {path.name: load_file(path) for path in (tmp_path / "out").glob("*.safetensors")}
+    assert min(shards) == "features-00001.safetensors" and len(shards) > 2
+    found = {f"{v}/{s}": shards[entries[v]["files"][s]][f"{v}/{s}"] for v in videos for s in features.streams}
+    assert sum(map(len, shards.values())) == len(found)
+    assert sum(array.nbytes for array in found.values()) == features.size_bytes
     assert_same(bring_back(tmp_path / "out", tmp_path / "other").features, features)
 
 
@@ -199,25 +193,45 @@ def test_an_export_that_stops_is_not_taken_for_a_whole_one(tmp_path: Path, forma
         bring_back(tmp_path / "out", tmp_path / "other")
 
 
-@pytest.mark.parametrize(
-    ("format", "file"), [("npy", "manifest.json"), ("safetensors", "features.safetensors.index.json")]
-)
-def test_a_manifest_cannot_point_outside_its_folder(tmp_path: Path, format: str, file: str) -> None:
+@pytest.mark.parametrize("format", TARGETS)
+def test_a_manifest_cannot_point_outside_its_folder(tmp_path: Path, format: str) -> None:
     features = feature_set(tmp_path / "store")
     write(features, ["v"])
     export(features, tmp_path / "out", format)
-    path = tmp_path / "out" / file
-    text = path.read_text()
-    for name in {"v.spatial.npy", "features-00001-of-00001.safetensors"}:
-        text = text.replace(f'"{name}"', f'"../{name}"')
-    path.write_text(text)
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["videos"]["v"]["files"]["spatial"] = "../" + manifest["videos"]["v"]["files"]["spatial"]
+    path.write_text(json.dumps(manifest))
     with pytest.raises(ImportFailed, match="folder"):
         bring_back(tmp_path / "out", tmp_path / "other")
 
 
-def test_file_names_are_safe_and_different() -> None:
-    names = file_names([*VIDEOS, "a/b", "a:b*?"])
-    assert len({name.casefold() for name in names.values()}) == len(names)
-    assert names["a/b"] == "a%2Fb"
-    for name in names.values():
+def test_an_npy_export_of_an_earlier_version_comes_back(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "store")
+    write(features, VIDEOS)
+    export(features, tmp_path / "out")
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for entry in manifest["videos"].values():
+        del entry["names"]
+    path.write_text(json.dumps(manifest))
+    assert_same(bring_back(tmp_path / "out", tmp_path / "other").features, features)
+
+
+def test_a_damaged_shard_of_an_export_is_named(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "store")
+    write(features, VIDEOS)
+    export(features, tmp_path / "out", "safetensors")
+    shard = tmp_path / "out" / "features-00001.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ImportFailed, match=f"{shard} cannot be read as safetensors"):
+        bring_back(tmp_path / "out", tmp_path / "other")
+
+
+def test_file_names_are_safe_and_different(tmp_path: Path) -> None:
+    target, videos = NpyTarget(tmp_path), [*VIDEOS, "a/b", "a:b*?"]
+    names = [target.add(video, "s", np.zeros(1, np.float32))[0] for video in videos]
+    assert len({name.casefold() for name in names}) == len(names)
+    assert names[-2] == "a%2Fb.s.npy"
+    for name in names:
         assert len(name) < 200 and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\n')

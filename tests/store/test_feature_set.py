@@ -195,5 +195,5 @@ def test_find_wants_a_key_only_where_two_sets_have_videos(tmp_path: Path) -> Non
 
 
 def test_an_unknown_backend_is_refused_with_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(UnknownBackend, match="'lmdb'; there is: zarr, zarr-zstd, hdf5"):
+    with pytest.raises(UnknownBackend, match="'lmdb' is written; there is: zarr, hdf5"):
         FeatureStore(tmp_path, backend="lmdb")

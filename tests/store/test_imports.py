@@ -6,9 +6,9 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from store.errors import DuplicateVideo, ImportFailed
+from store.exchange.arrays import mat_file
 from store.exchange.importing import Imported, import_features
-from store.exchange.mat import read_matrix
-from store.exchange.matrix import Matrix
+from store.exchange.matrix import matrix_source
 from store.exchange.registry import open_source
 from store.exchange.source import Options
 from store.features import FeatureStore
@@ -113,10 +113,20 @@ def test_files_that_are_no_matlab_files_are_named(tmp_path: Path) -> None:
         ("random.mat", bytes(range(256))),
     ]:
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(ImportFailed, match=name):
-            read_matrix(tmp_path / name, "x")
-    with pytest.raises(ImportFailed, match="no such file"):
-        read_matrix(tmp_path / "absent.mat", "x")
+        with pytest.raises(ImportFailed, match=name), mat_file(tmp_path / name):
+            pass
+
+
+def test_a_file_that_crashes_its_reader_is_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "bad.mat", {"f": np.ones((3, 4))})
+    data = bytearray((tmp_path / "bad.mat").read_bytes())
+    data[176] = 133  # the type of the numbers: one that does not exist
+    (tmp_path / "bad.mat").write_bytes(data)
+    with (
+        pytest.raises(ImportFailed, match=r"bad\.mat cannot be read as a MATLAB file"),
+        mat_file(tmp_path / "bad.mat"),
+    ):
+        pass
 
 
 def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None:
@@ -127,12 +137,13 @@ def test_a_file_of_matlab_73_is_read_the_right_way_round(tmp_path: Path) -> None
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     with file.open("r+b") as raw:
         raw.write(header)
-    assert np.array_equal(read_matrix(file, "feats"), matrix)
+    with mat_file(file) as arrays:
+        assert np.array_equal(arrays.read("feats"), matrix)
 
 
 def test_infinite_values_are_imputed_and_the_rest_is_untouched() -> None:
     rows = np.array([[1.0, 5.0], [np.inf, 6.0], [3.0, -np.inf], [8.0, np.nan]])
-    matrix = Matrix(rows, "m", list("abcd"), "list", None, {})
+    matrix = matrix_source(rows, "m", list("abcd"), "list", None, {})
     complete = [matrix.read(video)["features"][0, 0].tolist() for video in "abcd"]
     assert complete == [[1, 5], [3, 6], [3, 5.5], [8, 5.5]]
     assert matrix.imputed == {"b": [0], "c": [1], "d": [1]}

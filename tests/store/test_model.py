@@ -29,7 +29,7 @@ _NO_PROCESS = 2**22 + 1
 """Above the largest process number of Linux."""
 
 some_videos = st.lists(st.sampled_from(VIDEOS), min_size=1, max_size=4, unique=True)
-backends = st.sampled_from(["zarr", "zarr-zstd", "hdf5"])
+backends = st.sampled_from(["zarr", "hdf5"])
 versions = st.integers(0, 5)
 sizes = st.fixed_dictionaries(
     {"part_bytes": st.sampled_from([1, 400, 1 << 30]), "chunk_bytes": st.sampled_from([None, 1, 150, 4000])}

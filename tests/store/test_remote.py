@@ -115,7 +115,7 @@ def objects(url: str) -> dict[str, int]:
     return Remote(url).tree("")
 
 
-@pytest.mark.parametrize("backend", ["zarr", "zarr-zstd", "hdf5"])
+@pytest.mark.parametrize("backend", ["zarr", "hdf5"])
 def test_features_read_back_bit_for_bit(url: str, backend: str) -> None:
     with features_at(url, backend).writer(part_bytes=1500, chunk_bytes=200) as writer:
         for video in VIDEOS:

@@ -11,6 +11,7 @@ from extract.encoders.arrays import pooled_map
 from extract.encoders.base import StreamShape
 from extract.encoders.choices import checked_grid, kept_streams, square_view
 from extract.encoders.model import ModelEncoder
+from extract.encoders.slowfast.folding import fast_on_gpu
 from extract.encoders.slowfast.torchvision_guard import import_slowfast
 from extract.encoders.weights import checkpoint, random_seed, seeded
 from extract.errors import EncoderError
@@ -62,6 +63,10 @@ class SlowFastEncoder(ModelEncoder):
         """See ModelEncoder."""
         return {**_R50, **self.settings.architecture}
 
+    def fast_on_gpu(self, model: nn.Module) -> nn.Module:
+        """See ModelEncoder."""
+        return fast_on_gpu(model)
+
     def specification(self) -> dict[str, Any]:
         """See Encoder."""
         return {**super().specification(), "slow_frames": self._slow_indices}
@@ -69,14 +74,14 @@ class SlowFastEncoder(ModelEncoder):
     def forward(self, pixels: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """The maps [N, 1, t, h, w, C] of frames [N, T, 3, H, W]."""
         fast = self.laid_out(pixels.transpose(1, 2))  # [N, 3, T, H, W]
-        maps = _run(self.model, fast, self._slow)
+        maps = run_pathways(self.model, fast, self._slow)
         return {name: pooled_map(maps[name], self._grid)[:, None] for name in self.streams}
 
     def _shapes(self, settings: EncoderSettings, frames: int, side: int) -> dict[str, StreamShape]:
         """Of the kept streams, found by running the architecture without any data."""
         with torch.device("meta"), torch.inference_mode():
             blocks = _blocks(_build(settings)).eval()
-            maps = _run(blocks, torch.empty(1, 3, frames, side, side), self._slow.to("meta"))
+            maps = run_pathways(blocks, torch.empty(1, 3, frames, side, side), self._slow.to("meta"))
         shapes = {}
         for name, features in maps.items():
             channels, *grid = features.shape[1:]
@@ -117,7 +122,7 @@ def _blocks(model: nn.Module) -> nn.Module:
     return blocks
 
 
-def _run(blocks: nn.Module, fast: torch.Tensor, slow: torch.Tensor) -> dict[str, torch.Tensor]:
+def run_pathways(blocks: nn.Module, fast: torch.Tensor, slow: torch.Tensor) -> dict[str, torch.Tensor]:
     """Maps [N, C, t, h, w] of both pathways; `slow`: the frames that the slow one sees."""
     pathways = [fast.index_select(2, slow), fast]
     for block in blocks.children():

@@ -11,6 +11,7 @@ from config.schema import EncoderSettings
 from extract.encoders.base import StreamShape
 from extract.encoders.choices import FRAMES, chunk_seconds
 from extract.encoders.model import ModelEncoder
+from extract.encoders.slowfast.folding import fast_on_gpu
 from extract.encoders.slowfast.maps import KINETICS_MEAN, KINETICS_STD, load_blocks
 from extract.errors import EncoderError
 from extract.video.view import FrameRequest, View
@@ -57,6 +58,10 @@ class MotionEncoder(ModelEncoder):
     def architecture(self) -> dict[str, Any]:
         """See ModelEncoder."""
         return dict(self.settings.architecture)
+
+    def fast_on_gpu(self, model: nn.Module) -> nn.Module:
+        """See ModelEncoder."""
+        return fast_on_gpu(model)
 
     def specification(self) -> dict[str, Any]:
         """See Encoder."""

@@ -1,14 +1,16 @@
-"""Takes items out of compressed chunks."""
+"""Reads parts of earlier versions: Zarr v3 groups whose chunks are compressed (zstd, in shards).
 
+They are not written any more: int8 takes less of the disk and is read faster, and a file system that
+compresses does so without loss. A part that is merged or repaired becomes an uncompressed one.
+"""
+
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from store.format.marker import StreamRows
-
-_ZSTD = Zstd()
 
 
 def decode(rows: StreamRows, first: int, coded: NDArray[np.uint8], out: NDArray[Any]) -> None:
@@ -20,7 +22,11 @@ def decode(rows: StreamRows, first: int, coded: NDArray[np.uint8], out: NDArray[
     done = position = 0
     for chunk in range(first // rows.chunk_items, -(-(first + len(out)) // rows.chunk_items)):
         size = rows.chunk_sizes[chunk]
-        items = _decoded(coded[position : position + size], target.shape[1])
+        try:
+            content = _codec().decode(coded[position : position + size])
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+        items = np.frombuffer(content, np.uint8).reshape(-1, target.shape[1])
         within = first + done - chunk * rows.chunk_items
         taken = min(rows.chunk_items - within, len(out) - done)
         if len(items) != rows.chunk_items:
@@ -30,8 +36,8 @@ def decode(rows: StreamRows, first: int, coded: NDArray[np.uint8], out: NDArray[
         position += size
 
 
-def _decoded(chunk: NDArray[np.uint8], item_bytes: int) -> NDArray[np.uint8]:
-    try:
-        return np.frombuffer(_ZSTD.decode(chunk), np.uint8).reshape(-1, item_bytes)
-    except RuntimeError as error:
-        raise ValueError(str(error)) from None
+@cache
+def _codec() -> Any:
+    from numcodecs.zstd import Zstd  # type: ignore[import-untyped]  # late: most stores never need it
+
+    return Zstd()

@@ -1,0 +1,229 @@
+"""One table of texts from every kind of file that labels and predictions are passed around in."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError, nearest, some
+
+# In the order of preference where the first line falls into equally many cells: a decimal comma is none.
+_DELIMITERS = ("\t", ";", ",", " ")
+_MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "-", "–", "—"})
+# Python's own float() also reads `3_5` and digits of any script.
+_NUMBER = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
+_ID_AS_FLOAT = re.compile(r"[0-9]+\.0+")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts, all as wide as the header."""
+
+    path: Path
+    header: list[str]
+    """Names of the columns; empty for a file without header."""
+    rows: list[list[str]]
+    places: list[str]
+    """Where each row stands in the file, as in `line 3`."""
+
+    def find(self, asked: str | None, known: Sequence[str]) -> int | None:
+        """Where the column asked for stands, or else the first known one; case is forgiven.
+
+        None where no known column is there. Raises LabelLayoutError, naming the nearest, where the one asked
+        for is not.
+        """
+        folded = [name.casefold() for name in self.header]
+        for name in known if asked is None else (asked,):
+            if name in self.header:
+                return self.header.index(name)
+            if name.casefold() in folded:
+                return folded.index(name.casefold())
+        if asked is not None:
+            has = some(self.header, 40) or "no header"
+            raise LabelLayoutError(
+                f"{self.path} has no column {asked!r}{nearest(asked, self.header)}; it has: {has}"
+            )
+        return None
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that there is no value: empty, NA, N/A, NaN, null or a dash."""
+    return text.casefold() in _MISSING
+
+
+def is_number(text: str) -> bool:
+    """Whether the text is one plain number, with a decimal point or comma."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def number(text: str, what: str) -> float | None:
+    """The number, with a decimal point or comma; None where there is no value.
+
+    Raises LabelValueError, which begins with `what`, for anything else and for what is too large for a float.
+    """
+    if is_missing(text):
+        return None
+    value = float(text.replace(",", ".")) if is_number(text) else math.nan
+    if math.isfinite(value):
+        return value
+    infinite = text.lower().lstrip("+-") in ("inf", "infinity") or is_number(text)
+    raise LabelValueError(f"{what} is {'infinite' if infinite else repr(text)}, expected a number")
+
+
+def as_name(text: str) -> str:
+    """The name in a cell; a number that a program wrote as 8440795977.0 is the id 8440795977."""
+    return text.partition(".")[0] if _ID_AS_FLOAT.fullmatch(text) else text
+
+
+def read_table(path: Path, video_column: str | None = None) -> Table:
+    """The table in a delimited text, the first sheet of an .xlsx, a JSON list of objects or a MATLAB file.
+
+    Text is separated by tabs, semicolons, commas or spaces, in UTF-8 or UTF-16; bytes that are not UTF-8
+    are kept as Python keeps them in file names. Of a MATLAB file, the variables as long as the one that names
+    the videos (`video_column`, or the first with text) are the columns.
+    Raises LabelsMissingError and LabelLayoutError, which says what was found.
+    """
+    if not path.is_file():
+        raise LabelsMissingError(f"{path} does not exist, or is no file")
+    read = _READERS.get(path.suffix.lower(), _text)
+    try:
+        table = read(path, video_column)
+    except OSError as error:
+        raise LabelLayoutError(f"{path} cannot be read: {error}") from error
+    if not table.rows and not table.header:
+        raise LabelLayoutError(f"{path} is empty")
+    return table
+
+
+def _table(path: Path, numbered: Iterable[tuple[str, Sequence[str]]]) -> Table:
+    """Rows with their places; the first is a header unless it has numbers, and empty ones are left out."""
+    rows = [(place, cells) for place, row in numbered if any(cells := [cell.strip() for cell in row])]
+    if not rows:
+        return Table(path, [], [], [])
+    width = len(rows[0][1])
+    for place, cells in rows:
+        while len(cells) > width and not cells[-1]:
+            cells.pop()
+        if len(cells) != width:
+            raise LabelLayoutError(
+                f"{path}, {place}: {len(cells)} columns, expected {width} as in the first line"
+            )
+    first = rows[0][1]
+    if width > 1 and all(is_number(cell) for cell in first[1:]):
+        return Table(path, [], [cells for _, cells in rows], [place for place, _ in rows])
+    return Table(path, first, [cells for _, cells in rows[1:]], [place for place, _ in rows[1:]])
+
+
+def _text(path: Path, _: str | None) -> Table:
+    raw = path.read_bytes()
+    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = raw.decode("utf-16") if utf16 else raw.decode("utf-8-sig", errors="surrogateescape")
+    except UnicodeDecodeError as error:
+        raise LabelLayoutError(f"{path} begins like UTF-16 text, but is none ({error})") from error
+    if "\0" in text:
+        raise LabelLayoutError(f"{path} is no text in UTF-8 or UTF-16, nor a .mat, .xlsx or .json file")
+    lines = text.splitlines(keepends=True)
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    declared = re.fullmatch(r"\s*sep=(.)\s*", lines[first], re.IGNORECASE) if lines else None
+    start = first + 1 if declared else first
+    body = "".join(lines[start:])
+    try:
+        delimiter = declared.group(1) if declared else _delimiter(body)
+        reader = csv.reader(
+            io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+        )
+        return _table(path, [(f"line {start + reader.line_num}", row) for row in reader])
+    except csv.Error as error:
+        raise LabelLayoutError(f"{path} cannot be read as a table in text: {error}") from error
+
+
+def _delimiter(body: str) -> str:
+    def cells(delimiter: str) -> int:
+        row = next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True), [])
+        return len(row)
+
+    counts = {delimiter: cells(delimiter) for delimiter in _DELIMITERS[:-1]}
+    best = max(counts, key=lambda delimiter: counts[delimiter])
+    return best if counts[best] > 1 else _DELIMITERS[-1]
+
+
+def _workbook(path: Path, _: str | None) -> Table:
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        workbook = load_workbook(path, read_only=True, data_only=True)
+        rows = [[_cell(value) for value in row] for row in workbook.worksheets[0].iter_rows(values_only=True)]
+        workbook.close()
+    except (InvalidFileException, BadZipFile, KeyError, ValueError, IndexError) as error:
+        raise LabelLayoutError(f"{path} cannot be read as an Excel workbook (.xlsx): {error}") from error
+    used = max((i + 1 for row in rows for i, cell in enumerate(row) if cell), default=0)
+    return _table(path, [(f"row {i}", (row + [""] * used)[:used]) for i, row in enumerate(rows, start=1)])
+
+
+def _json(path: Path, _: str | None) -> Table:
+    """A list of objects, or an object that holds one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise LabelLayoutError(f"{path} cannot be read as JSON: {error}") from error
+    if isinstance(content, dict):
+        content = next((value for value in content.values() if isinstance(value, list)), None)
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise LabelLayoutError(
+            f'{path}: expected a list of objects, as in [{{"video": "a.mp4", "mos": 3.5}}]'
+        )
+    header = list(dict.fromkeys(key for row in content for key in row))
+    rows = [[_cell(row.get(key)) for key in header] for row in content]
+    return Table(path, header, rows, [f"entry {i}" for i in range(1, len(rows) + 1)])
+
+
+def _matlab(path: Path, video_column: str | None) -> Table:
+    try:
+        content = loadmat(path)
+    except (MatReadError, NotImplementedError, ValueError) as error:
+        raise LabelLayoutError(
+            f"{path} cannot be read as a MATLAB file ({error}); files of version 7.3 must be saved again"
+            " with `save -v7`"
+        ) from error
+    variables = {key: value.ravel() for key, value in content.items() if hasattr(value, "ravel")}
+    texts = [key for key, value in variables.items() if value.dtype.kind in "OU"]
+    names = video_column if video_column in variables else next(iter(texts), None)
+    if names is None:
+        raise LabelLayoutError(
+            f"{path} has no variable with names of videos; it has: {some(list(variables), 40)}"
+        )
+    columns = {key: value for key, value in variables.items() if len(value) == len(variables[names])}
+    rows = [[_unnest(value) for value in row] for row in zip(*columns.values(), strict=True)]
+    return Table(path, list(columns), rows, [f"entry {i}" for i in range(1, len(rows) + 1)])
+
+
+def _unnest(item: Any) -> str:
+    """The text of a MATLAB cell, however deep the arrays around it."""
+    while hasattr(item, "ravel") and item.dtype.hasobject | (item.ndim > 0):
+        if not item.size:
+            return ""
+        item = item.ravel()[0]
+    return _cell(item.item() if hasattr(item, "item") else item)
+
+
+def _cell(value: Any) -> str:
+    """A value as text; a number that is whole stays an id (`8440795977`)."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value).strip()
+
+
+_READERS = {".xlsx": _workbook, ".xlsm": _workbook, ".json": _json, ".mat": _matlab}

@@ -89,7 +89,10 @@ def predict(
     json: cli.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Score video files on 0–100 (100 is best); exit with status 1 where one could not be read."""
+    """Score video files on 0–100 (100 is best), with what is peculiar about them.
+
+    Exits with status 1 where one could not be read.
+    """
     from evaluate.files import expand, render
     from evaluate.score import load_trained, predict_files
 

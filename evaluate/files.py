@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ class _Shown:
     level: str | None
     text: str | None
     error: str | None
+    warnings: tuple[str, ...]
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -37,25 +38,32 @@ def expand(paths: Sequence[Path]) -> list[Path]:
 
 
 def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "csv"]) -> str:
-    """One row for each file: video, score and std on 0–100, level, written text, error."""
+    """One row for each file: video, score and std on 0–100, level, written text, error, warnings.
+
+    In plain text, the warnings follow the table.
+    """
     shown = [_shown(outcome) for outcome in outcomes]
     if form == "json":
-        return json.dumps([vars(row) for row in shown], indent=2)
+        return json.dumps([asdict(row) for row in shown], indent=2)
     if form == "csv":
         text = io.StringIO()
         writer = csv.DictWriter(text, list(_Shown.__annotations__), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in vars(row).items()} for row in shown)
+        writer.writerows(asdict(row) | {"warnings": "; ".join(row.warnings)} for row in shown)
         return text.getvalue().rstrip("\n")
     rows = [
         [printable(row.video), row.score, row.std, row.level or "–", row.error or row.text] for row in shown
     ]
-    return tabulate(rows, ["video", "score (0–100)", "±", "level", "answer"], floatfmt=".1f", missingval="–")
+    headers = ["video", "score (0–100)", "±", "level", "answer"]
+    table = tabulate(rows, headers, floatfmt=".1f", missingval="–")
+    return "\n".join([table, *(f"{printable(row.video)}: {text}" for row in shown for text in row.warnings)])
 
 
 def _shown(outcome: FilePrediction) -> _Shown:
     found = outcome.prediction
     if found is None:
-        return _Shown(str(outcome.video), None, None, None, None, outcome.error)
+        return _Shown(str(outcome.video), None, None, None, None, outcome.error, ())
     std = None if found.std is None else round(found.std, 2)
-    return _Shown(str(outcome.video), round(found.score, 2), std, found.level, found.text, None)
+    return _Shown(
+        str(outcome.video), round(found.score, 2), std, found.level, found.text, None, outcome.warnings
+    )

@@ -12,10 +12,10 @@ from av.video.frame import VideoFrame
 
 from extract.errors import CorruptVideo, NoFrames
 from extract.video.clock import Clock
-from extract.video.pictures import quarter_turns
+from extract.video.orientation import orientation, shown_size
 from extract.video.source import open_video
 
-_TURNS = {1: ["cclock"], 2: ["clock", "clock"], 3: ["clock"]}
+_TRANSPOSED = "cclock_flip"
 _TIME_BASE = Fraction(1, 90_000)
 
 
@@ -102,10 +102,11 @@ def filtered(graph: Graph, frame: VideoFrame) -> VideoFrame:
 
 
 def _upright_and_scaled(frame: VideoFrame, max_lines: int) -> Graph:
-    turns = quarter_turns(frame)
-    height, width = (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)
+    shown = orientation(frame)
+    height, width = shown_size(frame)
     share = min(1.0, max_lines / min(height, width))
     height, width = (max(2, 2 * round(side * share / 2)) for side in (height, width))
     scale = f"{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"
-    turned = [("transpose", direction) for direction in _TURNS.get(turns, [])]
+    steps = {"transpose": shown.transposed, "vflip": shown.rows_reversed, "hflip": shown.columns_reversed}
+    turned = [(name, _TRANSPOSED if name == "transpose" else "") for name, needed in steps.items() if needed]
     return filter_graph(frame, *turned, ("scale", scale), ("format", "yuv420p"))

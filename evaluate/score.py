@@ -56,11 +56,12 @@ def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSetti
 
 @dataclass(frozen=True)
 class FilePrediction:
-    """A prediction for a file, or the reason why there is none."""
+    """A prediction for a file, or the reason why there is none. `warnings`: of its decoding."""
 
     video: Path
     prediction: Prediction | None
-    error: str | None
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[FilePrediction]:
@@ -73,10 +74,10 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
             continue
         features = {
             name: branch_tokens(
-                torch.from_numpy(outcome[branch.encoder][branch.stream]),
+                torch.from_numpy(outcome.features[branch.encoder][branch.stream]),
                 branch,
                 trained.settings.dataset.minimum_chunks,
             )
             for name, branch in trained.settings.pipeline.branches.items()
         }
-        yield FilePrediction(video, trained.predict([features])[0], None)
+        yield FilePrediction(video, trained.predict([features])[0], warnings=outcome.info.warnings)

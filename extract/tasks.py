@@ -4,17 +4,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.schema import EncoderSettings
+from extract.location import Location
+from extract.video.clock import LARGEST_GAP_SECONDS
 from extract.video.decode import VideoInfo
 
 
 @dataclass(frozen=True)
 class VideoTask:
-    """A video and the encoders that still lack it. `file_bytes`: of the file; 0 if it cannot be told."""
+    """A video and the encoders that still lack it.
+
+    file_bytes: of its file; 0 if it cannot be told.
+    largest_gap_seconds: between two frames; a longer one is refused.
+    refresh: the store may have features of it, which are outdated.
+    """
 
     video: str
-    path: Path
+    path: Location
     encoders: tuple[str, ...]
     file_bytes: int = 0
+    largest_gap_seconds: float = LARGEST_GAP_SECONDS
+    refresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,3 +62,5 @@ class Recipe:
     """A decode worker that works for so long without giving anything is killed, and its video refused."""
     commit_seconds: float
     """Finished videos are committed at least this often: what an interruption may cost."""
+    largest_gap_seconds: float = LARGEST_GAP_SECONDS
+    """See VideoTask."""

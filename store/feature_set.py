@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from store.backends.base import Backend, Fault
 from store.backends.registry import backend
 from store.backends.spans import Span
-from store.durable.commit import make_folders
+from store.durable.commit import make_folders, write_file
 from store.durable.litter import remove_litter
 from store.errors import DamagedPart, InvalidRange, UnknownStream
 from store.format.description import DESCRIPTION, write_specification
@@ -227,6 +227,16 @@ class FeatureSet:
     def take_up(self, marker: Marker) -> None:
         """For writers: index a part that has just been committed."""
         self.index.add(marker)
+
+    def read_note(self, name: str) -> bytes | None:
+        """Content of a small file beside the parts; None where there is none."""
+        file = self.path / name
+        return file.read_bytes() if file.is_file() else None
+
+    def write_note(self, name: str, content: bytes) -> None:
+        """Write a small file beside the parts, durably."""
+        self.create()
+        write_file(self.path / name, content)
 
     def _checked(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
         stored = self.read_stored(video, stream, out=out)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from extract.location import RemoteVideo
 from extract.tasks import Extracted, Outcome, Refused, VideoTask
 from extract.video.decode import VideoInfo
 
@@ -99,4 +100,6 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
 
 
 def _task(fields: dict[str, Any]) -> VideoTask:
-    return VideoTask(**{**fields, "path": Path(fields["path"]), "encoders": tuple(fields["encoders"])})
+    path = fields["path"]
+    location = RemoteVideo(**path) if isinstance(path, dict) else Path(path)
+    return VideoTask(**{**fields, "path": location, "encoders": tuple(fields["encoders"])})

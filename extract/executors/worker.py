@@ -8,11 +8,11 @@ from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
-from pathlib import Path
 
 from config.errors import Problem
 from extract.executors.errors import StoreNotShared
 from extract.executors.shared_job import Claim, SharedJob
+from extract.location import size_bytes
 from extract.run.extractor import Extractor
 from extract.tasks import Extracted, Outcome, Recipe, Refused, VideoTask
 from extract.video.decode import VideoInfo
@@ -132,7 +132,7 @@ class _Share:
             reason = f"{task.path}: process after process died while it was extracted; {advice}"
             outcome = Refused(task, "crash", reason)
             for name in task.encoders:
-                self._extractor.sets[name].quarantine.add(task.video, reason, outcome.kind, task.path)
+                self._extractor.sets[name].quarantine.add(task.video, reason, outcome.kind, str(task.path))
         self._job.finish(claim, self._leases, [outcome], {})
 
     def _new_seconds(self) -> dict[str, float]:
@@ -151,7 +151,7 @@ def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
         for entry in features.quarantine.entries():
             if entry.video == task.video:
                 return Refused(task, entry.error_type, entry.reason)
-        if task.video not in features:
+        if task.video not in features or task.refresh:
             return None
         for stream, shape in features.streams.items():
             size += features.length(task.video, stream) * shape.item_bytes
@@ -162,10 +162,7 @@ def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
 
 def with_size(task: VideoTask) -> VideoTask:
     """The task with its file's size, which nobody has looked at before: 0 if it cannot be told."""
-    try:
-        return task if task.file_bytes else replace(task, file_bytes=Path(task.path).stat().st_size)
-    except OSError:
-        return task
+    return task if task.file_bytes else replace(task, file_bytes=size_bytes(task.path))
 
 
 def _require_seen(job: SharedJob) -> None:

@@ -3,20 +3,30 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from extract.encoders.base import Encoder, Features
 from extract.errors import UnreadableVideo
+from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
-from extract.run.lanes import DeviceThreads
 from extract.tasks import Refused, VideoTask
-from extract.workers.decoders import DecodeHere
+from extract.video.decode import VideoInfo
+from extract.workers.pool import DecodeHere
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """`features`: encoder → stream → array [K, *shape]. `info`: what decoding showed, its warnings too."""
+
+    features: dict[str, Features]
+    info: VideoInfo
 
 
 def extract_features(
     paths: Sequence[Path], encoders: Mapping[str, Encoder]
-) -> Iterator[dict[str, Features] | UnreadableVideo]:
-    """For each path, in order: encoder → stream → array [K, *shape], or the error that tells why not.
+) -> Iterator[VideoFeatures | UnreadableVideo]:
+    """For each path, in order: its features, or the error that tells why not.
 
     Files are decoded in this process, one after another.
     """
@@ -28,5 +38,5 @@ def extract_features(
                 if isinstance(result, Refused):
                     yield UnreadableVideo(result.message)
                 elif result is not None:
-                    yield result.spool.arrays()
-                    result.spool.close()
+                    yield VideoFeatures(result.features.arrays(), result.info)
+                    result.features.close()

@@ -10,14 +10,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from extract.run.encoding import EncodedVideo
+from extract.run.reference import generation_of
 from extract.tasks import Extracted, Outcome, Refused
 from extract.timing import Phases
-from store.errors import InvalidFeatures, StoreError
+from store.errors import DuplicateVideo, InvalidFeatures, InvalidName, InvalidSpecification, StoreError
 from store.features import FeatureSet, PartWriter
 
 logger = logging.getLogger(__name__)
 
 _VIDEOS_AHEAD = 8
+_OF_ONE_VIDEO = (InvalidFeatures, InvalidName, InvalidSpecification, DuplicateVideo)
+"""Errors of the store that are one video's: the others go on."""
 
 
 class Recorder:
@@ -41,6 +44,7 @@ class Recorder:
         self._phases = phases
         self._thread = ThreadPoolExecutor(1, "write", _stay_with, (self,))
         self._writers: dict[str, PartWriter] = {}
+        self._generations: dict[str, int] = {}
         self._pending: deque[Future[Any]] = deque()
         self._done: deque[Outcome] = deque()
         self._uncommitted_since: float | None = None
@@ -71,6 +75,7 @@ class Recorder:
         yield from self.outcomes()
 
     def __enter__(self) -> Self:
+        self._generations = {name: generation_of(features) for name, features in self._sets.items()}
         self._writers = {name: features.writer() for name, features in self._sets.items()}
         for writer in self._writers.values():
             writer.__enter__()
@@ -108,27 +113,40 @@ class Recorder:
     def _write(self, video: EncodedVideo) -> Outcome:
         """In the thread, as all that follow."""
         started = time.perf_counter()
-        task = video.task
-        meta = {**video.info.as_json(), "file_bytes": task.file_bytes}
+        task, faults = video.task, {}
         try:
             for encoder in task.encoders:
-                self._writers[encoder].add(task.video, video.spool.streams(encoder), meta)
-        except InvalidFeatures as error:
-            logger.error("%s: %s", task.path, error)
-            return self._quarantine(Refused(replace(task, encoders=(encoder,)), "defect", str(error)))
+                try:
+                    self._writers[encoder].add(
+                        task.video, video.features.streams(encoder), self._meta(video, encoder)
+                    )
+                except _OF_ONE_VIDEO as error:
+                    faults[encoder] = str(error)
         finally:
-            video.spool.close()
+            video.features.close()
             self._busy_seconds += time.perf_counter() - started
         if self._uncommitted_since is None:
             self._uncommitted_since = time.monotonic()
         if time.monotonic() - self._uncommitted_since >= self._commit_seconds:
             self._commit()
-        return Extracted(task, video.info, video.spool.size_bytes)
+        if faults:
+            reason = f"{task.path}: {'; '.join(faults.values())}"
+            return self._quarantine(Refused(replace(task, encoders=tuple(faults)), "defect", reason))
+        return Extracted(task, video.info, video.features.size_bytes)
+
+    def _meta(self, video: EncodedVideo, encoder: str) -> dict[str, Any]:
+        later = self._generations[encoder] > 1
+        generation = {"generation": self._generations[encoder]} if later else {}
+        return {**video.info.as_json(), **video.stamp.as_meta(), **generation}
 
     def _quarantine(self, refused: Refused) -> Outcome:
         task = refused.task
         for encoder in task.encoders:
-            self._sets[encoder].quarantine.add(task.video, refused.message, refused.kind, task.path)
+            try:
+                self._sets[encoder].quarantine.add(task.video, refused.message, refused.kind, str(task.path))
+            except InvalidName as error:
+                # It is met again next time, but the others must not suffer for its name.
+                logger.error("%s: not in the list of quarantine: %s", ascii(str(task.path)), error)
         return refused
 
     def _commit(self) -> None:

@@ -15,12 +15,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from extract.errors import CorruptVideo, NoFrames
-from extract.video.clock import Clock
+from extract.video.claims import claims
+from extract.video.clock import LARGEST_GAP_SECONDS, Clock
 from extract.video.cutting import Cutter, cutter
 from extract.video.damage import Damage, check_whole, warnings
-from extract.video.pictures import PictureMaker, Source, quarter_turns, shown_size
+from extract.video.orientation import pixel_aspect, shown_size
+from extract.video.pictures import PictureMaker, Source
 from extract.video.sampling import chunk_count
-from extract.video.source import declared_seconds, open_video
+from extract.video.source import open_video
 from extract.video.view import Chunk, View
 
 AllocateChunk = Callable[[str, str, tuple[int, ...]], NDArray[np.uint8]]
@@ -34,7 +36,8 @@ DECODE_VERSION = 2
 class VideoInfo:
     """What decoding a whole video showed.
 
-    `width` and `height` are as shown, after rotation; `chunks` is the number of whole seconds, at least one.
+    `width` and `height` are as shown, turned and with square pixels; `chunks` is the number of whole
+    seconds, at least one.
     """
 
     width: int
@@ -60,8 +63,16 @@ class Decoding(Iterator[tuple[str, Chunk]]):
     made of them is then to be thrown away.
     """
 
-    def __init__(self, path: Path, views: Mapping[str, View], threads: int, allocate: AllocateChunk) -> None:
+    def __init__(
+        self,
+        path: Path,
+        views: Mapping[str, View],
+        threads: int,
+        allocate: AllocateChunk,
+        largest_gap_seconds: float,
+    ) -> None:
         self._path = path
+        self._largest_gap_seconds = largest_gap_seconds
         self._views = views
         self._allocate = allocate
         self._info: VideoInfo | None = None
@@ -100,7 +111,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
     def _run(self, threads: int) -> Generator[tuple[str, Chunk]]:
         with open_video(self._path, threads) as (container, stream):
             damage = Damage()
-            clock = Clock(stream, str(self._path))
+            clock = Clock(stream, str(self._path), self._largest_gap_seconds)
             cutters: dict[str, Cutter] = {}
             first: VideoFrame | None = None
             for frame in _frames(container, stream, damage):
@@ -108,7 +119,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
                 damage.inspect(frame)
                 if first is None:
                     first = frame
-                    self._maker = maker = PictureMaker(first)
+                    self._maker = maker = PictureMaker(first, pixel_aspect(stream))
                     cutters = {
                         name: cutter(view, maker, clock.nominal_seconds, partial(self._allocate, name))
                         for name, view in self._views.items()
@@ -121,9 +132,9 @@ class Decoding(Iterator[tuple[str, Chunk]]):
             if first is None:
                 raise NoFrames(f"{self._path}: not one frame decodes{damage.last_error}")
             clock.check_rate()
-            declared = declared_seconds(container, stream), stream.frames
-            check_whole(self._path, clock, damage, *declared)
-            self._info = _info(first, stream, clock, warnings(clock, damage, *declared))
+            claimed = claims(self._path, container, stream, damage.start_ticks or 0, damage.read_bytes)
+            check_whole(self._path, clock, damage, claimed)
+            self._info = _info(first, stream, clock, warnings(clock, damage, claimed))
             for name, cutting in cutters.items():
                 for chunk in cutting.finish(clock.duration_seconds, clock.frame_seconds):
                     yield name, chunk
@@ -134,16 +145,21 @@ def _new(view: str, request: str, shape: tuple[int, ...]) -> NDArray[np.uint8]: 
 
 
 def decode(
-    path: Path, views: Mapping[str, View], threads: int = 1, allocate: AllocateChunk = _new
+    path: Path,
+    views: Mapping[str, View],
+    threads: int = 1,
+    allocate: AllocateChunk = _new,
+    largest_gap_seconds: float = LARGEST_GAP_SECONDS,
 ) -> Decoding:
     """Decode the video once and give, chunk by chunk, the frames that each view asks for.
 
     `views`: by any name, such as the encoder's. `threads`: of the decoder; 0 is all cores, but then a
     damaged video may give other pictures on another machine. `allocate` is asked for the array of each
     chunk and request: a new one, if not given; arrays that come again spare much time. Memory is bounded
-    by the frames of one chunk. Raises UnreadableVideo while iterating.
+    by the frames of one chunk. A gap between frames of more than `largest_gap_seconds` is taken for a
+    broken time table. Raises UnreadableVideo while iterating.
     """
-    return Decoding(path, views, threads, allocate)
+    return Decoding(path, views, threads, allocate, largest_gap_seconds)
 
 
 def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[VideoFrame]:
@@ -157,10 +173,13 @@ def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> I
         except av.FFmpegError as error:
             damage.decoding_failed(error)
             packet = None
+        if packet is not None:
+            damage.packet_read(packet)
         try:
             frames = stream.decode(packet)
         except av.FFmpegError as error:
-            damage.decoding_failed(error)
+            if packet is None or not packet.is_discard:  # of a hidden frame, nothing is lost
+                damage.decoding_failed(error)
             frames = []
         yield from frames
         if packet is None:
@@ -168,7 +187,7 @@ def _frames(container: InputContainer, stream: VideoStream, damage: Damage) -> I
 
 
 def _info(first: VideoFrame, stream: VideoStream, clock: Clock, warnings: tuple[str, ...]) -> VideoInfo:
-    height, width = shown_size(first, quarter_turns(first))
+    height, width = shown_size(first, pixel_aspect(stream))
     return VideoInfo(
         width=width,
         height=height,

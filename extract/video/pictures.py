@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from av.video.format import VideoFormat
@@ -9,6 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from extract.video.orientation import Orientation, orientation, shown_size
 from extract.video.view import FrameRequest, Resize
 
 Picture = NDArray[np.uint8]
@@ -56,12 +58,15 @@ def scaled_size(height: int, width: int, form: Form) -> tuple[int, int]:
 class PictureMaker:
     """Makes the pictures that the requests for one video ask for, with one scaler for each form.
 
-    `first`: the video's first frame. Native sizes are as it is to be shown, so that a video whose
-    resolution changes still gives arrays of one shape. `seconds`: spent on scaling so far.
+    `first`: the video's first frame. Native sizes are its own, turned as it is to be shown, so that a video
+    whose resolution changes still gives arrays of one shape. `aspect`: of a pixel's width to its height;
+    frames are cropped and padded as they are shown, while native ones keep the pixels that were stored.
+    `seconds`: spent on scaling so far.
     """
 
-    def __init__(self, first: VideoFrame) -> None:
-        self._first = shown_size(first, quarter_turns(first))
+    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1)) -> None:
+        self._first = shown_size(first)
+        self._aspect = aspect
         self._scalers: dict[Form, _Scaler] = {}
         self.seconds = 0.0
 
@@ -77,7 +82,7 @@ class PictureMaker:
         """Write the frame into an array of that form's shape."""
         started = time.perf_counter()
         if form not in self._scalers:
-            self._scalers[form] = _Scaler(form)
+            self._scalers[form] = _Scaler(form, self._aspect)
         self._scalers[form].write(frame, out)
         self.seconds += time.perf_counter() - started
 
@@ -85,8 +90,9 @@ class PictureMaker:
 class _Scaler:
     """Brings frames to one form."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, aspect: Fraction) -> None:
         self._form = form
+        self._aspect = aspect
         self._reformatter = VideoReformatter()
         self._luma = form.colour == "luma"
         self._format = VideoFormat("gray" if self._luma else "gbrp")
@@ -96,17 +102,16 @@ class _Scaler:
 
     def write(self, frame: VideoFrame, out: Picture) -> None:
         """Scale the frame and write it, turned, into an array of the form's shape."""
-        turns = quarter_turns(frame)
-        scaled = self._scaled(frame, turns)
+        shown = orientation(frame)
+        scaled = self._scaled(frame, shown)
         channels = (out,) if self._luma else out
         for number, channel in zip(self._planes, channels, strict=True):
-            plane = _plane(scaled, number)
-            _place(np.rot90(plane, turns) if turns else plane, channel)
+            _place(shown.apply(_plane(scaled, number)), channel)
 
-    def _scaled(self, frame: VideoFrame, turns: int) -> VideoFrame:
+    def _scaled(self, frame: VideoFrame, shown: Orientation) -> VideoFrame:
         """The whole frame, not yet turned, in the size that it has in pictures of the form."""
-        height, width = scaled_size(*shown_size(frame, turns), self._form)
-        if turns % 2:
+        height, width = scaled_size(*shown_size(frame, self._aspect), self._form)
+        if shown.transposed:
             height, width = width, height
         return self._reformatter.reformat(
             frame,
@@ -144,16 +149,6 @@ class Source:
     def settle(self) -> None:
         """Forget what has been written where: those arrays belong to others from now on."""
         self._written.clear()
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise quarter turns (0 to 3) by which the file says the frame is to be shown turned."""
-    return round(frame.rotation / 90) % 4
-
-
-def shown_size(frame: VideoFrame, turns: int) -> tuple[int, int]:
-    """(height, width) of the frame after so many quarter turns."""
-    return (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)
 
 
 def _luma_matrix(frame: VideoFrame) -> int | None:

@@ -22,14 +22,17 @@ def chunk_count(
 ) -> int:
     """How many chunks a video has, at least one.
 
-    `drop`: K = floor(duration) whole ones (LMM-VQA, section III), with half a frame of tolerance, so that
-    a last one that rounding in the container made slightly short counts as whole. `keep`: one more for
-    frames that are left (VQA²). `duration_seconds` is to the end of the last frame.
+    `drop`: K = floor(duration) whole ones (LMM-VQA, section III), with half a frame of tolerance (never
+    more than half a chunk), so that a last one that rounding in the container made slightly short counts
+    as whole. `keep`: one more for frames that are left (VQA²). `duration_seconds` is to the end of the
+    last frame.
     """
-    if tail == "keep":
-        last = max(duration_seconds - frame_seconds, Fraction(0))
-        return chunk_of(last, chunk_seconds) + 1
-    return max(1, int((duration_seconds + frame_seconds / 2) // chunk_seconds))
+    tolerance = min(frame_seconds, chunk_seconds) / 2
+    whole = max(1, int((duration_seconds + tolerance) // chunk_seconds))
+    if tail == "drop":
+        return whole
+    last = max(duration_seconds - frame_seconds, Fraction(0))
+    return max(whole, chunk_of(last, chunk_seconds) + 1)
 
 
 def frame_indices(available: int, count: int, rule: Rule) -> list[int]:

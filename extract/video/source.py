@@ -1,10 +1,8 @@
 """Open a video file safely: what can be told from the file system and the header, before any decoding."""
 
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,9 +10,18 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from extract.errors import EmptyFile, MissingFile, MissingIndex, NotAFile, NotAVideo, NoVideoStream
+from extract.errors import (
+    EmptyFile,
+    MissingFile,
+    MissingIndex,
+    NotAFile,
+    NotAVideo,
+    NoVideoStream,
+    TruncatedVideo,
+)
+from extract.video.claims import declared_bytes
 
-_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_WEBP_ANIMATION = 2
 _PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp"}
 
 
@@ -25,6 +32,7 @@ def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, Video
     The file is inspected first: opening a FIFO would wait for ever. Raises UnreadableVideo.
     """
     _check_file(path)
+    _check_format(path)
     try:
         # "file:" keeps a name such as "http:x.mp4" from being read as an address.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
@@ -37,23 +45,6 @@ def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, Video
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         yield container, stream
-
-
-def declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Length of the video stream as the container declares it; None where it does not.
-
-    Matroska keeps it in a tag of the stream. The length of the whole container is believed only where
-    the video is alone in it: sound may be longer.
-    """
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    tag = _DURATION.match(stream.metadata.get("DURATION", ""))
-    if tag:
-        hours, minutes, seconds = (Fraction(part) for part in tag.groups())
-        return hours * 3600 + minutes * 60 + seconds
-    if container.duration and len(container.streams) == 1:
-        return Fraction(container.duration, av.time_base)
-    return None
 
 
 def _check_file(path: Path) -> None:
@@ -70,14 +61,30 @@ def _check_file(path: Path) -> None:
         raise EmptyFile(f"{path}: zero bytes; copy or download it again")
 
 
-def _explain(path: Path, error: Exception) -> NotAVideo | MissingIndex | NotAFile:
-    if isinstance(error, PermissionError):
-        return NotAFile(f"{path}: no permission to read it")
-    with path.open("rb") as file:
-        header = file.read(12)
-    if header[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
+def _check_format(path: Path) -> None:
+    """Name what FFmpeg would take for a broken file."""
+    header = _header(path, 21)
+    if header[8:16] == b"WEBPVP8X" and header[20] & _WEBP_ANIMATION:
+        raise NotAVideo(f"{path}: an animated WebP, which FFmpeg does not decode; convert it to MP4 or GIF")
+
+
+def _header(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise NotAFile(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _explain(path: Path, error: Exception) -> NotAVideo | MissingIndex | TruncatedVideo:
+    size = path.stat().st_size
+    if (declared_bytes(path) or 0) > size:
+        return TruncatedVideo(
+            f"{path}: {size} of the {declared_bytes(path)} bytes that it declares; copy or download it again"
+        )
+    if _header(path, 8)[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
         return MissingIndex(f"{path}: an MP4 file without its index (moov); copy or download it again")
-    return NotAVideo(f"{path}: no video format is recognised in these {path.stat().st_size} bytes ({error})")
+    return NotAVideo(f"{path}: no video format is recognised in these {size} bytes ({error})")
 
 
 def _main_stream(container: InputContainer, path: Path) -> VideoStream:

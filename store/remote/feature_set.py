@@ -112,6 +112,16 @@ class RemoteFeatureSet(FeatureSet):
             found = backend(marker.backend).check(Path(folder, marker.part), marker)
             return [Fault(f.stream, f.reason.replace(folder, self.location)) for f in found]
 
+    def read_note(self, name: str) -> bytes | None:
+        """See FeatureSet.read_note."""
+        path = f"{self.name}/{name}"
+        return self._remote.read([path]).get(path)
+
+    def write_note(self, name: str, content: bytes) -> None:
+        """See FeatureSet.write_note."""
+        self.create()
+        self._remote.write(f"{self.name}/{name}", content)
+
     def _remove(self, part: Entry, foreign_hours: float) -> bool:
         """Remove an uncommitted part, unless a writer may be at it still."""
         objects = list(self._remote.tree(f"{self.name}/{part.name}"))

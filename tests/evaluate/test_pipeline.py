@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from evaluate.__main__ import app as evaluate_app
 from extract.__main__ import app as extract_app
+from extract.errors import NoVideos
 from store.__main__ import app as store_app
 from train.__main__ import app as train_app
 
@@ -128,11 +129,30 @@ def test_predict_scores_every_readable_file_and_gives_the_reason_for_the_others(
         assert by_name[name]["score"] is None and by_name[name]["error"]
     good = by_name["clip0.mp4"]
     assert good["error"] is None and 0 <= good["score"] <= 100 and good["std"] > 0
-    assert set(good) == {"video", "score", "std", "level", "text", "error"}
+    assert set(good) == {"video", "score", "std", "level", "text", "error", "warnings"}
+    assert good["warnings"] == []
     alone = place.data(
         evaluate_app, "predict", place.folder / "videos" / "clip0.mp4", "--run", place.run, sets=False
     )
     assert alone == [good]
+
+
+def test_predict_shows_what_is_peculiar_about_a_video(place: Any) -> None:
+    path = encode(place.folder / "peculiar.h264", frames=30, container_format="h264")
+    warning = "30 frames without a timestamp: placed by the frame rate"
+    (row,) = place.data(evaluate_app, "predict", path, "--run", place.run, sets=False)
+    assert row["score"] is not None and warning in row["warnings"]
+    table = place.command(evaluate_app, "predict", path, "--run", place.run, sets=False)
+    assert f"{path}: {warning}" in table.splitlines()
+    text = place.command(evaluate_app, "predict", path, "--run", place.run, "--csv", sets=False)
+    (row,) = csv.DictReader(text.splitlines())
+    assert warning in row["warnings"] and row["error"] == ""
+
+
+def test_predict_refuses_a_folder_without_videos(place: Any) -> None:
+    (place.folder / "nothing").mkdir()
+    with pytest.raises(NoVideos, match="no video in this folder"):
+        place.command(evaluate_app, "predict", place.folder / "nothing", "--run", place.run, sets=False)
 
 
 def test_predictions_from_files_equal_those_from_stored_features(place: Any) -> None:

@@ -15,7 +15,7 @@ from extract.errors import NoVideos
 from extract.executors.choice import InvalidShare
 from extract.job.dataset import InvalidChoice, chosen_videos
 from extract.job.devices import NoSuchDevice
-from extract.job.progress import Progress
+from extract.job.summary import ExtractionSummary, progress_bar
 from extract.tasks import Refused, VideoTask
 from store.care.verify import verify
 from store.features import FeatureStore
@@ -86,6 +86,13 @@ def test_the_command_reports_everything_and_does_nothing_twice(command, tmp_path
     assert "nothing to extract: the features of 3 videos are reused; 2 in quarantine" in again.stdout
     assert "5 of 6 labelled videos found" in again.stdout
     assert slow.key in again.stdout
+
+
+def test_the_largest_gap_between_frames_is_an_option(command):
+    tiny = [*command, *TINY, "--workers", "0", "--only", "v2"]
+    refused = json.loads(run(tiny, "--largest-gap", "0.01", "--json").stdout)
+    assert {v: r["kind"] for v, r in refused["quarantined"].items()} == {"v2": "implausible_timing"}
+    assert json.loads(run(tiny, "--retry-quarantined", "--json").stdout)["done"] == 1
 
 
 def files_below(folder):
@@ -178,18 +185,16 @@ def test_absent_videos_come_with_directions(command, tmp_path):
 
 
 def test_the_bar_counts_videos_and_names_everything_else():
-    tasks = [
-        VideoTask(f"v{n}", Path("v.mp4"), needed) for n, needed in enumerate(((), ("e",), ("e",), ("e",)))
-    ]
-    progress = Progress(len(tasks))
-    with progress:
-        assert list(progress.watch(tasks)) == tasks
-        progress.add(Refused(tasks[1], "empty_file", "empty"))
-        assert (progress.bar.n, progress.bar.total) == (2, 4)
-        text = str(progress.bar)
+    summary = ExtractionSummary()
+    with progress_bar(4) as bar:
+        bar.update()
+        summary.already += 1
+        summary.add(Refused(VideoTask("v", Path("v.mp4"), ("e",)), "empty_file", "empty"))
+        bar.set_postfix_str(summary.progress(4, seconds=0.5), refresh=False)
+        bar.update()
+        text = str(bar)
     assert text.startswith("extract: 50% 2/4 [")
-    assert "1/3 videos" in text
-    assert "1 failed, 0 B written" in text
+    assert "1/3 videos, 2/s, 1 failed, 0 B written" in text
 
 
 def test_a_terminated_command_keeps_what_was_finished(command, tmp_path, videos):

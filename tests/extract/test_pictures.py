@@ -1,3 +1,4 @@
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -151,6 +152,72 @@ def test_a_turned_video_is_cropped_and_padded_as_it_is_shown(tmp_path):
     assert (
         shown["pad"][-8:, 8:40].min() > 200 and shown["pad"][:, :8].max() == shown["pad"][:, 40:].max() == 0
     )
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("down", [1, -1])
+@pytest.mark.parametrize("right", [1, -1])
+def test_a_display_matrix_turns_and_mirrors(tmp_path, transposed, down, right):
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:16, :16] = (255, 255, 255)
+    picture[-16:, :16] = (255, 0, 0)
+    one = 1 << 16
+    matrix = (
+        [0, down * one, 0, right * one, 0, 0, 0, 0, 1 << 30]
+        if transposed
+        else [right * one, 0, 0, 0, down * one, 0, 0, 0, 1 << 30]
+    )
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width = 64, 96
+        stream.set_display_matrix(matrix)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    expected = (picture.transpose(1, 0, 2) if transposed else picture)[::down, ::right]
+    shown = first_pictures(tmp_path / "v.mp4", native=NATIVE)["native"]
+    assert shown.shape == expected.shape
+    assert np.abs(shown.astype(int) - expected).mean() < 10
+
+
+def anamorphic(path: Path, aspect: Fraction, rotation: int = 0) -> Path:
+    """A frame of 64 lines of 96 pixels, white on the left half, which are `aspect` times as wide as high."""
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:, :48] = 255
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width = 64, 96
+        stream.sample_aspect_ratio = aspect
+        stream.set_display_rotation(rotation)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(0, (64, 192)), (90, (192, 64))])
+def test_frames_are_cropped_and_padded_as_wide_as_they_are_shown(tmp_path, rotation, size):
+    path = anamorphic(tmp_path / "v.mp4", Fraction(2), rotation)
+    shown = first_pictures(
+        path,
+        pad=FrameRequest(1, "first", (96, 96), resize="pad", colour="luma"),
+        crop=FrameRequest(1, "first", (64, 64), resize="crop", colour="luma"),
+        stretch=FrameRequest(1, "first", (64, 96), colour="luma"),
+        native=FrameRequest(1, "first", colour="luma"),
+    )
+    pad = np.rot90(shown["pad"], -1) if rotation else shown["pad"]
+    assert pad[:32].max() == pad[-32:].max() == 0  # 96 x 32 between the borders
+    assert pad[33:63, :46].min() > 250
+    crop = np.rot90(shown["crop"], -1) if rotation else shown["crop"]
+    assert crop[:, :28].min() > 250 and crop[:, 36:].max() < 5
+    assert shown["native"].shape == ((96, 64) if rotation else (64, 96))
+    decoding = decode(path, {"view": View({"native": NATIVE})})
+    list(decoding)
+    assert (decoding.info.height, decoding.info.width) == size
+
+
+def test_a_pixel_that_could_not_be_is_taken_for_a_square_one(tmp_path):
+    decoding = decode(anamorphic(tmp_path / "v.mp4", Fraction(1, 200)), {"view": View({"native": NATIVE})})
+    list(decoding)
+    assert (decoding.info.height, decoding.info.width) == (64, 96)
 
 
 def test_a_phone_held_upright_is_turned_clockwise(tmp_path):

@@ -85,3 +85,10 @@ def test_chunks_are_whole_seconds_give_or_take_half_a_frame(duration, frame_seco
 )
 def test_chunk_counts_of_usual_durations(duration, chunks):
     assert chunk_count(duration, Fraction(1, 30)) == chunks
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 60), st.fractions(1, 20, max_denominator=100), st.sampled_from(["drop", "keep"]))
+def test_frames_that_last_for_seconds_give_a_chunk_for_each_whole_second(frames, frame_seconds, tail):
+    count = chunk_count(frames * frame_seconds, frame_seconds, tail=tail)
+    assert 0 <= frames * frame_seconds - count + (Fraction(1, 2) if tail == "drop" else 1) < 2

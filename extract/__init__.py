@@ -6,7 +6,7 @@ The rooms, from the ground up; each imports only those before it (import-linter 
     encoders    chunks to features: CLIP, SigLIP, VideoMAE, SlowFast, natural-scene statistics
     workers     decode workers: processes, the memory that they share, messages
     run         one process's share: decode, encode in batches, record in the store
-    executors   who runs: this process, one process a device, a Ray cluster
+    executors   who runs: workers that lease lots; one process, one a device, a Ray cluster
     job         which videos, what it will take, how it went
 
 Meets train/ in the store alone: never imports it.

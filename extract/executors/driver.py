@@ -7,7 +7,8 @@ from itertools import islice
 
 from extract.executors.base import Launcher, Process
 from extract.executors.errors import NoPlace, StoreNotShared, WorkersLost
-from extract.executors.shared_job import Lot, SharedJob, cut, remove_dead_jobs
+from extract.executors.lots import Lot, cut
+from extract.executors.shared_job import SharedJob, remove_dead_jobs
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 from store.durable.owner import temporary_name

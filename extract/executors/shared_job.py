@@ -8,45 +8,28 @@
     listed                      all lots are there, with a digest of the job's videos
 """
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from zlib import crc32
 
 from config.errors import Problem
-from extract.location import RemoteVideo
-from extract.tasks import Extracted, Outcome, Refused, VideoTask
-from extract.video.decode import VideoInfo
+from extract.executors.lots import Lot, Result, cut
+from extract.tasks import Outcome, VideoTask
 from store.durable.litter import remove_litter
 from store.leases import Lease, Leases, leased
 from store.remote.place import is_url
 from store.shared_files import SharedFiles, shared_files
 
-MAX_VIDEOS = 64
-"""Of a lot: what is done twice, at most, when a process dies."""
-
 _JOBS = ".jobs"
-_BEFORE_PER_VIDEO = 256
 _POLL_SECONDS = 0.5
-_DEATHS_OF_A_LOT = 3
-_DEATHS_OF_A_VIDEO = 2
 
 
 class OtherJob(Problem):
     """A job of this name is under way, and it is another one."""
-
-
-@dataclass(frozen=True)
-class Lot:
-    """Videos that one process takes at a time. `deaths`: how many processes it may cost."""
-
-    name: str
-    tasks: tuple[VideoTask, ...]
-    deaths: int = _DEATHS_OF_A_LOT
 
 
 @dataclass(frozen=True)
@@ -58,39 +41,11 @@ class Claim:
     deadly: bool = False
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a lot. `worker`: who says so. `seconds`: of each phase, spent since its last result."""
-
-    worker: str
-    outcomes: list[Outcome]
-    seconds: dict[str, float]
-
-
-def cut(tasks: Iterable[VideoTask], max_videos: int = MAX_VIDEOS) -> Iterator[Lot]:
-    """Every task that needs an encoder, in lots of consecutive ones, while the tasks are read.
-
-    A lot spans a 256th as many tasks as stand before it, at least 1 and at most `max_videos`: so it is a
-    small share of a process's work, in a small job as in a large one, and no size need be known.
-    """
-    gathered: list[VideoTask] = []
-    number = start = 0
-    for position, task in enumerate(tasks, start=1):
-        gathered.append(task)
-        if position - start >= min(max_videos, max(1, start // _BEFORE_PER_VIDEO)):
-            yield from _lot(number, gathered)
-            gathered, start, number = [], position, number + 1
-    yield from _lot(number, gathered)
-
-
-def _lot(number: int, tasks: list[VideoTask]) -> Iterator[Lot]:
-    needed = tuple(task for task in tasks if task.encoders)
-    if needed:
-        yield Lot(f"lot-{number:08}", needed)
-
-
 class SharedJob:
-    """The files of a job. `worker`: how this process signs its results."""
+    """The files of a job: whoever has the list publishes lots; whoever extracts claims and finishes them.
+
+    `worker`: how this process signs its results; without it, nobody is waiting for them.
+    """
 
     def __init__(self, store: Path, name: str, worker: str = "") -> None:
         self.name = name
@@ -100,8 +55,6 @@ class SharedJob:
         self._held: set[str] = set()
         self._listed_here = False
 
-    # Whoever knows the videos
-
     def open(self) -> Self:
         """Make the job's folder."""
         self.files.make()
@@ -110,7 +63,7 @@ class SharedJob:
 
     def publish(self, lot: Lot) -> None:
         """Offer a lot to everyone."""
-        self.files.write(lot.name, _json({"tasks": lot.tasks, "deaths": lot.deaths}))
+        self.files.write(lot.name, lot.content())
 
     def publish_all(self, tasks: Iterable[VideoTask], leases: Leases) -> None:
         """Offer all, unless another process has. Raises OtherJob where that one's videos are others."""
@@ -143,7 +96,7 @@ class SharedJob:
         for name in self.files.names():
             if name.startswith("done-") and (content := self.files.read(name)):
                 self.files.remove(name)
-                yield _result(json.loads(content))
+                yield Result.parse(content)
 
     def unfinished(self) -> int:
         """How many lots are offered, or being extracted."""
@@ -162,8 +115,6 @@ class SharedJob:
         self.files.remove("listed")
         self.files.remove_empty()
 
-    # Whoever extracts
-
     @property
     def over(self) -> bool:
         """Whether every lot is finished, or the job was given up."""
@@ -179,23 +130,25 @@ class SharedJob:
             if content is None:
                 leases.release(lease)
                 continue
-            claim = Claim(_parsed(name, content), lease)
+            claim = Claim(Lot.parse(name, content), lease)
             if lease.takeovers < claim.lot.deaths:
                 self._held.add(name)
                 return claim
             if len(claim.lot.tasks) == 1:
                 self._held.add(name)
                 return replace(claim, deadly=True)
-            self._take_apart(claim, leases)
+            for lot in claim.lot.apart():
+                self.publish(lot)
+            self._drop(claim, leases)
         return None
 
     def finish(
         self, claim: Claim, leases: Leases, outcomes: list[Outcome], seconds: dict[str, float]
     ) -> None:
         """All of the lot is in the store."""
-        if self._worker:
-            result = Result(self._worker, outcomes, seconds)
-            self.files.create(f"done-{claim.lot.name}", _json(vars(result)))
+        # Unless another process did it too, and was faster.
+        if self._worker and self.files.read(claim.lot.name) is not None:
+            self.files.write(f"done-{claim.lot.name}", Result(self._worker, outcomes, seconds).content())
         self._drop(claim, leases)
 
     def give_back(self, claim: Claim, leases: Leases) -> None:
@@ -223,12 +176,6 @@ class SharedJob:
                 yield from lots
             self._candidates.extend(free)
 
-    def _take_apart(self, claim: Claim, leases: Leases) -> None:
-        """Its videos become lots of their own, so that only the deadly one is given up."""
-        for number, task in enumerate(claim.lot.tasks):
-            self.publish(Lot(f"{claim.lot.name}-{number:03}", (task,), _DEATHS_OF_A_VIDEO))
-        self._drop(claim, leases)
-
     def _drop(self, claim: Claim, leases: Leases) -> None:
         self.files.remove(claim.lot.name)
         leases.release(claim.lease)
@@ -251,7 +198,7 @@ class _Digest:
         """The same tasks, counted."""
         for task in tasks:
             self._count += 1
-            self._checksum = crc32(task.video.encode("utf-8", "surrogateescape"), self._checksum)
+            self._checksum = crc32(task.video.encode("utf-8", "surrogatepass"), self._checksum)
             yield task
 
     def __str__(self) -> str:
@@ -260,32 +207,3 @@ class _Digest:
 
 def _is_lot(name: str) -> bool:
     return name.startswith("lot-") and ".lease-" not in name
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(
-        content, default=lambda value: vars(value) if is_dataclass(value) else str(value)
-    ).encode()
-
-
-def _parsed(name: str, content: bytes) -> Lot:
-    fields = json.loads(content)
-    return Lot(name, tuple(map(_task, fields["tasks"])), fields["deaths"])
-
-
-def _result(fields: dict[str, Any]) -> Result:
-    return Result(fields["worker"], list(map(_outcome, fields["outcomes"])), fields["seconds"])
-
-
-def _outcome(fields: dict[str, Any]) -> Outcome:
-    task = _task(fields.pop("task"))
-    if "info" not in fields:
-        return Refused(task, **fields)
-    info = fields.pop("info")
-    return Extracted(task, VideoInfo(**{**info, "warnings": tuple(info["warnings"])}), **fields)
-
-
-def _task(fields: dict[str, Any]) -> VideoTask:
-    path = fields["path"]
-    location = RemoteVideo(**path) if isinstance(path, dict) else Path(path)
-    return VideoTask(**{**fields, "path": location, "encoders": tuple(fields["encoders"])})

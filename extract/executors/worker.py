@@ -3,9 +3,10 @@
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 
 from config.errors import Problem
@@ -13,7 +14,9 @@ from extract.executors.errors import StoreNotShared
 from extract.executors.shared_job import Claim, SharedJob
 from extract.location import size_bytes
 from extract.run.extractor import Extractor
-from extract.tasks import Outcome, Recipe, Refused, VideoTask
+from extract.tasks import Extracted, Outcome, Recipe, Refused, VideoTask
+from extract.video.decode import VideoInfo
+from store.features import FeatureSet
 from store.leases import Leases
 
 _POLL_SECONDS = 0.5
@@ -95,7 +98,7 @@ class _Share:
     def _tasks(self) -> Iterator[VideoTask]:
         while claim := self._job.claim(self._leases):
             if claim.deadly:
-                self._refuse(claim)
+                self._give_up(claim)
                 continue
             taken = _Taken(claim, {task.video for task in claim.lot.tasks})
             self._lot_of |= dict.fromkeys(taken.left, taken)
@@ -120,18 +123,41 @@ class _Share:
             self._finished += 1
             self._job.finish(taken.claim, self._leases, taken.outcomes, self._new_seconds())
 
-    def _refuse(self, claim: Claim) -> None:
+    def _give_up(self, claim: Claim) -> None:
+        """Refuse the video, unless a process had recorded it before it died."""
         (task,) = claim.lot.tasks
-        advice = "encode it again, or leave it out"
-        reason = f"{task.path}: process after process died while it was extracted; {advice}"
-        for name in task.encoders:
-            self._extractor.sets[name].quarantine.add(task.video, reason, "crash", str(task.path))
-        self._job.finish(claim, self._leases, [Refused(task, "crash", reason)], {})
+        outcome = recorded(task, self._extractor.sets)
+        if outcome is None:
+            advice = "encode it again, or leave it out"
+            reason = f"{task.path}: process after process died while it was extracted; {advice}"
+            outcome = Refused(task, "crash", reason)
+            for name in task.encoders:
+                self._extractor.sets[name].quarantine.add(task.video, reason, outcome.kind, str(task.path))
+        self._job.finish(claim, self._leases, [outcome], {})
 
     def _new_seconds(self) -> dict[str, float]:
         now, before = dict(self._extractor.phases.seconds), self._seconds
         self._seconds = now
         return {phase: seconds - before.get(phase, 0.0) for phase, seconds in now.items()}
+
+
+def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
+    """What the store says of a video whose process died before it could report; None if it says nothing."""
+    # Copies, as another thread may be writing to these.
+    fresh = [deepcopy(sets[name]) for name in task.encoders]
+    size = 0
+    for features in fresh:
+        features.refresh()
+        for entry in features.quarantine.entries():
+            if entry.video == task.video:
+                return Refused(task, entry.error_type, entry.reason)
+        if task.video not in features or task.refresh:
+            return None
+        for stream, shape in features.streams.items():
+            size += features.length(task.video, stream) * shape.item_bytes
+    meta = fresh[0].meta(task.video)
+    known = {field.name: meta[field.name] for field in fields(VideoInfo)}
+    return Extracted(task, VideoInfo(**{**known, "warnings": tuple(meta["warnings"])}), size)
 
 
 def with_size(task: VideoTask) -> VideoTask:

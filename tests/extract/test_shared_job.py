@@ -9,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from several_runners import assert_same_features, stored, tasks_of, tiny_recipe, undisturbed
 from small_videos import cut_in_half, encode
 
 from extract.executors.errors import StoreNotShared
 from extract.executors.local import LocalExecutor
+from extract.executors.lots import MAX_VIDEOS, Lot, cut
 from extract.executors.places import places
-from extract.executors.shared_job import MAX_VIDEOS, Lot, OtherJob, SharedJob, cut
+from extract.executors.shared_job import OtherJob, SharedJob
 from extract.executors.worker import launched, work
 from extract.run.extractor import Extractor
 from extract.tasks import Extracted, Refused, VideoTask
@@ -35,7 +36,8 @@ def tasks(count, needed=None):
     ]
 
 
-@given(st.lists(st.booleans(), max_size=3000), st.integers(1, 100))
+@settings(deadline=None)
+@given(st.lists(st.booleans(), max_size=1000), st.integers(1, 100))
 def test_every_task_with_something_to_do_is_in_one_lot_in_its_order(needed, max_videos):
     given_tasks = tasks(len(needed), needed.__getitem__)
     lots = list(cut(given_tasks, max_videos))
@@ -44,7 +46,8 @@ def test_every_task_with_something_to_do_is_in_one_lot_in_its_order(needed, max_
     assert len({lot.name for lot in lots}) == len(lots)
 
 
-@given(st.integers(1, 3000), st.integers(0, 5))
+@settings(deadline=None)
+@given(st.integers(1, 1000), st.integers(0, 5))
 def test_a_video_is_in_the_same_lot_whatever_else_is_done_already(count, salt):
     all_lots = {task.video: lot.name for lot in cut(tasks(count)) for task in lot.tasks}
     rest = tasks(count, lambda number: hash((number, salt)) % 3 > 0)
@@ -201,6 +204,24 @@ def test_a_video_that_killed_its_processes_is_quarantined_and_the_others_are_ext
     (features,) = stored(tmp_path)
     assert features.videos() == ["v01"]
     assert [entry.error_type for entry in features.quarantine.entries()] == ["crash"]
+
+
+def test_a_video_that_was_recorded_before_its_processes_died_is_not_refused(tmp_path, videos):
+    how = tiny_recipe(tmp_path)
+    two = {video: videos[video] for video in ("v00", "half")}
+    before = {outcome.task.video: outcome for outcome in undisturbed(how, tasks_of(two, how))}
+    job = SharedJob(tmp_path, "job", "me").open()
+    for number, task in enumerate(tasks_of(two, how)):
+        job.publish(Lot(f"lot-{number}-000", (task,), deaths=1))
+        die_with(tmp_path, task)
+    job.end_list()
+    with Extractor(how, "cpu") as extractor, closing(Leases(job.files)) as leases:
+        assert list(work(extractor, job, leases)) == []
+    told = {outcome.task.video: outcome for result in job.results() for outcome in result.outcomes}
+    assert isinstance(told["v00"], Extracted)
+    assert (told["v00"].info, told["v00"].feature_bytes) == (before["v00"].info, before["v00"].feature_bytes)
+    assert isinstance(told["half"], Refused)
+    assert told["half"].kind == "truncated"
 
 
 def test_lots_are_finished_when_their_commit_is_due_and_not_before(tmp_path, videos):

@@ -1,1 +1,1 @@
-"""Who carries an extraction out: this process, or workers that lease lots, launched here or on a Ray cluster."""
+"""Who carries an extraction out: this process, or some that lease lots, launched here or on a Ray cluster."""

@@ -47,10 +47,9 @@ class Driver:
             while (unfinished := job.unfinished()) or lots:
                 if lots and unfinished < OPEN_LOTS:
                     lots = _offer(job, lots)
-                    unfinished += 1
-                elif unfinished:
+                else:
                     time.sleep(_POLL_SECONDS)
-                fleet.tend(job, unfinished)
+                fleet.tend(job)
                 yield from self._outcomes(job, fleet)
             yield from self._outcomes(job, fleet)
         finally:
@@ -96,7 +95,7 @@ class _Fleet:
         """A process there has finished a lot."""
         self._deaths[place] = 0
 
-    def tend(self, job: SharedJob, lots: int) -> None:
+    def tend(self, job: SharedJob) -> None:
         """See to it that every place has a process, or as many as there are lots.
 
         Raises the Problem that a process met, NoPlace and WorkersLost.
@@ -105,6 +104,7 @@ class _Fleet:
             if process.ended():
                 del self._running[place]
                 self._bury(place, process)
+        lots = job.unfinished()
         places = self._launcher.places()
         for place in places:
             usable = self._deaths.get(str(place), 0) < _DEATHS_IN_A_ROW

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -105,6 +106,16 @@ def test_what_a_person_must_put_right_is_raised_here(tmp_path, videos):
         pytest.raises(EncoderError, match=r"encoders\.videval is external"),
     ):
         list(executor.run(tasks_of(videos, how)))
+
+
+def test_nothing_is_launched_where_there_is_nothing_to_do(tmp_path, videos):
+    how = tiny_recipe(tmp_path)
+    done = [replace(task, encoders=()) for task in tasks_of(videos, how)]
+    with closing(local_executor(how, ["cpu", "cpu"], {})) as executor:
+        started = time.monotonic()
+        assert list(executor.run(done)) == []
+        assert time.monotonic() - started < 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.soak

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -143,14 +144,21 @@ def videos(tmp_path_factory):
     return files
 
 
+def needed(videos, how):
+    """As a job lists them: a video that is done when the list is read needs nothing."""
+    done = {video for features in stored(how.store) for video in features.videos()}
+    done |= {entry.video for features in stored(how.store) for entry in features.quarantine.entries()}
+    for task in tasks_of(videos, how):
+        yield replace(task, encoders=()) if task.video in done else task
+
+
 def test_processes_of_one_name_share_the_videos_and_end_together(tmp_path, videos):
     alone = tiny_recipe(tmp_path / "alone")
     undisturbed(alone, tasks_of(videos, alone))
     how = tiny_recipe(tmp_path / "shared")
-    given_tasks = tasks_of(videos, how)
     executors = [LocalExecutor(how, share="array-17") for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
-        told = list(threads.map(lambda executor: list(executor.run(given_tasks)), executors))
+        told = list(threads.map(lambda executor: list(executor.run(needed(videos, how))), executors))
     for executor in executors:
         executor.close()
     assert sorted(outcome.task.video for outcome in told[0] + told[1]) == sorted(videos)
@@ -177,6 +185,21 @@ def test_the_death_of_a_machine_of_the_same_host_name_costs_only_time(tmp_path, 
         told += outcomes
     assert sorted(outcome.task.video for outcome in told) == sorted(videos)
     assert_same_features(alone.store, how.store)
+
+
+def test_a_job_in_object_storage_is_shared_and_leaves_nothing():
+    store = Path(f"memory://bucket/{uuid.uuid4().hex}")
+    job, other = SharedJob(store, "job", "me"), SharedJob(store, "job")
+    with closing(Leases(job.files)) as leases:
+        job.publish_all(tasks(2), leases)
+        claims = [job.claim(leases), other.claim(leases)]
+        assert [claim.lot.tasks for claim in claims] == [(task,) for task in tasks(2)]
+        for claim in claims:
+            job.finish(claim, leases, [Extracted(claim.lot.tasks[0], INFO, 1)], {})
+        assert job.over
+        assert [result.outcomes[0].task.video for result in job.results()] == ["v0", "v1"]
+    job.leave()
+    assert job.files.names() == []
 
 
 def test_a_job_of_one_name_and_other_videos_is_refused(tmp_path, job, leases):

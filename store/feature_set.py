@@ -16,10 +16,11 @@ from store.errors import DamagedPart, FeaturesNotFound, InvalidRange, UnknownStr
 from store.files import Files
 from store.format.description import DESCRIPTION, description
 from store.format.fingerprint import canonical_json, content_hash, fingerprint, subset_hash
+from store.format.layout import Place, next_place
 from store.format.marker import SCALE, Marker, StreamRows, StreamShape
 from store.ids import storable_id
 from store.quarantine import Quarantine
-from store.read.index import Index, describe
+from store.read.index import Index, any_streams, describe
 from store.read.items import read_items, target
 from store.read.metas import Metas
 from store.write.checks import checksum, mismatch
@@ -259,15 +260,26 @@ class FeatureSet:
 
     def read_note(self, name: str) -> bytes | None:
         """Content of a small file beside the parts; None where there is none."""
-        try:
-            return self.files.read(name)
-        except FileNotFoundError:
-            return None
+        return self.files.read(name) if self.files.exists(name) else None
 
     def write_note(self, name: str, content: bytes) -> None:
         """Write a small file beside the parts, durably."""
         self.create()
         self.files.write(name, content)
+
+    def given_streams(self) -> dict[str, StreamShape]:
+        """For writers: `streams`, from one marker where there is no index yet."""
+        streams = {} if "index" in vars(self) else any_streams(self.files)
+        return given_shapes(streams) if streams else self.streams
+
+    def next_place(self) -> Place:
+        """For writers: where a part that is committed now goes, after all that are there."""
+        return next_place(self.files.names, lambda: self.index.latest[0])
+
+    def take_up(self, marker: Marker) -> None:
+        """For writers: index a part that has just been committed."""
+        if "index" in vars(self):
+            self.index.add(marker)
 
     def _row(self, video: str) -> tuple[Marker, int]:
         known = video in self.index.rows

@@ -9,13 +9,16 @@ from pathlib import Path
 from store.durable.commit import remove
 from store.durable.owner import temporary_name
 from store.errors import WriteFailed
-from store.remote.place import is_url
+from store.files.root import make_store
+from store.remote.place import as_folder, is_url
 from store.remote.storage import Remote
 
 
 def shared_files(root: Path | str, path: str) -> "SharedFiles":
     """Those below a store's root, which is a folder or a URL. Nothing is made before `make`."""
-    return _RemoteFiles(Remote(root), path) if is_url(root) else SharedFiles(Path(root) / path)
+    if is_url(root):
+        return _RemoteFiles(Remote(root), path)
+    return SharedFiles(as_folder(root) / path, as_folder(root))
 
 
 class SharedFiles:
@@ -24,14 +27,18 @@ class SharedFiles:
     Everything raises WriteFailed, or RemoteFailed where they are in object storage.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Path | None = None) -> None:
+        """`store`: the root of the store that the folder is in, made with it."""
         self._folder = folder
+        self._store = store
         self.location = str(folder)
         """Where they are, for people."""
 
     def make(self) -> None:
-        """Make the folder."""
+        """Make the folder. Raises StoreMissing where the store's own disk seems not to be mounted."""
         with self._writing(""):
+            if self._store is not None:
+                make_store(self._store)
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, name: str, content: bytes) -> bool:

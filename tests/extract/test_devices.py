@@ -115,7 +115,7 @@ def test_nothing_is_launched_where_there_is_nothing_to_do(tmp_path, videos):
         started = time.monotonic()
         assert list(executor.run(done)) == []
         assert time.monotonic() - started < 2
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"store.json"}
 
 
 @pytest.mark.soak

@@ -63,7 +63,7 @@ konvid: $(STAMP) ## Train on real opinion scores: imported VIDEVAL features of K
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Run the long trials

@@ -1,6 +1,7 @@
 """`python -m extract`: videos of a dataset to features in the store, once."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -8,13 +9,16 @@ import typer
 
 from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
+from config.schema import Settings
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
-from extract.executors.choice import Where, local_executor, ray_executor
-from extract.job.dataset import chosen_videos, labelled_videos
+from extract.executors.choice import InvalidShare, Where, local_executor, ray_executor
+from extract.job.dataset import InvalidChoice, chosen_videos, labelled_videos
 from extract.job.devices import device_names
-from extract.job.job import ExtractionJob, default_workers
+from extract.job.job import ExtractionJob, OutdatedFeatures, default_workers
 from extract.job.plan import make_plan
+from extract.job.sources import videos_at
+from extract.location import Location
 from extract.tasks import Recipe
 from extract.video.clock import LARGEST_GAP_SECONDS
 
@@ -28,8 +32,19 @@ _RAY_WORKERS = 64
 
 @app.command()
 def extract(
-    dataset: Annotated[str, typer.Argument(help="A dataset of pipelines.toml.")],
+    dataset: Annotated[str | None, typer.Argument(help="A dataset of pipelines.toml.")] = None,
     pipeline: Annotated[str, typer.Option(help="The pipeline whose encoders to run.")] = "lmm-vqa",
+    videos: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Without labels: a folder, a video, a .tar, a list (.txt, one a line), or the URL of one."
+            " Repeatable.",
+        ),
+    ] = None,
+    into: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --videos: the name to store the features under.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many videos.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only the video of this id. Repeatable.")
@@ -38,8 +53,20 @@ def extract(
         str | None,
         typer.Option(metavar="I/N", help="Only part I of N, counted from 0: one for each machine."),
     ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Share the work with every process that runs this very command."),
+    ] = None,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try the videos again that could not be read.")
+    ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh",
+            help="Extract anew what no longer holds: videos whose file was replaced, and all of an encoder"
+            " that gives other numbers now (another version of a library, another device).",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do and how long it takes; store nothing.")
@@ -71,13 +98,19 @@ def extract(
     config: cli.Config = DEFAULT_FILE,
     json: cli.Json = False,
 ) -> None:
-    """Extract what the store lacks; the same command again continues a job that was stopped."""
+    """Extract what the store lacks; the same command again continues a job that was stopped.
+
+    Ends with status 1 if the store keeps features that no longer hold: see --refresh.
+    """
     settings = load_settings(config, overrides or [])
     names = lookup(settings.pipelines, pipeline, "pipeline").encoders
-    coverage = labelled_videos(lookup(settings.datasets, dataset, "dataset"))
-    videos = chosen_videos(coverage.found, only or [], shard, limit)
-    if not json:
-        print(f"{dataset}: {coverage.report()}", flush=True)
+    if share and (shard or executor is Where.RAY):
+        raise InvalidShare(
+            f"--share {share} goes with neither --shard nor --executor ray: they share by themselves"
+        )
+    found, unmatched = _found_videos(settings, dataset, videos or [], into, json)
+    chosen = chosen_videos(found, only or [], shard, limit)
+    name = dataset or str(into)
 
     # The machines of a cluster have their own devices; here, the encoders only tell what is missing.
     devices = device_names(device) if executor is Where.LOCAL else ["cpu"]
@@ -92,7 +125,7 @@ def extract(
     recipe = Recipe(
         store.path,
         store.backend,
-        dataset,
+        name,
         tuple(encoder_settings),
         workers,
         time_budget,
@@ -100,26 +133,46 @@ def extract(
         largest_gap,
     )
     job = ExtractionJob(recipe, encoders)
-    facts = {"dataset": dataset, "pipeline": pipeline, "device": ",".join(devices), "workers": workers}
+    facts = {"dataset": name, "pipeline": pipeline, "device": ",".join(devices), "workers": workers}
     if dry_run:
-        plan = make_plan(job, videos, encoders, devices, workers, retry_quarantined=retry_quarantined)
+        plan = make_plan(
+            job, chosen, encoders, devices, workers, retry_quarantined=retry_quarantined, refresh=refresh
+        )
         _report(json, {**facts, **plan.as_json()}, plan.lines())
         return
     if retry_quarantined:
-        job.release_quarantined(videos)
+        job.release_quarantined(chosen)
     machinery = (
-        local_executor(recipe, devices, encoders)
+        local_executor(recipe, devices, encoders, share)
         if executor is Where.LOCAL
         else ray_executor(recipe, ray_address, device)
     )
     with closing(machinery):
-        summary = job.run(videos, machinery, quiet=json)
-    unmatched = {"missing": coverage.missing, "unlabelled": coverage.extra}
+        summary = job.run(chosen, machinery, refresh=refresh, quiet=json)
     _report(json, {**facts, **summary.as_json(), **unmatched}, summary.lines())
     if not summary.done and not summary.already:
         print("no video gave features: see the reasons above", file=sys.stderr)
-    elif not json:
+    if summary.outdated:
+        raise OutdatedFeatures(summary.outdated)
+    if dataset and not json and (summary.done or summary.already):
         print(f"next: python -m train {pipeline} --dataset {dataset}")
+
+
+def _found_videos(
+    settings: Settings, dataset: str | None, places: Sequence[str], into: str | None, json: bool
+) -> tuple[Mapping[str, Location], dict[str, list[str]]]:
+    """Id → where, of what there is to extract; and the labels and files that did not meet, by kind."""
+    if bool(dataset) == bool(places) or bool(places) != bool(into):
+        raise InvalidChoice("expected a DATASET of pipelines.toml, or --videos PLACE and --into NAME")
+    if dataset is None:
+        found = videos_at(places)
+        if not json:
+            print(f"{into}: {len(found)} videos found", flush=True)
+        return found, {}
+    coverage = labelled_videos(lookup(settings.datasets, dataset, "dataset"))
+    if not json:
+        print(_printable(f"{dataset}: {coverage.report()}"), flush=True)
+    return coverage.found, {"missing": coverage.missing, "unlabelled": coverage.extra}
 
 
 def _usual_workers(encoders: dict[str, Encoder], devices: list[str], device: str, executor: Where) -> int:
@@ -133,7 +186,12 @@ def _report(json: bool, facts: dict[str, Any], lines: list[str]) -> None:
     if json:
         cli.print_json(facts)
     else:
-        print("\n".join(lines))
+        print(_printable("\n".join(lines)))
+
+
+def _printable(text: str) -> str:
+    """With escapes for bytes of file names that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 if __name__ == "__main__":

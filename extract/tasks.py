@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.schema import EncoderSettings
+from extract.location import Location
 from extract.video.clock import LARGEST_GAP_SECONDS
 from extract.video.decode import VideoInfo
 
@@ -12,15 +13,17 @@ from extract.video.decode import VideoInfo
 class VideoTask:
     """A video and the encoders that still lack it.
 
-    file_bytes: of the file; 0 if it cannot be told.
+    file_bytes: of its file; 0 if it cannot be told.
     largest_gap_seconds: between two frames; a longer one is refused.
+    refresh: the store may have features of it, which are outdated.
     """
 
     video: str
-    path: Path
+    path: Location
     encoders: tuple[str, ...]
     file_bytes: int = 0
     largest_gap_seconds: float = LARGEST_GAP_SECONDS
+    refresh: bool = False
 
 
 @dataclass(frozen=True)

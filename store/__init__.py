@@ -10,6 +10,7 @@ The rooms, from the ground up; each imports only those before it (import-linter 
     files       the files of a feature set, in a folder or in object storage, and how a part gets there
     write       from arrays to a committed part
     read        from a committed part to arrays
+    leases      which process has which piece of work (shared_files: by which files they agree)
     care        verify, repair, compact, remove what nobody needs
     exchange    in from, and out to, the layouts that other programs use
     labels      label files, video names, splits; knows nothing of features

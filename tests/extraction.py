@@ -28,13 +28,17 @@ def recipe(store: Path, **changes: Any) -> Recipe:
 
 
 def run_job(
-    store: Path, encoders: Mapping[str, Encoder], videos: Mapping[str, Path], **changes: Any
+    store: Path,
+    encoders: Mapping[str, Encoder],
+    videos: Mapping[str, Path],
+    refresh: bool = False,
+    **changes: Any,
 ) -> tuple[ExtractionJob, ExtractionSummary]:
     """Extract the videos on the CPU; `changes` of the recipe, such as the number of workers."""
     how = recipe(store, **changes)
     job = ExtractionJob(how, encoders)
     executor = LocalExecutor(how, "cpu", encoders)
     try:
-        return job, job.run(videos, executor, quiet=True)
+        return job, job.run(videos, executor, refresh=refresh, quiet=True)
     finally:
         executor.close()

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from extraction import recipe
 
 from config.schema import EncoderSettings
+from extract.executors.worker import with_size
 from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
 from store.care.verify import verify
@@ -18,24 +20,22 @@ NSS = EncoderSettings(name="nss", kind="nss", dtype="float32")
 CLIP = EncoderSettings(name="clip", kind="clip", weights="random:0", architecture=TINY_CLIP)
 
 
-def tiny_recipe(store: Path, *encoders: EncoderSettings, workers: int = 0) -> Recipe:
-    """Features of tiny encoders; nothing is committed before the end of a lot."""
-    return replace(recipe(store, workers=workers), encoders=encoders or (NSS,))
+def tiny_recipe(store: Path, *encoders: EncoderSettings, **changes: Any) -> Recipe:
+    """Features of tiny encoders, committed often."""
+    how = recipe(store, **{"commit_seconds": 0.1, **changes})
+    return replace(how, encoders=encoders or (NSS,))
 
 
 def tasks_of(videos: Mapping[str, Path], how: Recipe) -> list[VideoTask]:
     """All encoders of the recipe for each video."""
     names = tuple(settings.name for settings in how.encoders)
-    return [
-        VideoTask(video, path, names, path.stat().st_size if path.exists() else 0)
-        for video, path in videos.items()
-    ]
+    return [VideoTask(video, path, names) for video, path in videos.items()]
 
 
 def undisturbed(how: Recipe, tasks: Sequence[VideoTask]) -> list[Outcome]:
     """Outcomes of an extraction by this process."""
     with Extractor(how, "cpu") as extractor:
-        return list(extractor.extract(tasks))
+        return list(extractor.extract(map(with_size, tasks)))
 
 
 def stored(store: Path) -> Iterator[FeatureSet]:

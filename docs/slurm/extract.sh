@@ -1,11 +1,11 @@
 #!/bin/bash
-# Extraction as a SLURM array: every task takes its share of the videos, on one GPU. From the repository root:
+# Extraction as a SLURM array: every task takes lots of videos until none is left, on one GPU. From the
+# repository root:
 #
 #     mkdir -p logs && sbatch docs/slurm/extract.sh
 #
-# The store and the videos must lie on a file system that all nodes see. Submitting it again is harmless: what
-# is in the store is skipped, so that only what a failed or timed-out task left is done. Always submit a whole
-# array that begins at 0, as --array=0-15; its size may differ from the last one's.
+# The store and the videos must lie on a file system that all nodes see. Tasks may start late, fail or run out of
+# time: the others go on with their videos. Submitting it again is harmless: what is in the store is skipped.
 
 #SBATCH --job-name=extract
 #SBATCH --array=0-7
@@ -22,4 +22,4 @@ set -euo pipefail
 # srun does not take over the number of CPUs by itself.
 exec srun --cpus-per-task="$SLURM_CPUS_PER_TASK" \
     .venv/bin/python -m extract "${DATASET:-LSVQ}" --pipeline "${PIPELINE:-lmm-vqa}" \
-    --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT" --workers "$SLURM_CPUS_PER_TASK"
+    --share "slurm-$SLURM_ARRAY_JOB_ID" --workers "$SLURM_CPUS_PER_TASK"

@@ -8,14 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool3d, interpolate
 
-from config.errors import Problem
+from extract.errors import UnreadableVideo
 from store.format.dtypes import array_dtype
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class Overflow(Problem):
+class Overflow(UnreadableVideo):
     """A feature that the stored precision cannot hold."""
+
+    kind = "overflow"
 
 
 class Normalisation:

@@ -33,6 +33,7 @@ class Encoder(Protocol):
         """For each chunk its streams, [items, *stream shape]; they depend on that chunk alone.
 
         They share no memory with its frames, which are overwritten afterwards. `items` is 1 for an
-        encoder that gives one block of tokens a chunk.
+        encoder that gives one block of tokens a chunk. Raises UnreadableVideo where a chunk cannot have
+        features: it is then asked for the others of the batch one by one.
         """
         ...

@@ -54,7 +54,8 @@ def local_path(settings: EncoderSettings) -> Path | None:
 def checkpoint(settings: EncoderSettings) -> dict[str, torch.Tensor]:
     """State dict of the torch checkpoint at the setting's path or URL. Raises EncoderError.
 
-    What is at a URL is downloaded once, to where torch.hub keeps its checkpoints.
+    What is at a URL is downloaded once, to where torch.hub keeps its checkpoints, under a name that no other
+    URL has.
     """
     path = local_path(settings)
     if path is not None:
@@ -62,7 +63,8 @@ def checkpoint(settings: EncoderSettings) -> dict[str, torch.Tensor]:
     url = str(settings.weights)
     if not url.startswith(_URL):
         raise absent(settings, "these weights are a checkpoint file or its URL, not a hub id")
-    kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+    of_url = hashlib.sha256(url.encode()).hexdigest()[:12]
+    kept = Path(torch.hub.get_dir()) / "checkpoints" / f"{of_url}-{Path(urlsplit(url).path).name}"
     return _read(kept, settings) if kept.exists() else _download(url, kept, settings)
 
 

@@ -1,1 +1,1 @@
-"""Who carries an extraction out: this process, a process for each device, or a Ray cluster."""
+"""Who carries an extraction out: this process, or workers that lease lots, launched here or by Ray."""

@@ -1,178 +1,113 @@
-"""Several devices of one machine: a process for each, which takes lot after lot."""
+"""Several devices of one machine, such as cuda:0 and cuda:1: a process for each."""
 
-import logging
 import multiprocessing
+import os
 import signal
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+import threading
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any
 
 import torch
 
 from config.errors import Problem
 from config.interruption import stops_on_sigterm
-from extract.executors.errors import RunnersLost
-from extract.executors.lots import Lot, LotQueue, cut
-from extract.executors.runner import Finished, Ready, Report, Runner, record
-from extract.tasks import Outcome, Recipe, VideoTask
-from extract.timing import Phases
-from store.features import FeatureSet
+from extract.executors.worker import launched
+from extract.tasks import Recipe
 
-logger = logging.getLogger(__name__)
-
-_DEATHS_IN_A_ROW = 6
 # Long enough to write the features of a minute to a slow disk.
 _STOP_SECONDS = 60.0
+# CUDA does not survive a fork.
+_SPAWN = multiprocessing.get_context("spawn")
 
 
-@dataclass
-class _DeviceProcess:
-    process: SpawnProcess
-    connection: Connection
-    ready: bool = False
-    lot: Lot | None = None
+class DeviceLauncher:
+    """See Launcher. The recipe's decode workers are for each device."""
 
-
-class DevicesExecutor:
-    """Extracts on several devices of this machine, such as cuda:0 and cuda:1, each in a process of its own.
-
-    A process that dies is replaced, and its videos go to whichever process is free next. Once a device's
-    processes died six times without a finished lot in between, the others go on without it. `phases` adds
-    up over the devices. The recipe's decode workers are for each device.
-    """
+    no_place = "give another --device"
 
     def __init__(self, recipe: Recipe, devices: Sequence[str]) -> None:
-        self.phases = Phases()
         self._recipe = recipe
-        self._devices = list(devices)
-        self._deaths = [0] * len(self._devices)
-        self._running: dict[int, _DeviceProcess] = {}
-        self._sets: dict[str, FeatureSet] = {}
+        count: Counter[str] = Counter()
+        self._devices: dict[Hashable, str] = {}
+        for device in devices:
+            count[device] += 1
+            self._devices[device if count[device] == 1 else f"{device} ({count[device]})"] = device
 
-    def run(self, tasks: Sequence[VideoTask]) -> Generator[Outcome]:
-        """One outcome for each task, as they come; all is committed when they end.
+    def places(self) -> Sequence[Hashable]:
+        """See Launcher."""
+        return list(self._devices)
 
-        Raises RunnersLost if no device is left, and any Problem that a process met.
-        """
-        queue = LotQueue(cut(tasks, len(self._devices)))
-        try:
-            while not queue.done:
-                self._start_and_supply(queue)
-                connections: dict[Any, int] = {
-                    one.connection: number for number, one in self._running.items()
-                }
-                for connection in wait(list(connections)):
-                    yield from self._listen(connections[connection], queue)
-        finally:
-            if not queue.done:
-                self.close()
+    def launch(self, place: Hashable, job: str) -> "DeviceProcess":
+        """See Launcher."""
+        device = self._devices[place]
+        threads = torch.get_num_threads()
+        if device == "cpu":
+            threads = max(1, threads // list(self._devices.values()).count("cpu"))
+        return DeviceProcess(self._recipe, device, job, str(place), threads)
 
     def close(self) -> None:
-        """End the processes; what they had finished is committed first."""
-        running, self._running = list(self._running.values()), {}
-        for one in running:
-            one.process.terminate()
-        for one in running:
-            one.process.join(_STOP_SECONDS)
-            one.process.kill()
-            one.process.join()
-            one.connection.close()
+        """See Launcher: the processes are the driver's to stop."""
 
-    def _start_and_supply(self, queue: LotQueue) -> None:
-        for number in range(len(self._devices)):
-            idle = sum(one.lot is None for one in self._running.values())
-            may_start = number not in self._running and self._deaths[number] < _DEATHS_IN_A_ROW
-            if may_start and len(queue) > idle:
-                self._running[number] = self._start(self._devices[number])
-        if not self._running:
-            raise RunnersLost(
-                f"the processes of {', '.join(self._devices)} died again and again: see the errors above; "
-                f"{queue.videos} videos are left. What was committed is safe; the same command continues."
-            )
-        for one in self._running.values():
-            if one.ready and one.lot is None and (lot := queue.take()):
-                one.lot = lot
-                # A process that has just died is noticed when it is listened to.
-                with suppress(OSError):
-                    one.connection.send(lot)
 
-    def _start(self, device: str) -> _DeviceProcess:
-        # Spawned: CUDA does not survive a fork. Not daemonic: it has decode workers of its own.
-        context = multiprocessing.get_context("spawn")
-        ours, its = context.Pipe()
-        process = context.Process(target=_extract, args=(its, self._recipe, device, self._threads(device)))
-        process.start()
+class DeviceProcess:
+    """See Process."""
+
+    def __init__(self, *args: object) -> None:
+        """`args`: those of `_extract`, but the first."""
+        self._connection, its = _SPAWN.Pipe(duplex=False)
+        # Not daemonic: it has decode workers of its own.
+        self._process = _SPAWN.Process(target=_extract, args=(its, *args))
+        self._process.start()
         its.close()
-        return _DeviceProcess(process, ours)
+        self.problem: Problem | None = None
 
-    def _threads(self, device: str) -> int:
-        """Of torch, for one process: those of this process, shared among the devices that are CPUs."""
-        threads = torch.get_num_threads()
-        return max(1, threads // self._devices.count("cpu")) if device == "cpu" else threads
+    def ended(self) -> bool:
+        """See Process."""
+        if self.problem is None and self._connection.poll():
+            with suppress(EOFError, OSError):
+                self.problem = self._connection.recv()
+            self._process.join(_STOP_SECONDS)
+        return self.problem is not None or self._process.exitcode is not None
 
-    def _listen(self, number: int, queue: LotQueue) -> Iterator[Outcome]:
-        one = self._running[number]
-        try:
-            report: Report = one.connection.recv()
-        except (EOFError, OSError):
-            yield from self._bury(number, queue)
-            return
-        if isinstance(report, Problem):
-            raise report
-        if isinstance(report, Ready):
-            self._sets, one.ready = report.sets, True
-        elif isinstance(report, Finished):
-            for phase, seconds in report.seconds.items():
-                self.phases.add(phase, seconds)
-            if one.lot:
-                queue.finished(one.lot)
-            one.lot = None
-            self._deaths[number] = 0
-        else:
-            yield from queue.new(report)
+    @property
+    def death(self) -> str | None:
+        """See Process."""
+        status = self._process.exitcode
+        if not status:
+            return None
+        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
-    def _bury(self, number: int, queue: LotQueue) -> Iterator[Outcome]:
-        dead = self._running.pop(number)
-        dead.connection.close()
-        dead.process.join()
-        self._deaths[number] += 1
-        refused = queue.died(dead.lot) if dead.lot else None
-        logger.warning(
-            "the process of %s died (%s); %s",
-            self._devices[number],
-            _ending(dead.process.exitcode),
-            "its videos go to the next free one" if dead.lot else "it had not begun a video",
-        )
-        if refused:
-            record(refused, self._sets)
-            yield from queue.new([refused])
+    def stop(self) -> None:
+        """See Process."""
+        self._process.terminate()
+
+    def join(self) -> None:
+        """See Process."""
+        self._process.join(_STOP_SECONDS)
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
 
 
-def _ending(status: int | None) -> str:
-    """An exit status in words."""
-    if status is not None and status < 0:
-        return signal.Signals(-status).name
-    return f"exit status {status}"
-
-
-def _extract(connection: Connection, recipe: Recipe, device: str, threads: int) -> None:
-    """What a process does until the pipe is closed. Ctrl-C reaches it through the process that started it."""
+def _extract(
+    connection: Connection, recipe: Recipe, device: str, job: str, worker: str, threads: int
+) -> None:
+    """What a process does. Ctrl-C reaches it through the process that launched it, whose death ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-    with stops_on_sigterm(), suppress(EOFError, BrokenPipeError):
-        try:
-            runner = Runner(recipe, device)
-        except Problem as problem:
+    with stops_on_sigterm():
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        problem = launched(recipe, device, job, worker)
+        if problem:
             connection.send(problem)
-            return
-        with closing(runner):
-            connection.send(runner.ready)
-            while True:
-                with closing(runner.extract(connection.recv())) as reports:
-                    for report in reports:
-                        connection.send(report)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

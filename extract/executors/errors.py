@@ -3,7 +3,7 @@
 from config.errors import Problem
 
 
-class RunnersLost(Problem):
+class WorkersLost(Problem):
     """No process is left that could extract: each died again and again."""
 
 
@@ -11,9 +11,9 @@ class RayMissing(Problem):
     """Ray is asked for, but not installed."""
 
 
-class NoRayNodes(Problem):
-    """The Ray cluster has, or gets, no room for a single runner."""
+class NoPlace(Problem):
+    """No machine has, or gets, room for a single process."""
 
 
 class StoreNotShared(Problem):
-    """A node of the cluster does not see the folder of the feature store."""
+    """A machine does not see the folder of the feature store."""

@@ -1,127 +1,105 @@
-"""Tasks in lots: what a runner takes at a time, and what becomes of it when the runner dies."""
+"""Videos in lots: what a process takes at a time, what becomes of it, and how both lie in files."""
 
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Self
 
-from extract.tasks import Outcome, Refused, VideoTask
+from extract.location import RemoteVideo
+from extract.tasks import Extracted, Outcome, Refused, VideoTask
+from extract.video.decode import VideoInfo
 
-MAX_BYTES = 256 << 20
-MAX_VIDEOS = 256
-"""Of a lot: minutes of work for a GPU, so that little is handed over when its runner dies."""
+MAX_VIDEOS = 64
+"""Of a lot: what is done twice, at most, when a process dies."""
 
-_LOTS_PER_RUNNER = 8
-_LAST_LOTS_PER_RUNNER = 32
+_BEFORE_PER_VIDEO = 256
 _DEATHS_OF_A_LOT = 3
+_DEATHS_OF_A_VIDEO = 2
 
 
 @dataclass(frozen=True)
 class Lot:
-    """Videos that one runner extracts in one go. `deaths`: how many runners died of it, if they did."""
+    """Videos that one process takes at a time. `deaths`: how many processes it may cost."""
 
+    name: str
     tasks: tuple[VideoTask, ...]
-    deaths: int = 0
+    deaths: int = _DEATHS_OF_A_LOT
+
+    @classmethod
+    def parse(cls, name: str, content: bytes) -> Self:
+        """From the content of a file."""
+        fields = json.loads(content)
+        return cls(name, tuple(map(_task, fields["tasks"])), fields["deaths"])
+
+    def content(self) -> bytes:
+        """For a file that is named like the lot."""
+        return _json({"tasks": self.tasks, "deaths": self.deaths})
+
+    def apart(self) -> "Iterator[Lot]":
+        """Each video as a lot of its own, so that only a deadly one is given up."""
+        for number, task in enumerate(self.tasks):
+            yield Lot(f"{self.name}-{number:03}", (task,), _DEATHS_OF_A_VIDEO)
 
 
-def cut(
-    tasks: Iterable[VideoTask], runners: int, max_bytes: int = MAX_BYTES, max_videos: int = MAX_VIDEOS
-) -> list[Lot]:
-    """Every task in one of about eight lots a runner, or more, the largest files first.
+@dataclass(frozen=True)
+class Result:
+    """What became of a lot. `worker`: who says so. `seconds`: of each phase, spent since its last result."""
 
-    The lots hold about equally many bytes, and ever fewer over the last quarter, so that all runners
-    finish at about the same time. None holds more than `max_bytes` or `max_videos`, but a single video may.
+    worker: str
+    outcomes: list[Outcome]
+    seconds: dict[str, float]
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """From the content of a file."""
+        fields = json.loads(content)
+        return cls(fields["worker"], list(map(_outcome, fields["outcomes"])), fields["seconds"])
+
+    def content(self) -> bytes:
+        """For a file."""
+        return _json(vars(self))
+
+
+def cut(tasks: Iterable[VideoTask], max_videos: int = MAX_VIDEOS) -> Iterator[Lot]:
+    """Every task that needs an encoder, in lots of consecutive ones, while the tasks are read.
+
+    A lot spans a 256th as many tasks as stand before it, at least 1 and at most `max_videos`: so it is a
+    small share of a process's work, in a small job as in a large one, and no size need be known.
     """
-    waiting = deque(sorted(tasks, key=_weight, reverse=True))
-    total = left = sum(map(_weight, waiting))
-    lots = []
-    while waiting:
-        even, fair = total / (_LOTS_PER_RUNNER * runners), left / (2 * runners)
-        wanted = min(max_bytes, max(min(even, fair), total / (_LAST_LOTS_PER_RUNNER * runners)))
-        lot = [waiting.popleft()]
-        held = _weight(lot[0])
-        while waiting and len(lot) < max_videos and held + _weight(waiting[0]) <= wanted:
-            held += _weight(waiting[0])
-            lot.append(waiting.popleft())
-        lots.append(Lot(tuple(lot)))
-        left -= held
-    return lots
+    gathered: list[VideoTask] = []
+    number = start = 0
+    for position, task in enumerate(tasks, start=1):
+        gathered.append(task)
+        if position - start >= min(max_videos, max(1, start // _BEFORE_PER_VIDEO)):
+            yield from _lot(number, gathered)
+            gathered, start, number = [], position, number + 1
+    yield from _lot(number, gathered)
 
 
-def _weight(task: VideoTask) -> int:
-    # A file whose size cannot be told still costs the time to find that out.
-    return max(task.file_bytes, 1)
+def _lot(number: int, tasks: list[VideoTask]) -> Iterator[Lot]:
+    needed = tuple(task for task in tasks if task.encoders)
+    if needed:
+        yield Lot(f"lot-{number:08}", needed)
 
 
-class LotQueue:
-    """Lots on their way to runners and back: every video gets one outcome, whatever happens to the runners.
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, default=_plain).encode()
 
-    Used by one thread: a lot that it takes is `finished`, `put_back`, or its runner `died`.
-    """
 
-    def __init__(self, lots: Sequence[Lot]) -> None:
-        self._waiting = deque(lots)
-        self._out: set[Lot] = set()
-        self._tasks = {task.video: task for lot in lots for task in lot.tasks}
-        self._outcomes: dict[str, Outcome] = {}
+def _plain(value: Any) -> Any:
+    return vars(value) if is_dataclass(value) else str(value)
 
-    def __len__(self) -> int:
-        """How many lots wait to be taken."""
-        return len(self._waiting)
 
-    @property
-    def done(self) -> bool:
-        """Whether every lot is finished."""
-        return not self._waiting and not self._out
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    task = _task(fields.pop("task"))
+    if "info" not in fields:
+        return Refused(task, **fields)
+    info = fields.pop("info")
+    return Extracted(task, VideoInfo(**{**info, "warnings": tuple(info["warnings"])}), **fields)
 
-    @property
-    def videos(self) -> int:
-        """How many videos are in lots that are not finished."""
-        return sum(len(self._undecided(lot)) for lot in (*self._waiting, *self._out))
 
-    def take(self) -> Lot | None:
-        """The next lot, or None if none waits."""
-        if not self._waiting:
-            return None
-        lot = self._waiting.popleft()
-        self._out.add(lot)
-        return lot
-
-    def new(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
-        """Those that are the first of their video: what a dead runner did not commit is done once more."""
-        fresh = []
-        for outcome in outcomes:
-            task = self._tasks[outcome.task.video]
-            if task.video not in self._outcomes:
-                self._outcomes[task.video] = replace(outcome, task=task)
-                fresh.append(self._outcomes[task.video])
-        return fresh
-
-    def finished(self, lot: Lot) -> None:
-        """The lot's features are committed."""
-        self._out.remove(lot)
-
-    def put_back(self, lot: Lot) -> None:
-        """The lot's runner is gone for no fault of the lot's: it waits again, before the others."""
-        self._out.remove(lot)
-        self._waiting.appendleft(replace(lot, tasks=self._undecided(lot)))
-
-    def died(self, lot: Lot) -> Refused | None:
-        """The lot's runner died in the midst of it: the lot waits again, after the others.
-
-        One that three runners died of is cut into single videos, so that the others get through. A single
-        video that two more died of is given up: the refusal is returned, to be recorded.
-        """
-        self._out.remove(lot)
-        deaths, tasks = lot.deaths + 1, self._undecided(lot)
-        if deaths < _DEATHS_OF_A_LOT:
-            self._waiting.append(Lot(tasks, deaths))
-        elif len(tasks) > 1:
-            self._waiting.extend(Lot((task,), deaths=1) for task in tasks)
-        elif tasks:
-            reason = "process after process died while it was extracted; encode it again, or leave it out"
-            return Refused(tasks[0], "crash", f"{tasks[0].path}: {reason}")
-        return None
-
-    def _undecided(self, lot: Lot) -> tuple[VideoTask, ...]:
-        # Refusals are recorded at once; the features of an extracted video may not have been committed.
-        return tuple(t for t in lot.tasks if not isinstance(self._outcomes.get(t.video), Refused))
+def _task(fields: dict[str, Any]) -> VideoTask:
+    path = fields["path"]
+    location = RemoteVideo(**path) if isinstance(path, dict) else Path(path)
+    return VideoTask(**{**fields, "path": location, "encoders": tuple(fields["encoders"])})

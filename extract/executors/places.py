@@ -1,4 +1,4 @@
-"""Where in a Ray cluster runners may be: pure arithmetic on its nodes."""
+"""Where in a Ray cluster processes may be: pure arithmetic on its nodes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Kind = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class Place:
-    """Room for one runner. `number`: of the places on its node. `workers`: its decode processes."""
+    """Room for one process. `number`: of the places on its node. `workers`: its decode processes."""
 
     node: str
     host: str
@@ -17,6 +17,9 @@ class Place:
     cpus: int
     gpus: int
     workers: int
+
+    def __str__(self) -> str:
+        return f"{self.host} ({self.node[:8]}/{self.number})"
 
     @property
     def device(self) -> str:
@@ -42,7 +45,7 @@ def places(nodes: Iterable[Mapping[str, Any]], workers: int, kind: Kind = "auto"
             continue
         for number in range(here):
             cpus = max(1, min(workers + 1, total // here))
-            # One worker keeps the device busy at best; without a CPU for it, it shares the runner's.
+            # One worker keeps the device busy at best; without a CPU for it, it shares the process's.
             own_workers = min(workers, max(1, cpus - 1))
             host = node["NodeManagerHostname"]
             found.append(Place(node["NodeID"], host, number, cpus, int(use_gpus), own_workers))

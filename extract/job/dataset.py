@@ -5,16 +5,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from config.errors import Problem
 from config.schema import DatasetSettings
 from extract.errors import NoVideos
+from extract.location import Location
 from store.labels.dataset import labels_of
 from store.labels.errors import VideoFolderError, some
 from store.labels.files import written_names
 from store.labels.folder import require_videos
 from store.labels.resolve import Coverage, resolve
+
+Video = TypeVar("Video", bound=Location)
 
 
 class InvalidChoice(Problem):
@@ -39,15 +42,15 @@ class Shard:
             )
         return cls(index, count)
 
-    def of(self, videos: Mapping[str, Path]) -> dict[str, Path]:
+    def of(self, videos: Mapping[str, Video]) -> dict[str, Video]:
         """Every n-th of the sorted ids: the same videos always, whatever has been extracted already."""
         return {video: videos[video] for video in sorted(videos)[self.index :: self.count]}
 
 
 def chosen_videos(
-    videos: Mapping[str, Path], only: Sequence[str] = (), shard: str | None = None, limit: int | None = None
-) -> dict[str, Path]:
-    """Those of the videos (id → path) that have one of the ids, are in the shard, and are the first so many.
+    videos: Mapping[str, Video], only: Sequence[str] = (), shard: str | None = None, limit: int | None = None
+) -> dict[str, Video]:
+    """Those of the videos (id → where) that have one of the ids, are in the shard, and are the first so many.
 
     Raises InvalidChoice, with the nearest ids where there is no such video.
     """

@@ -1,24 +1,31 @@
 """What an extraction would do, take and need, found out without storing anything."""
 
 import random
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from fractions import Fraction
 from typing import Any
 
 from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
 from extract.job.job import ExtractionJob
-from extract.job.progress import in_bytes
-from extract.job.trial import measured_speed
+from extract.job.summary import in_bytes
+from extract.location import Location, RemoteVideo
+from extract.run.batching import DeviceThreads
 from extract.tasks import VideoTask
 from extract.video.claims import declared_seconds
 from extract.video.source import open_video
-from extract.video.view import FrameRequest
+from extract.video.view import Chunk
+from extract.workers.messages import Attempt, Decoded, Encoded
+from extract.workers.pool import DecodeHere
 
 _SAMPLE = 100
 _SEED = 0
 _USUAL_FPS = 30.0
+_TRIAL_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -34,106 +41,160 @@ class EncoderPlan:
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """What a job would do. Estimates are None where no header of the sample tells a length."""
+    """What a job would do; estimates are None where no video of the sample tells a length.
+
+    speed: seconds of video extracted in a second on all devices, as far as one of them was tried.
+    """
 
     videos: int
     to_do: int
     source_bytes: int
-    sampled: int
-    """Videos, of those to do, whose headers were read."""
     video_seconds: float | None
-    fps: float
-    encoders: dict[str, EncoderPlan]
+    feature_bytes: float | None
     speed: float | None
-    """Seconds of video extracted in a second on all devices, as far as one of them was tried."""
-
-    @property
-    def feature_bytes(self) -> float | None:
-        """Of all encoders."""
-        sizes = [plan.feature_bytes for plan in self.encoders.values()]
-        return sum(size for size in sizes if size is not None) if None not in sizes else None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it would take."""
-        return self.video_seconds / self.speed if self.speed and self.video_seconds is not None else None
+    seconds: float | None
+    encoders: dict[str, EncoderPlan]
 
     def as_json(self) -> dict[str, Any]:
         """JSON values only."""
-        return {**asdict(self), "feature_bytes": self.feature_bytes, "seconds": self.seconds}
+        return asdict(self)
 
     def lines(self) -> list[str]:
         """For people."""
         lines = [f"{self.to_do} of {self.videos} videos to extract, {in_bytes(self.source_bytes)} of files"]
         for name, plan in self.encoders.items():
             size = "" if plan.feature_bytes is None else f", about {in_bytes(plan.feature_bytes)} more"
+            counts = f"{plan.to_do} to do, {plan.done} done, {plan.quarantined} in quarantine"
+            lines += [f"  {name}: {counts}{size}", f"    {plan.path}"]
+        if self.seconds is not None and self.video_seconds is not None:
             lines.append(
-                f"  {name}: {plan.to_do} to do, {plan.done} done, {plan.quarantined} in quarantine{size}"
-            )
-            lines.append(f"    {plan.path}")
-        if self.video_seconds is not None and self.to_do:
-            lines.append(
-                f"about {_duration(self.video_seconds)} of video, by the headers of {self.sampled} videos"
-            )
-        if self.speed is not None and self.seconds is not None:
-            lines.append(
-                f"about {_duration(self.seconds)}: {self.speed:.2g} s of video a second, tried on a few"
+                f"about {_duration(self.seconds)} for {_duration(self.video_seconds)} of video:"
+                f" {self.speed:.2g} s of video a second, tried on a few"
             )
         return lines
 
 
 def make_plan(
     job: ExtractionJob,
-    videos: Mapping[str, Path],
+    videos: Mapping[str, Location],
     encoders: Mapping[str, Encoder],
     devices: Sequence[str],
     workers: int,
     *,
     retry_quarantined: bool = False,
+    refresh: bool = False,
 ) -> ExtractionPlan:
-    """What is missing of the videos (id → path), and an estimate by headers and a trial of some seconds.
+    """What is missing of the videos (id → where), and an estimate by headers and a trial of some seconds.
 
     The sample is always the same for the same videos. `workers`: for each device.
     """
-    tasks = job.pending(videos, retry_quarantined=retry_quarantined)
+    tasks = job.pending(videos, retry_quarantined=retry_quarantined, refresh=refresh)
     sample = random.Random(_SEED).sample(tasks, min(_SAMPLE, len(tasks)))
     headers = [header for header in map(_header, sample) if header]
     mean_seconds = sum(seconds for seconds, _ in headers) / len(headers) if headers else None
     fps = sum(rate for _, rate in headers) / len(headers) if headers else _USUAL_FPS
-    speed = measured_speed(sample, encoders, devices[0], workers) if sample else None
+    one_device = measured_speed(sample, encoders, devices[0], workers) if sample else None
+    speed = one_device and one_device * len(devices)
     plans = {}
     for name, encoder in encoders.items():
         to_do = sum(name in task.encoders for task in tasks)
         refused = 0 if retry_quarantined else sum(video in videos for video in job.refused(name))
-        plans[name] = EncoderPlan(
-            to_do,
-            len(videos) - to_do - refused,
-            refused,
-            None if mean_seconds is None else to_do * mean_seconds * bytes_per_second(encoder, fps),
-            job.sets[name].location,
-        )
+        size = None if mean_seconds is None else to_do * mean_seconds * bytes_per_second(encoder, fps)
+        done = len(videos) - to_do - refused
+        plans[name] = EncoderPlan(to_do, done, refused, size, job.sets[name].location)
+    video_seconds = None if mean_seconds is None else mean_seconds * len(tasks)
     return ExtractionPlan(
         videos=len(videos),
         to_do=len(tasks),
         source_bytes=sum(task.file_bytes for task in tasks),
-        sampled=len(headers),
-        video_seconds=None if mean_seconds is None else mean_seconds * len(tasks),
-        fps=round(fps, 3),
+        video_seconds=video_seconds,
+        feature_bytes=None if headers == [] else sum(plan.feature_bytes or 0.0 for plan in plans.values()),
+        speed=speed,
+        seconds=video_seconds / speed if speed and video_seconds is not None else None,
         encoders=plans,
-        speed=speed and speed * len(devices),
     )
 
 
 def bytes_per_second(encoder: Encoder, fps: float) -> float:
     """Bytes of features for a second of video: an item a chunk, or a frame where all frames are used."""
-    requests: Sequence[FrameRequest] = list(encoder.view.requests.values())
-    every_frame = any(request.rule == "all" for request in requests)
+    every_frame = any(request.rule == "all" for request in encoder.view.requests.values())
     items = fps if every_frame else float(1 / encoder.view.chunk_seconds)
     return items * sum(stream.item_bytes for stream in encoder.streams.values())
 
 
+def measured_speed(
+    tasks: Sequence[VideoTask],
+    encoders: Mapping[str, Encoder],
+    device: str,
+    workers: int,
+    trial_seconds: float = _TRIAL_SECONDS,
+) -> float | None:
+    """Seconds of video that are extracted in a second; None if none of the videos can be read.
+
+    Decoding and each encoder are timed one by one, so that an encoder's chunks count in full, however far
+    the others have come when the time is over. On a GPU, the slower of encoding and decoding is the limit;
+    on a CPU they share the cores. The start of processes and models does not count: a long job forgets it.
+    """
+    decoded: dict[Attempt, dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+    began = started = time.perf_counter()
+    decode_seconds = 0.0
+    with (
+        closing(DeviceThreads(device)) as threads,
+        closing(DecodeHere(encoders).events(tasks)) as events,
+    ):
+        trials = {name: _Trial(one, threads) for name, one in encoders.items() if not one.in_worker}
+        for attempt, message in filter(None, events):
+            decode_seconds += time.perf_counter() - started
+            if isinstance(message, Decoded | Encoded):
+                decoded[attempt][message.encoder] += encoders[message.encoder].view.chunk_seconds
+            if isinstance(message, Decoded):
+                trials[message.encoder].put(message.chunk)
+            started = time.perf_counter()
+            if started - began > trial_seconds and decoded:
+                break
+        costs = {name: trial.cost() for name, trial in trials.items()}
+    video_seconds = float(sum(max(seconds.values()) for seconds in decoded.values()))
+    if not video_seconds:
+        return None
+    decoding = decode_seconds / video_seconds / max(workers, 1)
+    needed = {name: sum(name in task.encoders for task in tasks) / len(tasks) for name in costs}
+    encoding = sum(share * costs[name] for name, share in needed.items())
+    return 1 / (max(decoding, encoding) if workers and device.startswith("cuda") else decoding + encoding)
+
+
+class _Trial:
+    """Times an encoder on batches of the size that it is best given, in the thread where it would run."""
+
+    def __init__(self, encoder: Encoder, threads: DeviceThreads) -> None:
+        self._encoder = encoder
+        self._threads = threads
+        self._waiting: list[Chunk] = []
+        self._costs: list[float] = []
+
+    def put(self, chunk: Chunk) -> None:
+        self._waiting.append(chunk)
+        if len(self._waiting) == self._encoder.batch:
+            self._encode()
+
+    def cost(self) -> float:
+        """Seconds for a second of video. The first batch is slower: it counts only where it is alone."""
+        if self._waiting and len(self._costs) < 2:
+            self._encode()
+        later = self._costs[1:] or self._costs
+        return sum(later) / len(later) if later else 0.0
+
+    def _encode(self) -> None:
+        chunks, self._waiting = self._waiting, []
+        started = time.perf_counter()
+        self._threads.encode(self._encoder, chunks).result()
+        seconds = len(chunks) * float(self._encoder.view.chunk_seconds)
+        self._costs.append((time.perf_counter() - started) / seconds)
+
+
 def _header(task: VideoTask) -> tuple[float, float] | None:
     """(seconds, frames a second) as the file declares them; None if it does not, or cannot be read."""
+    if isinstance(task.path, RemoteVideo):
+        return None
     try:
         with open_video(task.path, threads=1) as (container, stream):
             seconds = declared_seconds(container, stream)

@@ -1,12 +1,15 @@
-"""What a job did, for programs and for people."""
+"""What a job did, for programs and for people; and a bar that says how far it is."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from extract.job.progress import in_bytes
+from tqdm import tqdm
 
+from extract.tasks import Extracted, Outcome
+
+_BAR = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
 _SHOWN = 10
 _MOSTLY = 0.8
 
@@ -19,25 +22,50 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class ExtractionSummary:
-    """What a job did. `quarantined`: video → reason, of this run and of earlier ones."""
+    """What a job did so far.
 
-    done: int
-    already: int
-    quarantined: dict[str, Refusal]
-    newly_quarantined: int
-    with_warnings: dict[str, list[str]]
-    chunks: int
-    """Whole seconds of the videos that were done."""
-    video_seconds: float
-    source_bytes: int
-    feature_bytes: int
-    feature_sets: dict[str, dict[str, str]]
-    seconds: float
-    phase_seconds: dict[str, float]
-    device_busy_share: float | None
-    """Of the time; None where no encoder runs on a device."""
+    quarantined: video → reason, of this run and of earlier ones. outdated: video → why the features that the
+    store still has of it do not hold. chunks: whole seconds of the videos that were done. feature_sets:
+    encoder → key and path. device_busy_share: of the time; None where no encoder runs on a device.
+    """
+
+    done: int = 0
+    already: int = 0
+    quarantined: dict[str, Refusal] = field(default_factory=dict)
+    newly_quarantined: int = 0
+    outdated: dict[str, str] = field(default_factory=dict)
+    with_warnings: dict[str, list[str]] = field(default_factory=dict)
+    chunks: int = 0
+    video_seconds: float = 0.0
+    source_bytes: int = 0
+    feature_bytes: int = 0
+    feature_sets: dict[str, dict[str, str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    phase_seconds: dict[str, float] = field(default_factory=dict)
+    device_busy_share: float | None = None
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what became of a video."""
+        if not isinstance(outcome, Extracted):
+            self.newly_quarantined += 1
+            return
+        self.done += 1
+        self.chunks += outcome.info.chunks
+        self.video_seconds += outcome.info.duration_seconds
+        self.source_bytes += outcome.task.file_bytes
+        self.feature_bytes += outcome.feature_bytes
+        if outcome.info.warnings:
+            self.with_warnings[outcome.task.video] = list(outcome.info.warnings)
+
+    def progress(self, videos: int, seconds: float) -> str:
+        """Such as `120/318 videos, 1.5/s, 2 failed, 3.1 GB written`, of the videos that need something."""
+        counted = self.done + self.newly_quarantined
+        failed = f", {self.newly_quarantined} failed" if self.newly_quarantined else ""
+        rate = counted / max(seconds, 1e-3)
+        written = f"{in_bytes(self.feature_bytes)} written"
+        return f"{counted}/{videos - self.already} videos, {rate:.2g}/s{failed}, {written}"
 
     def as_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -46,20 +74,17 @@ class ExtractionSummary:
             "videos_per_second": round(self.done * per_second, 3),
             "video_seconds_per_second": round(self.video_seconds * per_second, 3),
         }
-        return {**asdict(self), **rates}
+        return {**asdict(self), "video_seconds": round(self.video_seconds, 3), **rates}
 
     def lines(self) -> list[str]:
         """For people."""
-        lines = [self._headline(), *self._quarantine()]
-        for video, warnings in list(self.with_warnings.items())[:_SHOWN]:
-            lines.append(f"  warning: {video}: {'; '.join(warnings)}")
+        warnings = [f"warning: {video}: {'; '.join(some)}" for video, some in self.with_warnings.items()]
+        lines = [self._headline(), *self._quarantine(), *_some(warnings)]
         if self.done:
             named = {name: seconds for name, seconds in self.phase_seconds.items() if name != "run"}
             phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in named.items())
-            lines.append(f"phases (added up over processes): {phases}")
-            lines.extend(self._limit())
-        lines.extend(f"{encoder}@{f['key']}: {f['path']}" for encoder, f in self.feature_sets.items())
-        return lines
+            lines += [f"phases (added up over processes): {phases}", *self._limit()]
+        return lines + [f"{encoder}@{f['key']}: {f['path']}" for encoder, f in self.feature_sets.items()]
 
     def _headline(self) -> str:
         refused = f"; {len(self.quarantined)} in quarantine" if self.quarantined else ""
@@ -78,11 +103,11 @@ class ExtractionSummary:
         if not self.quarantined:
             return []
         kinds = ", ".join(f"{count} {kind}" for kind, count in counted(self.quarantined).items())
-        lines = [f"quarantine ({self.newly_quarantined} new): {kinds}"]
-        lines += [f"  {refusal.reason}" for refusal in list(self.quarantined.values())[:_SHOWN]]
-        if len(self.quarantined) > _SHOWN:
-            lines.append(f"  … and {len(self.quarantined) - _SHOWN} more in quarantine.jsonl")
-        return [*lines, "  --retry-quarantined tries them again"]
+        return [
+            f"quarantine ({self.newly_quarantined} new): {kinds}",
+            *_some([refusal.reason for refusal in self.quarantined.values()]),
+            "  --retry-quarantined tries them again",
+        ]
 
     def _limit(self) -> list[str]:
         """What to change to be faster."""
@@ -96,6 +121,26 @@ class ExtractionSummary:
         return [f"{share}: decoding is the limit (add --workers, up to the number of cores)"]
 
 
+def progress_bar(videos: int, quiet: bool = False) -> "tqdm[Any]":
+    """Of a job of so many videos, whose list may still be read."""
+    return tqdm(total=videos, desc="extract", bar_format=_BAR, disable=quiet or not videos)
+
+
 def counted(refusals: Mapping[str, Refusal]) -> dict[str, int]:
     """Kind of refusal → how many, the most frequent first."""
     return dict(Counter(refusal.kind for refusal in refusals.values()).most_common())
+
+
+def in_bytes(count: float) -> str:
+    """For people: `3.1 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    """Indented, ten at most."""
+    more = [f"  … and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return [f"  {line}" for line in lines[:_SHOWN]] + more

@@ -1,28 +1,30 @@
 """Videos in, features out: what is decoded goes through the encoders, whatever becomes of a single video."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.encoders.base import Encoder
-from extract.run.lanes import DeviceThreads, Lane
-from extract.run.spool import Spool
+from extract.errors import UnreadableVideo
+from extract.location import FileStamp
+from extract.run.batching import Batcher, DeviceThreads
+from extract.run.overflow_file import OverflowFile
 from extract.tasks import Refused, VideoTask
 from extract.timing import Phases
 from extract.video.decode import VideoInfo
-from extract.workers.decoders import Decoders
-from extract.workers.messages import Attempt, Decoded, Encoded, Ended, Event, Failed
+from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Ended, Event, Failed, Lost
 
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """Features of a whole video, of the encoders that its task names; the receiver closes the spool."""
+    """Features of a whole video, of the encoders that its task names; the receiver closes `features`."""
 
     task: VideoTask
     info: VideoInfo
-    spool: Spool
+    stamp: FileStamp
+    features: OverflowFile
 
 
 @dataclass(eq=False)
@@ -30,9 +32,9 @@ class _Video:
     """One attempt at a video. `outstanding`: chunks that are being encoded."""
 
     task: VideoTask
-    spool: Spool
+    features: OverflowFile
     outstanding: int = 0
-    info: VideoInfo | None = None
+    ended: Ended | None = None
 
 
 @dataclass(eq=False)
@@ -48,7 +50,7 @@ class Encoding:
     folder: Path
     phases: Phases = field(default_factory=Phases)
 
-    def run(self, decoders: Decoders, tasks: Sequence[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
+    def run(self, decoders: Decoders, tasks: Iterable[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
         """Encode the tasks' videos, whose ids must differ; results come as they are ready.
 
         None stands between them, so that the receiver can see to other things. Raises what an encoder
@@ -75,8 +77,10 @@ class _Run:
         self._encoding = encoding
         self._decoders = decoders
         self._videos: dict[Attempt, _Video] = {}
-        self._lanes: dict[str, Lane[_Video]] = {
-            name: Lane(encoder, encoding.threads)
+        self._refused: set[Attempt] = set()
+        """Videos that an encoder refused, while more of them may be decoded still."""
+        self._batchers: dict[str, Batcher[_Video]] = {
+            name: Batcher(encoder, encoding.threads)
             for name, encoder in encoding.encoders.items()
             if not encoder.in_worker
         }
@@ -84,46 +88,56 @@ class _Run:
     def take(self, event: Event) -> Refused | None:
         """Take up what became of a video."""
         attempt, message = event
+        if attempt in self._refused:
+            if isinstance(message, Decoded):
+                self._decoders.recycle(message.chunk)
+            return None
         if attempt not in self._videos:
-            self._videos[attempt] = _Video(attempt.task, Spool(self._encoding.folder))
+            self._videos[attempt] = _Video(attempt.task, OverflowFile(self._encoding.folder))
         video = self._videos[attempt]
         if isinstance(message, Decoded):
             video.outstanding += 1
-            self._lanes[message.encoder].put(video, message.chunk)
+            self._batchers[message.encoder].put(video, message.chunk)
         elif isinstance(message, Encoded):
-            video.spool.add(message.encoder, message.features)
+            video.features.add(message.encoder, message.features)
         elif isinstance(message, Ended):
-            video.info = message.info
+            video.ended = message
             for phase, seconds in message.seconds.items():
                 self._encoding.phases.add(phase, seconds)
-        else:
+        elif isinstance(message, Failed | Lost):
             self._drop(attempt)
         return Refused(attempt.task, message.kind, message.message) if isinstance(message, Failed) else None
 
     def finish(self) -> None:
         """Wait for all that is being encoded."""
-        for lane in self._lanes.values():
-            lane.finish()
+        for batcher in self._batchers.values():
+            batcher.finish()
 
-    def finished(self) -> Iterator[EncodedVideo]:
-        """The videos that are complete now."""
-        wanted = set(self._videos.values())
-        for name, lane in self._lanes.items():
-            for video, chunk, features in lane.results():
+    def finished(self) -> Iterator[EncodedVideo | Refused]:
+        """The videos that are complete now, and those that an encoder refused."""
+        attempts = {video: attempt for attempt, video in self._videos.items()}
+        for name, batcher in self._batchers.items():
+            for video, chunk, result in batcher.results():
                 self._decoders.recycle(chunk)
-                if video in wanted:
-                    video.spool.add(name, features)
+                if attempts.get(video) not in self._videos:
+                    continue
+                if isinstance(result, UnreadableVideo):
+                    self._drop(attempts[video])
+                    self._refused.add(attempts[video])
+                    yield Refused(video.task, result.kind, f"{video.task.path}: {result}")
+                else:
+                    video.features.add(name, result)
                     video.outstanding -= 1
         for attempt, video in list(self._videos.items()):
-            if video.info is not None and video.outstanding == 0:
+            if video.ended is not None and video.outstanding == 0:
                 del self._videos[attempt]
-                yield EncodedVideo(video.task, video.info, video.spool)
+                yield EncodedVideo(video.task, video.ended.info, video.ended.stamp, video.features)
 
     def _drop(self, attempt: Attempt) -> None:
         video = self._videos.pop(attempt)
-        video.spool.close()
-        for lane in self._lanes.values():
-            lane.forget(video)
+        video.features.close()
+        for batcher in self._batchers.values():
+            batcher.forget(video)
 
 
 def _timed(events: Generator[Event | None], phases: Phases) -> Generator[Event | None]:

@@ -1,18 +1,19 @@
 """One process's share of an extraction: decode workers, the encoders of one device, the store."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
+from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
-from extract.run.lanes import DeviceThreads
 from extract.run.recorder import Recorder
+from extract.run.reference import check_references, provenance
 from extract.tasks import Outcome, Recipe, Refused, VideoTask
 from extract.timing import Phases
-from extract.workers.decoders import DecodeHere, Decoders
-from extract.workers.pool import DecodePool
+from extract.workers.messages import Decoders
+from extract.workers.pool import DecodeHere, DecodePool
 from store.features import FeatureSet, FeatureStore
 from store.remote.place import local_folder
 
@@ -26,7 +27,11 @@ class Extractor:
     """
 
     def __init__(self, recipe: Recipe, device: str, encoders: Mapping[str, Encoder] | None = None) -> None:
-        """`encoders`: those of the recipe, where they are built already. Raises EncoderError, StoreError."""
+        """`encoders`: those of the recipe, where they are built and checked already (see ExtractionJob).
+
+        Raises EncoderError, StoreError.
+        """
+        self._unchecked = encoders is None
         if encoders is None:
             encoders = {settings.name: build_encoder(settings, device) for settings in recipe.encoders}
         store = FeatureStore(recipe.store, recipe.backend)
@@ -34,6 +39,7 @@ class Extractor:
             name: store.feature_set(recipe.dataset, name, encoder.specification())
             for name, encoder in encoders.items()
         }
+        self._encoders = encoders
         self.phases = Phases()
         self._commit_seconds = recipe.commit_seconds
         self._threads = DeviceThreads(device)
@@ -44,15 +50,25 @@ class Extractor:
             else DecodeHere(encoders)
         )
 
-    def extract(self, tasks: Sequence[VideoTask]) -> Generator[Outcome]:
+    def extract(
+        self, tasks: Iterable[VideoTask], on_commit: Callable[[], None] = lambda: None
+    ) -> Generator[Outcome]:
         """Extract the videos, whose ids must differ; outcomes come as they are ready, in any order.
 
+        Tasks are asked for when there is room for them. `on_commit` is called, in another thread, when all
+        is committed whose outcomes had come before.
+
         What has succeeded is in the store, durably, when the iterator ends, however it ends: by an error, a
-        KeyboardInterrupt or its `close`. Raises WorkerFailed, StoreError, and what encoders raise.
+        KeyboardInterrupt or its `close`. Raises ChangedNumbers, WorkerFailed, StoreError, and what encoders
+        raise.
         """
+        if self._unchecked:
+            check_references(self._encoders, self.sets)
+            self._unchecked = False
+        made_with = {name: provenance(encoder) for name, encoder in self._encoders.items()}
         with (
             self.phases.timed("run"),
-            Recorder(self.sets, self._commit_seconds, self.phases) as recorder,
+            Recorder(self.sets, self._commit_seconds, self.phases, on_commit, made_with) as recorder,
         ):
             for result in self._encoding.run(self._decoders, tasks):
                 if isinstance(result, Refused):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from extract.encoders.base import Encoder, Features
 from extract.errors import UnreadableVideo
+from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
-from extract.run.lanes import DeviceThreads
 from extract.tasks import Refused, VideoTask
 from extract.video.decode import VideoInfo
-from extract.workers.decoders import DecodeHere
+from extract.workers.pool import DecodeHere
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def extract_features(
                 if isinstance(result, Refused):
                     yield UnreadableVideo(result.message)
                 elif result is not None:
-                    yield VideoFeatures(result.spool.arrays(), result.info)
-                    result.spool.close()
+                    yield VideoFeatures(result.features.arrays(), result.info)
+                    result.features.close()

@@ -3,21 +3,24 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from extract.run.encoding import EncodedVideo
+from extract.run.reference import generation_of
 from extract.tasks import Extracted, Outcome, Refused
 from extract.timing import Phases
-from store.errors import InvalidFeatures, StoreError
+from store.errors import DuplicateVideo, InvalidFeatures, InvalidName, InvalidSpecification, StoreError
 from store.features import FeatureSet, PartWriter
 
 logger = logging.getLogger(__name__)
 
 _VIDEOS_AHEAD = 8
+_OF_ONE_VIDEO = (InvalidFeatures, InvalidName, InvalidSpecification, DuplicateVideo)
+"""Errors of the store that are one video's: the others go on."""
 
 
 class Recorder:
@@ -27,12 +30,23 @@ class Recorder:
     interrupt a write; only after an error of the store itself is it dropped.
     """
 
-    def __init__(self, sets: Mapping[str, FeatureSet], commit_seconds: float, phases: Phases) -> None:
+    def __init__(
+        self,
+        sets: Mapping[str, FeatureSet],
+        commit_seconds: float,
+        phases: Phases,
+        on_commit: Callable[[], None] = lambda: None,
+        made_with: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`on_commit`: called after each commit, in the thread. `made_with`: each encoder's provenance."""
+        self._made_with = made_with or {}
         self._sets = sets
+        self._on_commit = on_commit
         self._commit_seconds = commit_seconds
         self._phases = phases
         self._thread = ThreadPoolExecutor(1, "write", _stay_with, (self,))
         self._writers: dict[str, PartWriter] = {}
+        self._generations: dict[str, int] = {}
         self._pending: deque[Future[Any]] = deque()
         self._done: deque[Outcome] = deque()
         self._uncommitted_since: float | None = None
@@ -63,7 +77,11 @@ class Recorder:
         yield from self.outcomes()
 
     def __enter__(self) -> Self:
-        self._writers = {name: features.writer() for name, features in self._sets.items()}
+        self._generations = {name: generation_of(features) for name, features in self._sets.items()}
+        self._writers = {
+            name: features.writer(provenance=self._made_with.get(name))
+            for name, features in self._sets.items()
+        }
         for writer in self._writers.values():
             writer.__enter__()
         return self
@@ -100,27 +118,40 @@ class Recorder:
     def _write(self, video: EncodedVideo) -> Outcome:
         """In the thread, as all that follow."""
         started = time.perf_counter()
-        task = video.task
-        meta = {**video.info.as_json(), "file_bytes": task.file_bytes}
+        task, faults = video.task, {}
         try:
             for encoder in task.encoders:
-                self._writers[encoder].add(task.video, video.spool.streams(encoder), meta)
-        except InvalidFeatures as error:
-            logger.error("%s: %s", task.path, error)
-            return self._quarantine(Refused(replace(task, encoders=(encoder,)), "defect", str(error)))
+                try:
+                    self._writers[encoder].add(
+                        task.video, video.features.streams(encoder), self._meta(video, encoder)
+                    )
+                except _OF_ONE_VIDEO as error:
+                    faults[encoder] = str(error)
         finally:
-            video.spool.close()
+            video.features.close()
             self._busy_seconds += time.perf_counter() - started
         if self._uncommitted_since is None:
             self._uncommitted_since = time.monotonic()
         if time.monotonic() - self._uncommitted_since >= self._commit_seconds:
             self._commit()
-        return Extracted(task, video.info, video.spool.size_bytes)
+        if faults:
+            reason = f"{task.path}: {'; '.join(faults.values())}"
+            return self._quarantine(Refused(replace(task, encoders=tuple(faults)), "defect", reason))
+        return Extracted(task, video.info, video.features.size_bytes)
+
+    def _meta(self, video: EncodedVideo, encoder: str) -> dict[str, Any]:
+        later = self._generations[encoder] > 1
+        generation = {"generation": self._generations[encoder]} if later else {}
+        return {**video.info.as_json(), **video.stamp.as_meta(), **generation}
 
     def _quarantine(self, refused: Refused) -> Outcome:
         task = refused.task
         for encoder in task.encoders:
-            self._sets[encoder].quarantine.add(task.video, refused.message, refused.kind, task.path)
+            try:
+                self._sets[encoder].quarantine.add(task.video, refused.message, refused.kind, str(task.path))
+            except InvalidName as error:
+                # It is met again next time, but the others must not suffer for its name.
+                logger.error("%s: not in the list of quarantine: %s", ascii(str(task.path)), error)
         return refused
 
     def _commit(self) -> None:
@@ -128,6 +159,7 @@ class Recorder:
         for writer in self._writers.values():
             writer.flush()
         self._uncommitted_since = None
+        self._on_commit()
         self._busy_seconds += time.perf_counter() - started
 
     def _discard(self) -> None:

@@ -10,11 +10,9 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from extract.workers.buffers import Buffers
 from extract.workers.messages import Attempt, Decoded, Ended, Failed, VideoMessage
-from extract.workers.ring import Ring
-from extract.workers.transport import PIECE_BYTES, PIECES, ChunkHeader, ChunkReceiver, Piece
-from extract.workers.worker import Duty, Ready, work
+from extract.workers.transport import PIECE_BYTES, PIECES, Buffers, ChunkHeader, ChunkReceiver, Piece, Ring
+from extract.workers.worker import Ready, WorkerConfig, work
 
 START_SECONDS = 120.0
 """Within which a process must be ready for its first video."""
@@ -27,12 +25,12 @@ _SPAWN = multiprocessing.get_context("spawn")
 class DecodeProcess:
     """A worker process. It has a connection and memory that no other process shares, and no lock."""
 
-    def __init__(self, duty: Duty, buffers: Buffers) -> None:
+    def __init__(self, config: WorkerConfig, buffers: Buffers) -> None:
         """`buffers`: for the chunks that it sends."""
         ring = Ring(PIECES, PIECE_BYTES)
         self.connection, far_end = _SPAWN.Pipe(duplex=True)
-        self._process: BaseProcess = _SPAWN.Process(target=work, args=(far_end, ring, duty), daemon=True)
-        needs_program = any(type(encoder).__module__ == "__main__" for encoder in duty.in_worker.values())
+        self._process: BaseProcess = _SPAWN.Process(target=work, args=(far_end, ring, config), daemon=True)
+        needs_program = any(type(encoder).__module__ == "__main__" for encoder in config.in_worker.values())
         with nullcontext() if needs_program else _unnamed_program():
             self._process.start()
         # Only when nobody else holds it does the worker's death close the connection.

@@ -1,8 +1,11 @@
-"""What becomes of a video while it is decoded: the messages between decoders and encoders."""
+"""What becomes of a video while it is decoded: the messages from decoders to encoders, and who sends them."""
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from extract.encoders.base import Features
+from extract.location import FileStamp
 from extract.tasks import VideoTask
 from extract.video.decode import VideoInfo
 from extract.video.view import Chunk
@@ -14,6 +17,11 @@ class Attempt:
 
     task: VideoTask
     number: int = 1
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """More of the video has come from where it lies."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Ended:
-    """The video was decoded to its end. `seconds`: by phase."""
+    """The video was decoded to its end. `stamp`: of the file that was read. `seconds`: by phase."""
 
     info: VideoInfo
+    stamp: FileStamp
     seconds: dict[str, float]
 
 
@@ -53,5 +62,25 @@ class Lost:
     """The attempt's process died; what was made of the video is void, and another attempt follows."""
 
 
-VideoMessage = Decoded | Encoded | Ended | Failed
+VideoMessage = Fetching | Decoded | Encoded | Ended | Failed
 Event = tuple[Attempt, VideoMessage | Lost]
+
+
+class Decoders(Protocol):
+    """Decodes videos, somewhere."""
+
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
+        """What becomes of the videos, as it happens; None from time to time while nothing does.
+
+        A task is asked for when there is room for it. Every task's last event is Ended or Failed. If the
+        iterator is not read to its end, what was begun is given up.
+        """
+        ...
+
+    def recycle(self, chunk: Chunk) -> None:
+        """The chunk has been encoded: its memory may be used for another."""
+        ...
+
+    def close(self) -> None:
+        """End what is at work."""
+        ...

@@ -1,18 +1,19 @@
-"""Decode workers: processes that may crash, hang or be killed, and cost no more than a video each."""
+"""Where videos are decoded: in worker processes, which may crash and cost no more than a video; or here."""
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from itertools import islice
 from multiprocessing.connection import wait
 
 from config.errors import Problem
 from extract.encoders.base import Encoder
 from extract.tasks import VideoTask
 from extract.video.view import Chunk
-from extract.workers.buffers import Buffers
 from extract.workers.decode_process import START_SECONDS, DecodeProcess
 from extract.workers.messages import Attempt, Event, Failed, Lost
-from extract.workers.worker import duty_of
+from extract.workers.transport import Buffers
+from extract.workers.worker import video_messages, worker_config
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,28 @@ class WorkerFailed(Problem):
     """Decode processes end, or hang, before they can be given a video: another one will not do better."""
 
 
+class DecodeHere:
+    """Decodes in this process: for few videos, or one at a time. A crash is this process's own."""
+
+    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+        self._config = worker_config(encoders)
+
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
+        """See Decoders."""
+        for task in tasks:
+            attempt = Attempt(task)
+            for message in video_messages(task, self._config):
+                yield attempt, message
+
+    def recycle(self, chunk: Chunk) -> None:
+        """See Decoders."""
+
+    def close(self) -> None:
+        """See Decoders."""
+
+
 class DecodePool:
-    """Decodes in worker processes, which live until `close`; see extract.workers.decoders.
+    """Decodes in worker processes, which live until `close`; see Decoders.
 
     A worker that dies is replaced, and its video tried once more. One that says nothing for
     `time_budget_seconds`, not counting what it waits for this process, is killed and replaced; its video has
@@ -34,7 +55,7 @@ class DecodePool:
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], workers: int, time_budget_seconds: float) -> None:
-        self._duty = duty_of(encoders)
+        self._config = worker_config(encoders)
         self._buffers = Buffers()
         self._limit = workers
         self._time_budget_seconds = time_budget_seconds
@@ -46,11 +67,16 @@ class DecodePool:
         """Numbers of the worker processes."""
         return [worker.pid for worker in self._workers]
 
-    def events(self, tasks: Sequence[VideoTask]) -> Generator[Event | None]:
+    def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """See Decoders. Raises WorkerFailed."""
-        waiting = deque(Attempt(task) for task in tasks)
+        attempts = map(Attempt, tasks)
+        waiting: deque[Attempt] = deque()
         try:
-            while waiting or any(worker.attempt for worker in self._workers):
+            while True:
+                # One for every worker, so that none waits for `tasks`.
+                waiting.extend(islice(attempts, max(0, self._limit - len(waiting))))
+                if not waiting and not any(worker.attempt for worker in self._workers):
+                    break
                 self._employ(waiting)
                 yield from self._round(waiting)
         finally:
@@ -73,7 +99,7 @@ class DecodePool:
                 worker.give(waiting.popleft())
         starting = sum(not worker.ready for worker in self._workers)
         wanted = min(self._limit - len(self._workers), len(waiting) - starting)
-        self._workers.extend(DecodeProcess(self._duty, self._buffers) for _ in range(wanted))
+        self._workers.extend(DecodeProcess(self._config, self._buffers) for _ in range(wanted))
 
     def _round(self, waiting: deque[Attempt]) -> Iterator[Event | None]:
         """Read one message of each worker that has any; see who has died or hangs."""

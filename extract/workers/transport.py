@@ -1,25 +1,89 @@
-"""Chunks from a decode worker to the process of the encoders: headers by a pipe, frames by a ring.
+"""Chunks from a decode worker to the process of the encoders: headers by a pipe, frames by shared memory.
 
-A chunk of any size travels in pieces, each by way of the ring's next place. The receiver copies a piece
-out and returns a credit for its place; a sender without credit waits. So what is on the way is bounded, and
-neither side ever guesses how large a chunk will be.
+A chunk of any size travels in pieces, each by way of the ring's next place. The receiver copies a piece out
+and says that its place is free; a sender without a free place waits. By this backpressure, what is on the way
+is bounded, and neither side ever guesses how large a chunk will be.
 """
 
+import mmap
+import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extract.video.view import Chunk
-from extract.workers.buffers import Buffers, Shape
-from extract.workers.ring import Ring
 
 PIECE_BYTES = 1 << 20
 PIECES = 16
 """Of one worker's ring: what it may decode ahead of the encoders."""
+
+Shape = tuple[int, ...]
+Pieces = NDArray[np.uint8]
+"""uint8 [pieces, bytes of one]."""
+
+
+class Buffers:
+    """Arrays by shape; used by one thread. There are never more than were in use at the same time."""
+
+    def __init__(self) -> None:
+        self._free: dict[Shape, list[NDArray[np.uint8]]] = {}
+
+    def allocate(self, shape: Shape) -> NDArray[np.uint8]:
+        """An array with any content."""
+        free = self._free.get(shape)
+        return free.pop() if free else np.empty(shape, np.uint8)
+
+    def give_back(self, chunk: Chunk) -> None:
+        """Take the chunk's arrays back: nobody looks at them any more."""
+        for frames in chunk.frames.values():
+            self._free.setdefault(frames.shape, []).append(np.asarray(frames))
+
+
+class Ring:
+    """Memory for so many pieces of so many bytes, which a spawned process shares when it is given the ring.
+
+    The memory has no name: whichever of the two dies, by whatever signal, the system frees it with the
+    other. It is no part of /dev/shm, which containers often limit to 64 MiB. Pages that were never used
+    take no memory.
+    """
+
+    def __init__(self, pieces: int, piece_bytes: int) -> None:
+        self._open(_anonymous_file(pieces * piece_bytes), pieces, piece_bytes)
+
+    def _open(self, descriptor: int, pieces: int, piece_bytes: int) -> None:
+        self._descriptor = descriptor
+        memory = mmap.mmap(descriptor, pieces * piece_bytes)
+        self.pieces: Pieces = np.frombuffer(memory, np.uint8).reshape(pieces, piece_bytes)
+
+    def close(self) -> None:
+        """Let go of the file; the memory goes with the last array that looks into it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __getstate__(self) -> tuple[Any, int, int]:
+        return DupFd(self._descriptor), *self.pieces.shape
+
+    def __setstate__(self, state: tuple[Any, int, int]) -> None:
+        handle, pieces, piece_bytes = state
+        self._open(handle.detach(), pieces, piece_bytes)
+
+
+def _anonymous_file(size_bytes: int) -> int:
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("frames")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size_bytes)
+    return descriptor
 
 
 @dataclass(frozen=True)
@@ -43,7 +107,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Credit:
+class PlaceFree:
     """A place of the ring is free again."""
 
 
@@ -53,13 +117,13 @@ class ChunkSender:
     def __init__(self, connection: Connection, ring: Ring) -> None:
         self._connection = connection
         self._places = ring.pieces
-        self._credits = len(ring.pieces)
+        self._free = len(ring.pieces)
         self._next = 0
 
     def send(self, encoder: str, chunk: Chunk) -> None:
         """Send the chunk, as soon as there is room; its frames may change afterwards.
 
-        Nothing but Credits may come from the other side meanwhile.
+        Nothing but PlaceFree may come from the other side meanwhile.
         """
         shapes = {name: frames.shape for name, frames in chunk.frames.items()}
         self._connection.send(
@@ -70,17 +134,17 @@ class ChunkSender:
             for start in range(0, flat.size, self._places.shape[1]):
                 self._send_piece(flat[start : start + self._places.shape[1]])
 
-    def credit(self) -> None:
-        """A Credit has come."""
-        self._credits += 1
+    def place_free(self) -> None:
+        """A PlaceFree has come."""
+        self._free += 1
 
     def _send_piece(self, content: NDArray[np.uint8]) -> None:
-        if self._credits == 0:
+        if self._free == 0:
             self._connection.recv()
-            self.credit()
+            self.place_free()
         self._places[self._next, : content.size] = content
         self._connection.send(Piece(content.size))
-        self._credits -= 1
+        self._free -= 1
         self._next = (self._next + 1) % len(self._places)
 
 
@@ -101,7 +165,7 @@ class ChunkReceiver:
         elif self._assembly is not None:
             self._assembly.add(self._places[self._next, : message.count_bytes])
             self._next = (self._next + 1) % len(self._places)
-            self._connection.send(Credit())
+            self._connection.send(PlaceFree())
         if self._assembly is None or not self._assembly.complete:
             return None
         assembly, self._assembly = self._assembly, None

@@ -9,18 +9,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
+from extract.location import FileStamp, RemoteVideo
 from extract.tasks import VideoTask
 from extract.video.decode import decode
 from extract.video.view import View
-from extract.workers.buffers import Buffers
-from extract.workers.messages import Decoded, Encoded, Ended, Failed, VideoMessage
-from extract.workers.ring import Ring
-from extract.workers.transport import ChunkSender, Credit
+from extract.workers.messages import Decoded, Encoded, Ended, Failed, Fetching, VideoMessage
+from extract.workers.transport import Buffers, ChunkSender, PlaceFree, Ring
 
 logger = logging.getLogger(__name__)
 
@@ -31,84 +32,102 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Duty:
-    """What a decoder has to know: encoder → its view, and the encoders that run beside the decoder."""
+class WorkerConfig:
+    """What a decoder needs: encoder → its view, and the encoders that run beside the decoder."""
 
     views: Mapping[str, View]
     in_worker: Mapping[str, Encoder]
 
 
-def duty_of(encoders: Mapping[str, Encoder]) -> Duty:
+def worker_config(encoders: Mapping[str, Encoder]) -> WorkerConfig:
     """What decoding for these encoders takes; small enough to be sent to a process."""
-    return Duty(
+    return WorkerConfig(
         {name: encoder.view for name, encoder in encoders.items()},
         {name: encoder for name, encoder in encoders.items() if encoder.in_worker},
     )
 
 
-def video_messages(task: VideoTask, duty: Duty, *, recycle: bool = False) -> Iterator[VideoMessage]:
+def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = False) -> Iterator[VideoMessage]:
     """Decode a video, here and now, for the encoders that its task names: chunks, features and how it ended.
 
     `recycle`: the frames of a chunk are overwritten once the next message is asked for.
     """
-    buffers = Buffers()
-    encode_seconds = 0.0
-    decoding = decode(
-        task.path,
-        {name: duty.views[name] for name in task.encoders},
-        allocate=lambda _view, _request, shape: buffers.allocate(shape),
-        largest_gap_seconds=task.largest_gap_seconds,
-    )
     try:
-        for name, chunk in decoding:
-            if name in duty.in_worker:
-                started = time.perf_counter()
-                (features,) = duty.in_worker[name].encode([chunk])
-                encode_seconds += time.perf_counter() - started
-                yield Encoded(name, features)
-            else:
-                yield Decoded(name, chunk)
-            if recycle or name in duty.in_worker:
-                buffers.give_back(chunk)
-        yield Ended(decoding.info, {**decoding.seconds, "encode in workers": encode_seconds})
+        if isinstance(task.path, RemoteVideo):
+            # Without a name, the system removes it with this process, however that ends.
+            with TemporaryFile() as file:
+                for _ in task.path.copied(file):
+                    yield Fetching()
+                yield from _decoded(task, Path(f"/dev/fd/{file.fileno()}"), config, recycle)
+        else:
+            yield from _decoded(task, task.path, config, recycle)
     except UnreadableVideo as error:
         yield Failed(error.kind, str(error))
     except Exception as error:
         # A defect of ours, met on one video of thousands, must not stop the others.
         logger.exception("%s: unexpected error", task.path)
         yield Failed("defect", f"{task.path}: {type(error).__name__}: {error}")
+
+
+def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -> Iterator[VideoMessage]:
+    buffers = Buffers()
+    encode_seconds = 0.0
+    try:
+        stamp = FileStamp.of(task.path, path)
+    except OSError:
+        stamp = FileStamp(0, "", "")  # decoding tells what is wrong with the file
+    decoding = decode(
+        path,
+        {name: config.views[name] for name in task.encoders},
+        allocate=lambda _view, _request, shape: buffers.allocate(shape),
+        largest_gap_seconds=task.largest_gap_seconds,
+    )
+    try:
+        for name, chunk in decoding:
+            if name in config.in_worker:
+                started = time.perf_counter()
+                (features,) = config.in_worker[name].encode([chunk])
+                encode_seconds += time.perf_counter() - started
+                yield Encoded(name, features)
+            else:
+                yield Decoded(name, chunk)
+            if recycle or name in config.in_worker:
+                buffers.give_back(chunk)
+        yield Ended(decoding.info, stamp, {**decoding.seconds, "encode in workers": encode_seconds})
+    except UnreadableVideo as error:
+        raise type(error)(str(error).replace(str(path), str(task.path))) from error
     finally:
         decoding.close()
 
 
-def work(connection: Connection, ring: Ring, duty: Duty) -> None:
+def work(connection: Connection, ring: Ring, config: WorkerConfig) -> None:
     """Body of a worker process: take videos from the connection until it says None, or its other end dies."""
     # Ctrl-C reaches every process of the terminal: the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with threadpool_limits(1):
         try:
-            _Worker(connection, ring, duty).run()
+            _Worker(connection, ring, config).run()
         except (EOFError, ConnectionError):
             logger.debug("the parent process has ended")
 
 
 class _Worker:
-    def __init__(self, connection: Connection, ring: Ring, duty: Duty) -> None:
+    def __init__(self, connection: Connection, ring: Ring, config: WorkerConfig) -> None:
         self._connection = connection
-        self._duty = duty
+        self._config = config
         self._sender = ChunkSender(connection, ring)
 
     def run(self) -> None:
         self._connection.send(Ready())
         while (task := self._next_task()) is not None:
-            for message in video_messages(task, self._duty, recycle=True):
+            for message in video_messages(task, self._config, recycle=True):
                 if isinstance(message, Decoded):
                     self._sender.send(message.encoder, message.chunk)
                 else:
                     self._connection.send(message)
 
     def _next_task(self) -> VideoTask | None:
-        while isinstance(message := self._connection.recv(), Credit):
-            self._sender.credit()
+        while isinstance(message := self._connection.recv(), PlaceFree):
+            self._sender.place_free()
         task: VideoTask | None = message
         return task

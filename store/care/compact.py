@@ -149,7 +149,7 @@ def _read_back(features: FeatureSet, marker: Marker, videos: list[str]) -> None:
 
 
 def _live(features: FeatureSet, marker: Marker) -> list[str]:
-    return [video for video in marker.videos if features.part_of(video) == marker.part]
+    return [video for video in marker.videos if video in features and features.part_of(video) == marker.part]
 
 
 def _bytes(features: FeatureSet, video: str) -> int:

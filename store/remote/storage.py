@@ -113,6 +113,15 @@ class Remote:
         with self.reaching(path):
             self.files.pipe_file(self.at(path), content)
 
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a new object; False where there is one already, as far as the storage can tell."""
+        with self.reaching(path):
+            try:
+                self.files.pipe_file(self.at(path), content, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
     def upload(self, local: Path, path: str) -> None:
         """Copy a local file, or a folder with all it holds, and make sure that all of it has arrived."""
         files = [local] if local.is_file() else sorted(file for file in local.rglob("*") if file.is_file())

@@ -1,4 +1,5 @@
 import gc
+import os
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from fragile_encoder import DeviceEncoder, FragileEncoder
 from small_videos import cut_in_half, encode
 
 from config.schema import EncoderSettings
+from extract.encoders.arrays import Overflow
 from extract.encoders.registry import build_encoder
 from extract.errors import EncoderError, UnreadableVideo
 from extract.executors.local import LocalExecutor
@@ -133,7 +135,8 @@ def test_chunks_of_different_videos_share_full_batches(tmp_path, videos):
     run_job(
         tmp_path, {"mean": encoder}, {f"{n}/{v}": videos[v] for v in ("v1", "v2", "v3") for n in range(3)}
     )
-    assert encoder.batches == [4, 4, 4, 4, 2]
+    reference, *batches = encoder.batches
+    assert (reference, batches) == (1, [4, 4, 4, 4, 2])
     for video in ("v1", "v2", "v3"):
         for n in range(3):
             one = stored(tmp_path, "mean").read(f"{n}/{video}", "mean")
@@ -157,11 +160,69 @@ def test_a_video_whose_features_may_not_be_stored_fails_alone(tmp_path, videos):
     assert stored(tmp_path, "mean").videos() == ["v1"]
 
 
-class InterruptedEncoder(DeviceEncoder):
-    """Ctrl-C arrives while the fourth chunk is encoded."""
+class Overflowing(DeviceEncoder):
+    """Has features that do not fit for white frames, whichever chunks are beside them."""
 
     def encode(self, chunks):
-        if len(self.batches) == 3:
+        if max(chunk.frames["luma"].max() for chunk in chunks) > 250:
+            raise Overflow("features up to 1e+06 do not fit into float16; set its dtype to float32")
+        return super().encode(chunks)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_features_that_overflow_cost_their_video_and_none_that_shares_its_batch(tmp_path, videos, workers):
+    white = encode(tmp_path / "w.mp4", frames=60, rate=20, picture=np.full((64, 96, 3), 255, np.uint8))
+    files = {"v1": videos["v1"], "white": white, "v2": videos["v2"], "v3": videos["v3"]}
+    encoders = {"mean": FragileEncoder(), "device": Overflowing(batch=4)}
+    _, summary = run_job(tmp_path / "store", encoders, files, workers=workers)
+    assert (summary.done, summary.newly_quarantined) == (3, 1)
+    refusal = summary.quarantined["white"]
+    assert refusal.kind == "overflow"
+    assert str(white) in refusal.reason
+    assert "set its dtype to float32" in refusal.reason
+    for video in ("v1", "v2", "v3"):
+        found = stored(tmp_path / "store", "device").read(video, "mean")
+        np.testing.assert_array_equal(found, expected(FragileEncoder(), videos[video])["mean"])
+
+
+def test_names_that_cannot_be_stored_cost_nobody_else_a_result(tmp_path, videos):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    odd = {}
+    for name in ("line\nbreak.mp4", os.fsdecode(b"latin-\xe9.mp4")):
+        odd[name] = folder / name
+        odd[name].write_bytes(videos["v1"].read_bytes())
+    files = {"v1": videos["v1"], **odd, "v2": videos["v2"]}
+    _, summary = run_job(tmp_path / "store", {"mean": FragileEncoder()}, files)
+    assert {"v1", "v2"} <= set(stored(tmp_path / "store", "mean").videos())
+    assert summary.done + summary.newly_quarantined == 4
+    _, again = run_job(tmp_path / "store", {"mean": FragileEncoder()}, files)
+    assert again.already >= 2
+
+
+class OneStreamRefused(FragileEncoder):
+    """Gives a NaN, always, for real videos."""
+
+    def specification(self):
+        return {"kind": "refused"}
+
+    def encode(self, chunks):
+        return [{"mean": np.full((1, 4), np.nan, np.float32)} for _ in chunks]
+
+
+def test_a_refused_encoder_does_not_cost_the_others_their_features(tmp_path, videos):
+    encoders = {"first": OneStreamRefused(), "second": FragileEncoder()}
+    _, summary = run_job(tmp_path, encoders, {"v1": videos["v1"]})
+    assert summary.newly_quarantined == 1
+    assert stored(tmp_path, "second").videos() == ["v1"]
+    assert stored(tmp_path, "second").quarantine.entries() == []
+
+
+class InterruptedEncoder(DeviceEncoder):
+    """Ctrl-C arrives while the fourth chunk of a video is encoded."""
+
+    def encode(self, chunks):
+        if len(self.batches) == 4:
             raise KeyboardInterrupt
         return super().encode(chunks)
 
@@ -170,7 +231,7 @@ def test_an_interrupted_job_keeps_the_videos_that_were_finished(tmp_path, videos
     three = {video: videos[video] for video in ("v1", "v2", "v3")}
     with pytest.raises(KeyboardInterrupt):
         run_job(tmp_path, {"mean": InterruptedEncoder()}, three)
-    assert stored(tmp_path, "mean").videos() == ["v3"]
+    assert stored(tmp_path, "mean").videos() == ["v1", "v2"]
 
 
 def test_what_is_finished_is_stored_when_nobody_reads_the_outcomes_to_the_end(tmp_path, encoders, videos):

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from extract.__main__ import app
 from extract.errors import NoVideos
+from extract.executors.choice import InvalidShare
 from extract.job.dataset import InvalidChoice, chosen_videos
 from extract.job.devices import NoSuchDevice
-from extract.job.progress import Progress
+from extract.job.summary import ExtractionSummary, progress_bar
 from extract.tasks import Refused, VideoTask
 from store.care.verify import verify
 from store.features import FeatureStore
@@ -126,6 +127,22 @@ def test_the_command_takes_its_shard_only(command):
     assert (part["done"], part["newly_quarantined"]) == (0, 1)
 
 
+def test_commands_of_one_name_share_the_videos(command, tmp_path):
+    program = [sys.executable, "-m", "extract", *command, *TINY, "--share", "array-17", "--json"]
+    processes = [subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(2)]
+    summaries = [json.loads(process.communicate()[0]) for process in processes]
+    assert sum(summary["done"] for summary in summaries) == 3
+    assert sum(summary["newly_quarantined"] for summary in summaries) == 2
+    assert FeatureStore(tmp_path / "features").find("demo", "nss").videos() == ["v1", "v2", "v3"]
+    assert not list((tmp_path / "features").glob(".*"))
+
+
+@pytest.mark.parametrize("options", [("--shard", "0/2"), ("--executor", "ray"), ("--device", "cpu,cpu")])
+def test_what_shares_by_itself_takes_no_name(command, options):
+    done = CliRunner().invoke(app, [*command, *TINY, "--share", "array-17", *options])
+    assert isinstance(done.exception, InvalidShare)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
 def test_shards_do_not_depend_on_the_order_of_the_videos(count):
     videos = {f"v{n}": Path(f"{n}.mp4") for n in range(13)}
@@ -167,16 +184,17 @@ def test_absent_videos_come_with_directions(command, tmp_path):
         assert direction in str(done.exception)
 
 
-def test_the_bar_counts_bytes_and_names_everything_else():
-    tasks = [VideoTask(f"v{n}", Path("v.mp4"), ("e",), size) for n, size in enumerate((3000, 1000))]
-    progress = Progress(tasks)
-    with progress:
-        progress.add(Refused(tasks[0], "empty_file", "empty"))
-        assert (progress.bar.n, progress.bar.total) == (3000, 4000)
-        text = str(progress.bar)
-    assert text.startswith("extract: 75% 3.00k/4.00k [")
-    assert "1/2 videos" in text
-    assert "1 failed, 0 B written" in text
+def test_the_bar_counts_videos_and_names_everything_else():
+    summary = ExtractionSummary()
+    with progress_bar(4) as bar:
+        bar.update()
+        summary.already += 1
+        summary.add(Refused(VideoTask("v", Path("v.mp4"), ("e",)), "empty_file", "empty"))
+        bar.set_postfix_str(summary.progress(4, seconds=0.5), refresh=False)
+        bar.update()
+        text = str(bar)
+    assert text.startswith("extract: 50% 2/4 [")
+    assert "1/3 videos, 2/s, 1 failed, 0 B written" in text
 
 
 def test_a_terminated_command_keeps_what_was_finished(command, tmp_path, videos):

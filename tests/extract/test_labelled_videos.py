@@ -31,8 +31,8 @@ def test_files_are_joined_as_the_labels_write_them(tmp_path: Path) -> None:
         "a.mp4": "a.mp4",
         "a.webm": "a.webm",
         "b": "b.mkv",
-        "a\nb": "a\nb.mp4",
-        "\udcb2\udce2": "\udcb2\udce2.mp4",
+        "a%0Ab": "a\nb.mp4",
+        "%B2%E2": "\udcb2\udce2.mp4",
     }
     assert [Path(file).name for file in coverage.extra] == ["b.mp4"]
 

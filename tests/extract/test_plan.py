@@ -1,4 +1,5 @@
 import math
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,8 +9,7 @@ from fragile_encoder import DeviceEncoder, FragileEncoder
 from small_videos import encode
 
 from extract.job.job import ExtractionJob
-from extract.job.plan import bytes_per_second, make_plan
-from extract.job.trial import measured_speed
+from extract.job.plan import bytes_per_second, make_plan, measured_speed
 from extract.tasks import VideoTask
 from extract.video.view import FrameRequest, View
 
@@ -23,7 +23,7 @@ def videos(tmp_path_factory):
     return {**files, "empty": empty}
 
 
-def test_a_plan_foretells_what_the_extraction_then_does(tmp_path, videos):
+def test_a_plan_predicts_what_the_extraction_then_does(tmp_path, videos):
     encoders = {"mean": FragileEncoder(), "device": DeviceEncoder(batch=2)}
     good = {video: path for video, path in videos.items() if video != "empty"}
     plan = make_plan(ExtractionJob(recipe(tmp_path), encoders), good, encoders, ["cpu"], 0)
@@ -69,6 +69,26 @@ def test_a_trial_ends_in_time_and_counts_only_what_was_done(videos, workers):
     speed = measured_speed(long, {"mean": FragileEncoder()}, "cpu", workers, trial_seconds=0.5)
     assert speed is not None
     assert 0 < speed < math.inf
+
+
+class Slow(DeviceEncoder):
+    """Takes so many seconds for a chunk, whichever else it is asked for."""
+
+    def __init__(self, seconds, batch=1):
+        super().__init__(batch)
+        self.seconds = seconds
+
+    def encode(self, chunks):
+        time.sleep(self.seconds * len(chunks))
+        return super().encode(chunks)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_encoders_of_different_speed_count_in_full_however_short_the_trial(videos, batch):
+    encoders = {"fast": Slow(0.05, batch), "slow": Slow(0.4, batch)}
+    tasks = [VideoTask(f"v{n}", videos["v3"], tuple(encoders)) for n in range(9)]
+    speed = measured_speed(tasks, encoders, "cpu", 1, trial_seconds=1.0)
+    assert speed == pytest.approx(1 / 0.45, rel=0.3)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from several_runners import CLIP, NSS, assert_same_features, stored, tasks_of, tiny_recipe, undisturbed
+from several_runners import CLIP, NSS, assert_same_features, tasks_of, tiny_recipe, undisturbed
 from small_videos import cut_in_half, encode
 
-from extract.executors.actor import RayRunner
-from extract.executors.errors import NoRayNodes, StoreNotShared
-from extract.executors.runner import Ready
+from extract.executors.choice import ray_executor
+from extract.executors.errors import NoPlace
 from extract.tasks import Refused
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt -e '.[ray]'")
@@ -35,11 +34,9 @@ def cluster():
 def extract_while_nodes_die(cluster, how, tasks):
     """Outcomes from two nodes that are killed, one after the fourth outcome and the other after the eighth,
     when a third one joins."""
-    from extract.executors.ray import RayExecutor
-
     nodes = {4: cluster.add_node(num_cpus=1), 8: cluster.add_node(num_cpus=1)}
     told = []
-    with closing(RayExecutor(how, cluster.address)) as executor:
+    with closing(ray_executor(how, cluster.address, "auto")) as executor:
         for outcome in executor.run(tasks):
             told.append(outcome)
             if len(told) in nodes:
@@ -52,12 +49,10 @@ def extract_while_nodes_die(cluster, how, tasks):
 
 
 def test_a_cluster_without_a_cpu_is_refused_with_directions(tmp_path, cluster):
-    from extract.executors.ray import RayExecutor
-
     how = tiny_recipe(tmp_path)
     with (
-        closing(RayExecutor(how, cluster.address)) as executor,
-        pytest.raises(NoRayNodes, match="ray status"),
+        closing(ray_executor(how, cluster.address, "auto")) as executor,
+        pytest.raises(NoPlace, match="ray status"),
     ):
         list(executor.run([]))
 
@@ -74,7 +69,7 @@ def test_nodes_that_die_cost_nothing_but_time_and_new_ones_are_put_to_work(tmp_p
     assert [(one.task.video, one.kind) for one in told if isinstance(one, Refused)] == [("half", "truncated")]
     assert_same_features(how.store, elsewhere.store)
     assert not list(elsewhere.store.glob(".*"))
-    assert caplog.text.count("its actor died") >= 2
+    assert caplog.text.count("its videos go to others") >= 2
 
 
 @pytest.mark.soak
@@ -87,18 +82,3 @@ def test_real_videos_survive_the_death_of_nodes(tmp_path, cluster, shared_data):
     told = extract_while_nodes_die(cluster, elsewhere, tasks)
     assert sorted(outcome.task.video for outcome in told) == sorted(videos)
     assert_same_features(how.store, elsewhere.store)
-
-
-def test_a_node_that_does_not_see_the_store_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("extract.executors.actor._TOKEN_SECONDS", 0.2)
-    runner = RayRunner(tiny_recipe(tmp_path), "cpu", "node-7")
-    found = runner.start(tmp_path / "absent" / "token")
-    assert isinstance(found, StoreNotShared)
-    assert "node-7" in str(found)
-    assert str(tmp_path / "absent") in str(found)
-    token = tmp_path / "token"
-    token.touch()
-    ready = runner.start(token)
-    assert isinstance(ready, Ready)
-    assert ready.sets["nss"].path.parent.parent == tmp_path
-    assert list(stored(tmp_path)) == []

@@ -75,10 +75,23 @@ def slowfast(weights):
 def test_a_checkpoint_is_downloaded_once_to_where_torch_hub_keeps_them(hub, published):
     with served(published) as (url, asked):
         first = slowfast(f"{url}/{NAME}").specification()
-        again = slowfast(f"{url}/{NAME}?download=1").specification()
+        again = slowfast(f"{url}/{NAME}").specification()
     assert asked == [f"/{NAME}"]
     assert first == again == slowfast(published / NAME).specification()
-    assert [file.name for file in hub.iterdir()] == [NAME]
+    assert [file.name[12:] for file in hub.iterdir()] == [f"-{NAME}"]
+
+
+def test_checkpoints_of_one_name_at_two_urls_are_two_checkpoints(hub, published, tmp_path):
+    torch.manual_seed(3)
+    other = import_slowfast().create_slowfast(**TINY, slowfast_fusion_conv_kernel_size=(7, 1, 1))
+    for folder in ("a", "b"):
+        (tmp_path / "web" / folder).mkdir(parents=True)
+    (tmp_path / "web" / "a" / NAME).write_bytes((published / NAME).read_bytes())
+    torch.save({"model_state": other.state_dict()}, tmp_path / "web" / "b" / NAME)
+    with served(tmp_path / "web") as (url, _):
+        one, two = (slowfast(f"{url}/{folder}/{NAME}").specification()["weights"] for folder in "ab")
+    assert one != two
+    assert len(list(hub.iterdir())) == 2
 
 
 def test_a_broken_download_is_not_kept(hub, published):

@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from config.load import load_settings
 from config.schema import BranchSettings, DatasetSettings
-from extract.run.spool import Spool
+from extract.run.overflow_file import OverflowFile
 from store.__main__ import app
 from store.care.compact import compact
 from store.care.garbage import collect
@@ -422,7 +422,7 @@ def test_files_in_the_making_stay_on_this_machine(tmp_path: Path) -> None:
     assert is_url("s3://bucket/x") and is_url(Path("gs://bucket")) and not is_url(Path("C:/features"))
     assert not is_url("./features") and not is_url(Path("/features"))
     assert local_folder(tmp_path) == tmp_path
-    spool = Spool(local_folder("s3://bucket/x"), memory_bytes=0)
+    spool = OverflowFile(local_folder("s3://bucket/x"), memory_bytes=0)
     spool.add("encoder", {"x": np.ones((2, 3), np.float32)})
     assert np.array_equal(next(iter(spool.streams("encoder")["x"])), np.ones((2, 3)))
     spool.close()

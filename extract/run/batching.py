@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from extract.encoders.base import Encoder, Features
-from extract.errors import EncoderError
+from extract.errors import EncoderError, UnreadableVideo
 from extract.video.view import Chunk
 
 Owner = TypeVar("Owner")
+
+Encoded = Features | UnreadableVideo
+"""Of a chunk: its features, or why there cannot be any."""
 
 _BATCHES_AHEAD = 2
 """Of one encoder: one that is computed, and one that is ready for when it is done."""
@@ -35,18 +38,23 @@ class DeviceThreads:
         else:
             self._threads = ThreadPoolExecutor(1, "encode")
 
-    def encode(self, encoder: Encoder, chunks: Sequence[Chunk]) -> Future[list[Features]]:
-        """Begin to encode a batch."""
+    def encode(self, encoder: Encoder, chunks: Sequence[Chunk]) -> Future[list[Encoded]]:
+        """Begin to encode a batch: its result has features, or why there are none, for each chunk."""
         return self._threads.submit(self._encode, encoder, chunks)
 
     def close(self) -> None:
         """Wait for what is being encoded, and give up what has not begun."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _encode(self, encoder: Encoder, chunks: Sequence[Chunk]) -> list[Features]:
+    def _encode(self, encoder: Encoder, chunks: Sequence[Chunk]) -> list[Encoded]:
         with self._counted():
             try:
-                return encoder.encode(chunks)
+                return list(encoder.encode(chunks))
+            except UnreadableVideo as refused:
+                if len(chunks) == 1:
+                    return [refused]
+                # The others of the batch are not to suffer for one.
+                return [encoded for chunk in chunks for encoded in self._encode(encoder, [chunk])]
             except RuntimeError as error:
                 if type(error).__name__ != "OutOfMemoryError":
                     raise
@@ -80,15 +88,15 @@ def _on_own_stream(device: str) -> None:
     torch.cuda.set_stream(torch.cuda.Stream())
 
 
-class Lane(Generic[Owner]):
+class Batcher(Generic[Owner]):
     """Gathers the chunks of one encoder, of whichever videos, and encodes a batch when it is full."""
 
     def __init__(self, encoder: Encoder, threads: DeviceThreads) -> None:
         self._encoder = encoder
         self._threads = threads
         self._gathered: list[tuple[Owner, Chunk]] = []
-        self._running: deque[tuple[list[tuple[Owner, Chunk]], Future[list[Features]]]] = deque()
-        self._done: deque[tuple[Owner, Chunk, Features]] = deque()
+        self._running: deque[tuple[list[tuple[Owner, Chunk]], Future[list[Encoded]]]] = deque()
+        self._done: deque[tuple[Owner, Chunk, Encoded]] = deque()
 
     def put(self, owner: Owner, chunk: Chunk) -> None:
         """Take a chunk. Waits while the encoder has as much ahead of it as it should."""
@@ -107,7 +115,7 @@ class Lane(Generic[Owner]):
         """Spare the work that has not begun for this owner."""
         self._gathered = [(whose, chunk) for whose, chunk in self._gathered if whose is not owner]
 
-    def results(self) -> Iterator[tuple[Owner, Chunk, Features]]:
+    def results(self) -> Iterator[tuple[Owner, Chunk, Encoded]]:
         """What has been encoded since, in the order in which it was put. Raises what `encode` raised."""
         while self._running and self._running[0][1].done():
             self._take()

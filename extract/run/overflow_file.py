@@ -18,7 +18,7 @@ MEMORY_BYTES = 32 << 20
 """Of one video's features that stay in memory, whatever its length."""
 
 
-class Spool:
+class OverflowFile:
     """Takes the features of a video's chunks, in order, and gives each stream back block by block.
 
     `folder`: of the file, which the system removes with this process, however that ends.
@@ -94,8 +94,8 @@ class Place:
 class Blocks:
     """One stream's blocks [n_i, *stream shape], wherever they are."""
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    def __init__(self, file: OverflowFile) -> None:
+        self._file = file
         self._blocks: list[NDArray[Any] | Place] = []
         self._spilled = 0
 
@@ -117,4 +117,4 @@ class Blocks:
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         for block in self._blocks:
-            yield self._spool.read(block) if isinstance(block, Place) else block
+            yield self._file.read(block) if isinstance(block, Place) else block

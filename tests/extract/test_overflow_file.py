@@ -9,8 +9,8 @@ from extraction import run_job
 from fragile_encoder import FragileEncoder
 from small_videos import encode
 
-from extract.run import spool as spooling
-from extract.run.spool import Spool
+from extract.run import overflow_file
+from extract.run.overflow_file import OverflowFile
 from store.care.verify import verify
 from store.errors import InvalidFeatures, WriteFailed
 from store.features import FeatureStore
@@ -30,18 +30,18 @@ def blocks(count, seed=0):
 
 @pytest.mark.parametrize("memory_bytes", [1 << 20, 500, 0])
 def test_features_come_back_as_they_were_wherever_they_lay(tmp_path, memory_bytes):
-    spool, given = Spool(tmp_path, memory_bytes), blocks(40)
+    held, given = OverflowFile(tmp_path, memory_bytes), blocks(40)
     for features in given:
-        spool.add("encoder", features)
-    assert spool.size_bytes == sum(array.nbytes for features in given for array in features.values())
-    for stream, read in spool.streams("encoder").items():
+        held.add("encoder", features)
+    assert held.size_bytes == sum(array.nbytes for features in given for array in features.values())
+    for stream, read in held.streams("encoder").items():
         for _ in range(2):
             for found, features in zip(read, given, strict=True):
                 np.testing.assert_array_equal(found, features[stream])
                 assert found.dtype == features[stream].dtype
         whole = np.concatenate([features[stream] for features in given])
-        np.testing.assert_array_equal(spool.arrays()["encoder"][stream], whole)
-    spool.close()
+        np.testing.assert_array_equal(held.arrays()["encoder"][stream], whole)
+    held.close()
 
 
 def open_files(folder: Path) -> list[str]:
@@ -53,14 +53,14 @@ def open_files(folder: Path) -> list[str]:
     return [link for link in links if link.startswith(str(folder))]
 
 
-def test_what_is_put_aside_has_no_name_and_goes_with_the_spool(tmp_path):
-    spool = Spool(tmp_path, memory_bytes=100)
+def test_what_is_put_aside_has_no_name_and_goes_when_it_is_closed(tmp_path):
+    held = OverflowFile(tmp_path, memory_bytes=100)
     for features in blocks(20):
-        spool.add("encoder", features)
+        held.add("encoder", features)
     assert list(tmp_path.iterdir()) == []
     (file,) = open_files(tmp_path)
     assert file.endswith("(deleted)")
-    spool.close()
+    held.close()
     assert open_files(tmp_path) == []
 
 
@@ -68,9 +68,9 @@ def test_a_full_disk_is_a_write_that_failed(tmp_path, monkeypatch):
     def full(**_options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(spooling.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(overflow_file.tempfile, "TemporaryFile", full)
     with pytest.raises(WriteFailed, match=r"No space left on device.*Committed videos are safe"):
-        Spool(tmp_path, memory_bytes=0).add("encoder", blocks(1)[0])
+        OverflowFile(tmp_path, memory_bytes=0).add("encoder", blocks(1)[0])
 
 
 class LongFeatures(FragileEncoder):
@@ -86,12 +86,14 @@ def test_a_long_video_is_stored_block_by_block(tmp_path, monkeypatch):
     run_job(tmp_path / "in memory", {"mean": LongFeatures()}, {"v": video})
     held = []
 
-    class Watched(Spool):
+    class Watched(OverflowFile):
         def add(self, encoder, features):
             super().add(encoder, features)
             held.append(self._in_memory_bytes)
 
-    monkeypatch.setattr("extract.run.encoding.Spool", lambda folder: Watched(folder, memory_bytes=3 << 20))
+    monkeypatch.setattr(
+        "extract.run.encoding.OverflowFile", lambda folder: Watched(folder, memory_bytes=3 << 20)
+    )
     run_job(tmp_path / "spilled", {"mean": LongFeatures()}, {"v": video})
     assert max(held) <= 3 << 20
     one, other = (FeatureStore(tmp_path / at).find("set", "mean") for at in ("in memory", "spilled"))

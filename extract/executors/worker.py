@@ -1,0 +1,176 @@
+"""The one loop of every process that shares a job: lease lots, extract, commit, let go; until all is done."""
+
+import socket
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
+from itertools import chain
+
+from config.errors import Problem
+from extract.executors.errors import StoreNotShared
+from extract.executors.shared_job import Claim, SharedJob
+from extract.location import size_bytes
+from extract.run.extractor import Extractor
+from extract.tasks import Extracted, Outcome, Recipe, Refused, VideoTask
+from extract.video.decode import VideoInfo
+from store.features import FeatureSet
+from store.leases import Leases
+
+_POLL_SECONDS = 0.5
+"""Between looks for lots, while others have them all."""
+
+_SEE_SECONDS = 10.0
+
+
+def launched(recipe: Recipe, device: str, job: str, worker: str) -> Problem | None:
+    """What a process does that an executor launched: its share of the job, or a Problem for a person.
+
+    `worker`: how it signs its results.
+    """
+    shared = SharedJob(recipe.store, job, worker)
+    try:
+        _require_seen(shared)
+        with Extractor(recipe, device) as extractor, closing(Leases(shared.files)) as leases:
+            deque(work(extractor, shared, leases), maxlen=0)
+    except Problem as problem:
+        return problem
+    return None
+
+
+def work(extractor: Extractor, job: SharedJob, leases: Leases) -> Generator[Outcome]:
+    """Extract lots until none is left, by this process or by another; this one's outcomes, as they come.
+
+    A lot is let go when it is committed, and commits come when they are due (see Recipe), whatever lots there
+    are. When the iterator is closed, what is finished is committed, and the rest left to others. Raises what
+    Extractor.extract and SharedFiles raise.
+    """
+    while not job.over:
+        share = _Share(extractor, job, leases)
+        with closing(share.run()) as outcomes:
+            yield from outcomes
+        if not share.began:
+            time.sleep(_POLL_SECONDS)
+
+
+@dataclass(eq=False)
+class _Taken:
+    """A lot that is being extracted. `left`: videos whose outcomes have not come."""
+
+    claim: Claim
+    left: set[str]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+class _Share:
+    """Lot after lot, until there is none that is free."""
+
+    def __init__(self, extractor: Extractor, job: SharedJob, leases: Leases) -> None:
+        self._extractor = extractor
+        self._job = job
+        self._leases = leases
+        self._lot_of: dict[str, _Taken] = {}
+        self._complete: deque[_Taken] = deque()
+        self._completed = self._committed = self._finished = 0
+        self._seconds = dict(extractor.phases.seconds)
+        self.began = False
+
+    def run(self) -> Generator[Outcome]:
+        """See `work`."""
+        tasks = self._tasks()
+        first = next(tasks, None)
+        if first is None:
+            return
+        self.began = True
+        try:
+            with closing(self._extractor.extract(chain([first], tasks), self._on_commit)) as outcomes:
+                for outcome in outcomes:
+                    self._add(outcome)
+                    self._finish_committed()
+                    yield outcome
+        finally:
+            self._finish_committed()
+            for taken in {*self._lot_of.values(), *self._complete}:
+                self._job.give_back(taken.claim, self._leases)
+
+    def _tasks(self) -> Iterator[VideoTask]:
+        while claim := self._job.claim(self._leases):
+            if claim.deadly:
+                self._give_up(claim)
+                continue
+            taken = _Taken(claim, {task.video for task in claim.lot.tasks})
+            self._lot_of |= dict.fromkeys(taken.left, taken)
+            for task in claim.lot.tasks:
+                yield with_size(task)
+
+    def _add(self, outcome: Outcome) -> None:
+        taken = self._lot_of.pop(outcome.task.video)
+        taken.outcomes.append(outcome)
+        taken.left.remove(outcome.task.video)
+        if not taken.left:
+            self._complete.append(taken)
+            self._completed += 1
+
+    def _on_commit(self) -> None:
+        # In the thread that writes: outcomes that have come were written before this commit began.
+        self._committed = self._completed
+
+    def _finish_committed(self) -> None:
+        while self._finished < self._committed:
+            taken = self._complete.popleft()
+            self._finished += 1
+            self._job.finish(taken.claim, self._leases, taken.outcomes, self._new_seconds())
+
+    def _give_up(self, claim: Claim) -> None:
+        """Refuse the video, unless a process had recorded it before it died."""
+        (task,) = claim.lot.tasks
+        outcome = recorded(task, self._extractor.sets)
+        if outcome is None:
+            advice = "encode it again, or leave it out"
+            reason = f"{task.path}: process after process died while it was extracted; {advice}"
+            outcome = Refused(task, "crash", reason)
+            for name in task.encoders:
+                self._extractor.sets[name].quarantine.add(task.video, reason, outcome.kind, str(task.path))
+        self._job.finish(claim, self._leases, [outcome], {})
+
+    def _new_seconds(self) -> dict[str, float]:
+        now, before = dict(self._extractor.phases.seconds), self._seconds
+        self._seconds = now
+        return {phase: seconds - before.get(phase, 0.0) for phase, seconds in now.items()}
+
+
+def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
+    """What the store says of a video whose process died before it could report; None if it says nothing."""
+    # Copies, as another thread may be writing to these.
+    fresh = [deepcopy(sets[name]) for name in task.encoders]
+    size = 0
+    for features in fresh:
+        features.refresh()
+        for entry in features.quarantine.entries():
+            if entry.video == task.video:
+                return Refused(task, entry.error_type, entry.reason)
+        if task.video not in features or task.refresh:
+            return None
+        for stream, shape in features.streams.items():
+            size += features.length(task.video, stream) * shape.item_bytes
+    meta = fresh[0].meta(task.video)
+    known = {field.name: meta[field.name] for field in fields(VideoInfo)}
+    return Extracted(task, VideoInfo(**{**known, "warnings": tuple(meta["warnings"])}), size)
+
+
+def with_size(task: VideoTask) -> VideoTask:
+    """The task with its file's size, which nobody has looked at before: 0 if it cannot be told."""
+    return task if task.file_bytes else replace(task, file_bytes=size_bytes(task.path))
+
+
+def _require_seen(job: SharedJob) -> None:
+    deadline = time.monotonic() + _SEE_SECONDS
+    while job.files.read("open") is None:
+        if time.monotonic() > deadline:
+            raise StoreNotShared(
+                f"the machine {socket.gethostname()} does not see {job.files.location}: expected store.path"
+                " to be a folder that every machine has under the same name, such as one on NFS or Lustre"
+            )
+        time.sleep(0.1)

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from config.schema import EncoderSettings
+from config.schema.entry import RANDOM
 from extract.errors import EncoderError
 
-_RANDOM = "random:"
 _URL = ("https://", "http://")
 _Model = TypeVar("_Model", bound=nn.Module)
 
@@ -26,12 +26,9 @@ def random_seed(settings: EncoderSettings) -> int | None:
             f"encoders.{settings.name}.weights is not set: expected random:SEED, a hub id, a path (./…) or, "
             "for SlowFast, a URL"
         )
-    if not settings.weights.startswith(_RANDOM):
+    if not settings.weights.startswith(RANDOM):
         return None
-    seed = settings.weights.removeprefix(_RANDOM)
-    if not seed.isdecimal():
-        raise EncoderError(f"encoders.{settings.name}.weights is {settings.weights!r}: expected random:SEED")
-    return int(seed)
+    return int(settings.weights.removeprefix(RANDOM))
 
 
 def seeded(build: Callable[[], _Model], seed: int) -> _Model:

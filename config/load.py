@@ -1,7 +1,6 @@
 """Read pipelines.toml: inheritance, overrides from the command line, references, and plain errors."""
 
 import copy
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from config.errors import Problem
+from config.errors import Problem, nearest
 from config.schema import Settings
 
 DEFAULT_FILE = Path("pipelines.toml")
@@ -205,10 +204,7 @@ def _is_union(kind: Any) -> bool:
 
 def _nearest(name: str, names: Iterable[str]) -> str:
     known = sorted(set(names) - {"name"})
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""
+    return nearest(name, known) or (f"; known: {', '.join(known)}" if known else "")
 
 
 def _check_references(settings: Settings, file: Path) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from config.errors import nearest
 from evaluate.errors import NothingToCompare, PredictionFileError
 from store.durable.commit import write_file
-from store.labels.errors import LabelError, LabelValueError, nearest, shown, some
+from store.labels.errors import LabelError, LabelValueError, shown, some
 from store.labels.files import VIDEO_COLUMNS, Label, written_names
 from store.labels.resolve import resolve
 from store.labels.tables import Table, as_name, number, read_table

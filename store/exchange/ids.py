@@ -1,13 +1,12 @@
 """The list of videos that belongs to a matrix: a column of a CSV file, lines of text, or an HDF5 dataset."""
 
 import csv
-import difflib
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
 
+from config.errors import nearest
 from store.errors import DuplicateVideo, ImportFailed
 from store.exchange.arrays import refusing
 from store.labels.errors import some
@@ -40,12 +39,6 @@ def listed_ids(ids: str) -> list[str]:
     if repeated:
         raise DuplicateVideo(f"{file}: {column} lists {len(repeated)} videos twice: {some(repeated)}")
     return videos
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _lines(file: Path) -> list[str]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import h5py
 
+from config.errors import nearest
 from store.errors import ImportFailed, InvalidFeatures
 from store.exchange.arrays import Arrays, hdf5_file, mat_file, npy_files, refusing, safetensors_files
 from store.exchange.digest import digest, file_sha256
-from store.exchange.ids import listed_ids, nearest
+from store.exchange.ids import listed_ids
 from store.exchange.matrix import matrix_source
 from store.exchange.named_arrays import named_source
 from store.exchange.plan import plan_of_export, plan_of_names

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from config.errors import nearest
 from config.schema import DatasetSettings
 from store.labels.errors import (
     GroupError,
     LabelsMissingError,
     MosRangeError,
     SplitError,
-    nearest,
     shown,
     some,
 )

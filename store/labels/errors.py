@@ -1,7 +1,6 @@
 """Errors about label files, the videos they name, and how they are split."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from config.errors import Problem
 
@@ -54,9 +53,3 @@ def shown(name: object) -> str:
 def some(names: Sequence[object], limit: int = 10) -> str:
     """The first names, as `shown`, and an ellipsis where there are more."""
     return ", ".join(map(shown, names[:limit])) + (", …" if len(names) > limit else "")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

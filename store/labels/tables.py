@@ -14,7 +14,8 @@ from zipfile import BadZipFile
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError, nearest, some
+from config.errors import nearest
+from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError, some
 
 # In the order of preference where the first line falls into equally many cells: a decimal comma is none.
 _DELIMITERS = ("\t", ";", ",", " ")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.request import Request, urlopen
 
 import fsspec
 import pytest
@@ -26,6 +27,10 @@ def s3_server() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (VARIABLES | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
             patch.setenv(name, value)
-        fsspec.filesystem("s3").mkdir("bucket")
+        # All of moto's servers of a process share what is stored.
+        reset = Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+        with urlopen(reset) as answer:
+            assert answer.status == 200
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
         yield f"http://{host}:{port}"
     server.stop()

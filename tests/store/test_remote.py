@@ -19,6 +19,7 @@ import pytest
 from extraction import run_job
 from fragile_encoder import FragileEncoder
 from fsspec.implementations.memory import MemoryFileSystem
+from s3_server import s3_server
 from small_videos import encode
 from stored_videos import SPECIFICATION, assert_holds, features_of, write
 from typer.testing import CliRunner
@@ -82,24 +83,8 @@ def _answering() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """The address of a local server that speaks S3, with a bucket named `bucket`."""
-    pytest.importorskip("s3fs", reason="no s3fs: `pip install s3fs` to test S3")
-    server_module = pytest.importorskip("moto.server", reason="no moto: `pip install moto flask flask-cors`")
-    variables = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_MAX_ATTEMPTS": "1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    server = server_module.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (variables | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3").mkdir("bucket")
-        yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture(params=["memory", "s3"])

@@ -10,6 +10,7 @@ features/
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -92,7 +93,10 @@ class FeatureStore:
     def paths(self, dataset: str | None = None) -> list[PurePosixPath]:
         """All feature sets (of one dataset), sorted, as DATASET/ENCODER@KEY below the store."""
         datasets = self._names("") if dataset is None else [dataset]
-        found = [PurePosixPath(d, name) for d in datasets for name in self._names(d) if "@" in name]
+        found = []
+        for folder in datasets:
+            with suppress(PermissionError):  # such as the lost+found of a disk of its own
+                found += [PurePosixPath(folder, name) for name in self._names(folder) if "@" in name]
         return sorted(path for path in found if self._files(str(path)).exists(DESCRIPTION))
 
     def open(self, path: PurePosixPath) -> FeatureSet:

@@ -9,7 +9,7 @@ from extract.executors.base import Launcher, Process
 from extract.executors.errors import NoPlace, StoreNotShared, WorkersLost
 from extract.executors.lots import Lot, cut
 from extract.executors.shared_job import SharedJob, remove_dead_jobs
-from extract.tasks import Outcome, Recipe, VideoTask
+from extract.tasks import Outcome, Recipe, Refused, VideoTask
 from extract.timing import Phases
 from store.durable.owner import temporary_name
 
@@ -62,7 +62,8 @@ class Driver:
 
     def _outcomes(self, job: SharedJob, fleet: "_Fleet") -> Iterator[Outcome]:
         for result in job.results():
-            fleet.works(result.worker)
+            if any(not isinstance(o, Refused) or o.kind != "crash" for o in result.outcomes):
+                fleet.works(result.worker)
             for phase, seconds in result.seconds.items():
                 self.phases.add(phase, seconds)
             yield from result.outcomes

@@ -189,7 +189,7 @@ def remove_dead_jobs(store: Path) -> None:
 
 
 class _Digest:
-    """How many videos a job has, and a checksum of their ids."""
+    """How many videos a job has, and a checksum of their ids and places."""
 
     def __init__(self) -> None:
         self._count = self._checksum = 0
@@ -198,7 +198,8 @@ class _Digest:
         """The same tasks, counted."""
         for task in tasks:
             self._count += 1
-            self._checksum = crc32(task.video.encode("utf-8", "surrogatepass"), self._checksum)
+            text = f"{task.video}\0{task.path}\0{task.largest_gap_seconds}\n"
+            self._checksum = crc32(text.encode("utf-8", "surrogatepass"), self._checksum)
             yield task
 
     def __str__(self) -> str:

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 
@@ -143,8 +142,9 @@ class _Share:
 
 def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
     """What the store says of a video whose process died before it could report; None if it says nothing."""
-    # Copies, as another thread may be writing to these.
-    fresh = [deepcopy(sets[name]) for name in task.encoders]
+    # Sets of their own, as another thread may be writing to these.
+    own = [sets[name] for name in task.encoders]
+    fresh = [FeatureSet(each.files, each.dataset, each.encoder, each.specification) for each in own]
     size = 0
     for features in fresh:
         features.refresh()

@@ -97,8 +97,10 @@ def make_plan(
     speed = one_device and one_device * len(devices)
     plans = {}
     for name, encoder in encoders.items():
-        to_do = sum(name in task.encoders for task in tasks)
-        refused = 0 if retry_quarantined else sum(video in videos for video in job.refused(name))
+        doing = {task.video for task in tasks if name in task.encoders}
+        to_do = len(doing)
+        waiting = () if retry_quarantined else job.refused(name)
+        refused = sum(video in videos and video not in doing for video in waiting)
         size = None if mean_seconds is None else to_do * mean_seconds * bytes_per_second(encoder, fps)
         done = len(videos) - to_do - refused
         plans[name] = EncoderPlan(to_do, done, refused, size, job.sets[name].location)

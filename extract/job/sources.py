@@ -60,7 +60,10 @@ def _videos_at(place: str, name: PurePosixPath) -> Iterator[tuple[str, Location]
     elif suffix == _TAR:
         yield from _members(place, str(name))
     elif suffix in _LISTS:
-        text = Path(place).read_text("utf-8", errors="surrogateescape")
+        try:
+            text = Path(place).read_text("utf-8-sig", errors="surrogateescape")
+        except OSError as error:
+            raise InvalidSource(f"--videos {place}: cannot be read as a list: {error.strerror}") from None
         yield from _videos_of_list(text, Path(place).parent)
     else:
         yield str(name), Path(place)

@@ -12,6 +12,7 @@ from av.container import Container, InputContainer
 from av.format import Flags
 from av.video.stream import VideoStream
 
+_WHOLE_FILE = {"asf", "wtv", "smjpeg"}
 _DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _EBML_HEADER, _EBML_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # A file that was read up to here was read whole: an index or tags may follow the last frame.
@@ -87,7 +88,9 @@ def declared_seconds(
     if _has_flag(container, Flags.no_timestamps) or container.format.name == "nut":
         return None
     tag = _DURATION.match(stream.metadata.get("DURATION", ""))
-    if stream.duration and stream.time_base:
+    # FFmpeg gives every stream of these the length of the whole file.
+    whole = not _WHOLE_FILE.isdisjoint(container.format.name.split(",")) and len(container.streams) > 1
+    if stream.duration and stream.time_base and not whole:
         end = stream.duration * stream.time_base
     elif tag:
         hours, minutes, seconds = (Fraction(part) for part in tag.groups())
@@ -149,6 +152,8 @@ def _has_flag(container: Container, flag: Flags) -> bool:
 
 def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
     """(the EBML number at that place, None if unknown; the place after it); see RFC 8794, section 4."""
+    if at >= len(data):
+        return None, at
     width = 9 - data[at].bit_length()
     value = int.from_bytes(data[at : at + width]) & ((1 << 7 * width) - 1)
     return None if value == (1 << 7 * width) - 1 else value, at + width

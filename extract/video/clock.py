@@ -9,6 +9,7 @@ from av.video.stream import VideoStream
 from extract.errors import ImplausibleTiming
 from extract.video.claims import time_may_jump
 
+_LONGEST_SECONDS = 10**9
 LARGEST_GAP_SECONDS = 600.0
 """A slide of a lecture may stand for minutes; a longer gap is more likely a broken time table."""
 
@@ -37,7 +38,7 @@ class Clock:
         # time of decoding a small frame.
         self._second = ceil(1 / self._tick_seconds)
         self._largest_gap_seconds = largest_gap_seconds
-        self._largest_gap = ceil(Fraction(largest_gap_seconds) / self._tick_seconds)
+        self._largest_gap = ceil(Fraction(min(largest_gap_seconds, _LONGEST_SECONDS)) / self._tick_seconds)
         self._stamps = _Stamps()
         self._first: int | Fraction | None = None
         self._last: int | Fraction = 0

@@ -44,6 +44,7 @@ def repair(features: FeatureSet, damages: Iterable[Damage], dry_run: bool = Fals
     if not (features.path / DESCRIPTION).is_file():
         raise FeaturesNotFound(f"{features.path / DESCRIPTION} has gone: is its disk still mounted?")
     done = Repair()
+    features.refresh()  # what could not be read for a moment is no damage
     lost: dict[str, set[str]] = defaultdict(set)
     odd_parts: set[str] = set()
     for damage in damages:

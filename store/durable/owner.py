@@ -14,7 +14,7 @@ _own: tuple[int, str] = (0, "")
 def temporary_name(name: str, unique: str | None = None) -> str:
     """A name, beside `name`, that says which process writes it: NAME.tmp-HOST-PID-START-UNIQUE."""
     pid = os.getpid()
-    return f"{name}{_MARK}{_host()}-{pid}-{_start_ticks(pid)}-{unique or uuid.uuid4().hex}"
+    return f"{name}{_MARK}{_host()}-{pid}-{_status(pid)[0]}-{unique or uuid.uuid4().hex}"
 
 
 def is_temporary(name: str) -> bool:
@@ -42,8 +42,9 @@ def owner_alive(name: str) -> bool | None:
         return False
     except PermissionError:
         pass
-    # A process number is used again; the time at which its process started is not.
-    return _start_ticks(number) == ticks
+    # A process number is used again; the time at which its process started is not. A zombie has ended.
+    started, ended = _status(number)
+    return started == ticks and not ended
 
 
 def own_unique() -> str:
@@ -75,10 +76,13 @@ def _boot() -> str:
         return f"{uuid.getnode():x}"
 
 
-def _start_ticks(pid: int) -> int:
-    """When a process started, in clock ticks since boot (field 22 of Linux's /proc/PID/stat); 0 elsewhere."""
+def _status(pid: int) -> tuple[int, bool]:
+    """When a process started, in clock ticks since boot, and whether it has ended and waits to be reaped.
+
+    Fields 22 and 3 of Linux's /proc/PID/stat; 0 and False elsewhere.
+    """
     try:
-        status = Path(f"/proc/{pid}/stat").read_bytes()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
-        return 0
-    return int(status.rpartition(b")")[2].split()[19])
+        return 0, False
+    return int(fields[19]), fields[0] in (b"Z", b"X")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from store.durable.commit import make_folders, write_file
@@ -43,6 +44,16 @@ def _unmounted(root: Path) -> Path | None:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    points = [Path(fields[1]) for line in lines if len(fields := line.split()) > 2 and line[0] != "#"]
+    table = [line.split() for line in lines if not line.startswith("#")]
+    points = [Path(fields[1].replace("\\040", " ")) for fields in table if len(fields) > 2]
     within = [point for point in points if root.is_relative_to(point) and point.is_absolute()]
-    return next((point for point in within if not os.path.ismount(point)), None)
+    return next((point for point in within if not _mounted(point)), None)
+
+
+def _mounted(point: Path) -> bool:
+    """Whether something is mounted there, be it another folder of the same file system."""
+    with suppress(OSError):
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        if any(line.split()[4] == str(point).replace(" ", "\\040") for line in lines):
+            return True
+    return os.path.ismount(point)

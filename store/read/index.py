@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from store.errors import DamagedMarker, FeaturesNotFound, StoreError, VideoNotStored
+from store.errors import DamagedMarker, FeaturesNotFound, VideoNotStored
 from store.files import Files
 from store.format.layout import is_marker, parts_folders
 from store.format.marker import Marker, StreamRows, StreamShape, parse_marker, unreadable
@@ -43,20 +43,30 @@ class Index:
         Raises NewerFormat, and FeaturesNotFound where the folder of known parts has gone.
         """
         new, gone = self._changes(files)
-        self.damaged = {path: fault for path, fault in self.damaged.items() if path not in gone}
+        self.damaged = {path: fault for path, fault in self.damaged.items() if path not in gone | new}
         if any(path in self.markers for path in gone):
             self._keep([marker for path, marker in self.markers.items() if path not in gone])
+        settled: set[str] = set()
+        try:
+            self._take_up(files, sorted(new), settled)
+        finally:
+            self._forget(new - settled)
+
+    def _take_up(self, files: Files, paths: list[str], settled: set[str]) -> None:
+        """Add the markers at these paths; `settled` gets those that need not be read again."""
         found: list[Marker] = []
-        for path, data in files.read_all(sorted(new)):
+        for path, data in files.read_all(paths):
             if isinstance(data, FileNotFoundError):
                 continue  # removed since the folder was listed
             where = f"{files.location}/{path}"
+            if isinstance(data, OSError):
+                self._report(path, unreadable(where, data))
+                continue
             try:
-                if isinstance(data, OSError):
-                    raise unreadable(where, data)
                 found.append(parse_marker(where, data))
             except DamagedMarker as error:
                 self._report(path, error)
+                settled.add(path)
         # In the order of their commits, so that the oldest part decides which streams the others must have.
         for marker in sorted(found, key=lambda marker: marker.order):
             try:
@@ -65,10 +75,18 @@ class Index:
                 self._report(marker.file, error)
             else:
                 self.add(marker)
+            settled.add(marker.file)
+
+    def _forget(self, paths: set[str]) -> None:
+        """Have the folders listed again in which these markers are."""
+        for folder, (_, known) in list(self._listed.items()):
+            if not known.isdisjoint(paths):
+                self._listed[folder] = -1, known - paths
 
     def add(self, marker: Marker) -> None:
         """Take up a committed part."""
         self.markers[marker.file] = marker
+        self._listed.setdefault(marker.file.rpartition("/")[0], (-1, set()))[1].add(marker.file)
         if not self.streams:
             self.streams = {name: rows.stream_shape for name, rows in marker.streams.items()}
         for video in marker.dropped:
@@ -167,13 +185,17 @@ class Index:
 
 
 def any_streams(files: Files) -> dict[str, StreamShape]:
-    """The streams of a part, from its marker alone; empty where no folder of parts has one."""
+    """The oldest part's streams, from its marker alone; empty where no folder of parts has one.
+
+    Raises NewerFormat.
+    """
     try:
         folders = parts_folders(files.names())
     except FileNotFoundError:
         return {}
-    for path in (f"{folder}/{name}" for folder in folders for name in files.names(folder) if is_marker(name)):
-        with suppress(StoreError, OSError):
+    paths = (f"{folder}/{name}" for folder in folders for name in files.names(folder) if is_marker(name))
+    for path in sorted(paths, key=lambda path: path.rsplit(".", 2)[-2]):  # the oldest first, as in the index
+        with suppress(DamagedMarker, OSError):
             if streams := parse_marker(path, files.read(path)).streams:
                 return {name: rows.stream_shape for name, rows in streams.items()}
     return {}

@@ -93,11 +93,11 @@ class PartWriter:
         checked = checked_streams(video, streams, self._streams)
         note = checked_meta(video, meta)
         quantised = QuantisedVideo(video, checked) if self._quantised else None
-        self._streams = self._streams or {name: stream.shape for name, stream in checked.items()}
+        shapes = self._streams or {name: stream.shape for name, stream in checked.items()}
         try:
             if self._part is None:
                 self._features.create()
-                streams_in_part = stored_shapes(self._streams) if quantised else self._streams
+                streams_in_part = stored_shapes(shapes) if quantised else shapes
                 self._part = OpenPart(
                     self._features.files,
                     self._backend,
@@ -114,6 +114,7 @@ class PartWriter:
         except BaseException:
             self.discard()
             raise
+        self._streams = shapes
         self._added.add(video)
         if self._part.size_bytes >= self._part_bytes or len(self._part.marker.videos) >= PART_VIDEOS:
             self.flush()

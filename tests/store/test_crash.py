@@ -136,14 +136,15 @@ def test_a_host_of_the_same_name_is_another_host(tmp_path: Path, monkeypatch: py
 def test_gc_finds_a_part_that_lost_its_marker_in_any_folder(tmp_path: Path) -> None:
     features = feature_set(tmp_path)
     write(features, ["v"])
+    name = features.part_of("v")
+    part = features.path / name
     marker_of(features, "v").unlink()
-    part = features.path / features.part_of("v")
     assert collect(features).litter == {}
     long_ago = time.time() - 25 * 3600
     for path in [part, *part.rglob("*")]:
         os.utime(path, (long_ago, long_ago))
     assert features.clean() == []
-    assert list(collect(features).litter) == [features.part_of("v")] and not part.exists()
+    assert list(collect(features).litter) == [name] and not part.exists()
 
 
 def test_a_folder_that_vanishes_is_a_write_that_failed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from store.labels.errors import (
     shown,
     some,
 )
-from store.labels.files import SPLIT_ALIASES, Columns, Label, distinct, read_rows, written_names
+from store.labels.files import Columns, Label, distinct, read_rows, split_name, written_names
 from store.labels.mos import MosScale
 from store.labels.resolve import resolve
 from store.labels.splits import Split, train_test
@@ -38,12 +38,13 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
     score outside the dataset's `mos_range`, DuplicateLabelError for a video with two scores or splits,
     GroupError for a `group` that is neither a column nor a pattern, and what `read_rows` raises.
     """
-    files: dict[str | None, Path] = (
-        {SPLIT_ALIASES.get(split, split): path for split, path in dataset.labels.items()}
+    files: list[tuple[str | None, Path]] = (
+        [(split_name(split), path) for split, path in dataset.labels.items()]
         if isinstance(dataset.labels, dict)
-        else {None: dataset.labels}
+        else [(None, dataset.labels)]
     )
-    _require(dataset, list(files.values()))
+    paths = [path for _, path in files]
+    _require(dataset, paths)
     columns = Columns(
         dataset.video_column,
         dataset.mos_column,
@@ -53,10 +54,10 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
     )
     rows = [
         row if split is None else replace(row, split=split)
-        for split, path in files.items()
+        for split, path in files
         for row in read_rows(path, columns)
     ]
-    labels = distinct(rows, ", ".join(map(str, files.values())))
+    labels = distinct(rows, ", ".join(map(str, paths)))
     _check_range(dataset, labels)
     _check_group(dataset, labels)
     return labels

@@ -28,7 +28,7 @@ def labels_digest(records: Records) -> str:
 def label_changes(before: Records, now: Records, limit: int = 5) -> list[str]:
     """A line for each kind of change: scores that differ, videos gone and come, other splits and groups."""
     both = [video for video in before if video in now]
-    scores = [f"{v}: {before[v][0]:g} → {now[v][0]:g}" for v in both if before[v][0] != now[v][0]]
+    scores = [f"{v}: {before[v][0]:.10g} → {now[v][0]:.10g}" for v in both if before[v][0] != now[v][0]]
     splits = [f"{v}: {before[v][1]} → {now[v][1]}" for v in both if before[v][1] != now[v][1]]
     groups = [f"{v}: {before[v][2]} → {now[v][2]}" for v in both if before[v][2] != now[v][2]]
     gone, come = [v for v in before if v not in now], [v for v in now if v not in before]

@@ -104,13 +104,13 @@ def read_rows(path: Path, columns: Columns) -> list[Label]:
         if score is None:
             unscored.append(name)
             continue
-        count = _measure(table, row, raters, place, columns.raters is not None)
+        count = _count(table, row, raters, place, columns.raters is not None)
         measure = _measure(table, row, spread, place, columns.spread is not None)
         labels.append(
             Label(
                 video_id(name),
                 score,
-                None if split is None else _split_name(row[split]),
+                None if split is None else split_name(row[split]),
                 {name: row[i] for i, name in others if not is_missing(row[i])},
                 None
                 if measure is None or spread is None
@@ -164,6 +164,7 @@ def _place(table: Table, asked: str | None, known: Sequence[str], without_header
     if place is not None:
         return place
     if not table.header:
+        _require_known_width(table)
         return without_header
     raise LabelLayoutError(
         f"{table.path} has none of the columns {', '.join(known)}; it has: {some(table.header, 40)}."
@@ -171,7 +172,17 @@ def _place(table: Table, asked: str | None, known: Sequence[str], without_header
     )
 
 
-def _split_name(text: str) -> str | None:
+def _require_known_width(table: Table) -> None:
+    width = len(table.rows[0])
+    if width not in (2, 4):
+        raise LabelLayoutError(
+            f"{table.path} has no header and {width} columns, so that it cannot be said which is the score;"
+            f" write a first line with their names; {_LAYOUTS}"
+        )
+
+
+def split_name(text: str) -> str | None:
+    """The split that a cell or key names: train, val, test or another in lower case; None where missing."""
     name = "" if is_missing(text) else text.lower()
     return SPLIT_ALIASES.get(name, name) or None
 
@@ -183,9 +194,22 @@ def _measure(table: Table, row: Sequence[str], column: int | None, place: str, a
     return number(row[column], f"{table.path}, {place}: {table.header[column]}")
 
 
+def _count(table: Table, row: Sequence[str], column: int | None, place: str, asked: bool) -> float | None:
+    """As `_measure`, a number of people; those of a guessed column that cannot be one are left out."""
+    count = _measure(table, row, column, place, asked)
+    if count is None or column is None or (count >= 0 and count.is_integer() and "," not in row[column]):
+        return count
+    if not asked:
+        return None
+    raise LabelValueError(
+        f"{table.path}, {place}: {table.header[column]} is {row[column]!r}, expected a whole number of people"
+        " without separators"
+    )
+
+
 def _std(spread: float, name: str, raters: float | None) -> float | None:
     if "var" in name:
         return math.sqrt(max(spread, 0))
     if "ci" in name:
-        return spread / 1.96 * math.sqrt(raters) if raters else None
+        return spread / 1.96 * math.sqrt(raters) if raters and raters > 0 else None
     return spread

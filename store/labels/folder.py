@@ -66,24 +66,27 @@ def _files(folder: Path) -> Iterator[Path]:
     waiting, links, seen = deque([folder]), deque[Path](), set[tuple[int, int]]()
     while waiting or links:
         here = waiting.popleft() if waiting else links.popleft()
-        status = here.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
         try:
+            status = here.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            # A folder that may be listed but not entered fails here; Path would drop the dot.
+            os.stat(f"{here}/.")  # noqa: PTH116
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
         except OSError as error:
             log.warning("%s is not searched for videos: %s", shown(here), error.strerror)
             continue
         for entry in entries:
+            # os.path, as Path.is_dir and Path.is_file raise where a link leads to a closed folder.
             path = here / entry.name
             if entry.name.startswith(".") or entry.name.lower() in _NOT_SEARCHED:
                 continue
-            if path.is_dir() and not entry.is_symlink():
+            if (is_folder := os.path.isdir(path)) and not entry.is_symlink():  # noqa: PTH112
                 waiting.append(path)
-            elif path.is_dir() and not root.is_relative_to(path.resolve()):
+            elif is_folder and not root.is_relative_to(path.resolve()):
                 links.append(path)
-            elif path.is_file():
+            elif os.path.isfile(path):  # noqa: PTH113
                 yield path
 
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -126,15 +126,17 @@ def resolve(
     `folder` is where the files were searched; `written` has the labels' names as the label file has them.
     A label joins the video with which it shares the most trailing path components, exact names before names
     without suffix and extension. A directory that only one side has is forgiven; directories that differ
-    never join. Directories above `folder`, or above all absolute names, count only where they agree. Labels
-    that differ in suffix or extension alone join exact names alone.
+    never join. Directories above `folder`, or above all absolute names, count only where they agree, or where
+    the other side has a directory of that name inside the dataset. Labels that differ in suffix or extension
+    alone join exact names alone.
 
     Takes time and memory linear in the names. Raises AmbiguousVideoError, with the candidates, where this
     leaves several.
     """
     written = {label: (written or {}).get(label, label) for label in label_ids}
-    wanted = _names(written, written.values(), None)
-    offered = _names(files := dict.fromkeys(names), files, folder)
+    files = dict.fromkeys(names)
+    labels, videos = _names(written, written.values(), None), _names(files, files, folder)
+    wanted, offered = _within(labels, videos), _within(videos, labels)
     stems = Counter(name.stem for name in wanted)
     matches: dict[str, T] = {}
     deepest = min(max((len(name.full) for name in side), default=0) for side in (wanted, offered))
@@ -176,6 +178,19 @@ def _names(own: Iterable[T], written: Iterable[str | Path], folder: Path | None)
         )
         for name, path, top in zip(own, parts, above, strict=True)
     ]
+
+
+def _within(names: Sequence[_Name[T]], others: Sequence[_Name[Any]]) -> list[_Name[T]]:
+    """A directory that the other side knows, too, is the dataset's, though all absolute names share it."""
+    known = {part for other in others for part in other.full[-other.inside : -1]}
+
+    def inside(name: _Name[T]) -> int:
+        count = name.inside
+        while count < len(name.full) and name.full[-count - 1] in known:
+            count += 1
+        return count
+
+    return [replace(name, inside=inside(name)) for name in names]
 
 
 def _meeting(

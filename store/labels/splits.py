@@ -31,9 +31,7 @@ def train_test(labels: Sequence[Label], test_share: float, val_share: float, see
     A share of 0 gives an empty part, any other at least one group. Raises SplitError where there are too few
     groups for that.
     """
-    test, val, train = _divided(
-        labels, [test_share, val_share, 1 - test_share - val_share], str(seed), exact=False
-    )
+    test, val, train = _divided(labels, _shares(test_share, val_share), str(seed), exact=False)
     return {"train": train, "val": val, "test": test}
 
 
@@ -62,9 +60,14 @@ def random_splits(
     labels: Sequence[Label], repeats: int, test_share: float, val_share: float, seed: int
 ) -> list[Split]:
     """`repeats` independent splits; asking for more keeps the first ones as they were."""
-    shares = [test_share, val_share, 1 - test_share - val_share]
+    shares = _shares(test_share, val_share)
     divided = [_divided(labels, shares, f"{seed}, split {number}") for number in range(repeats)]
     return [{"train": train, "val": val, "test": test} for test, val, train in divided]
+
+
+def _shares(test: float, val: float) -> list[float]:
+    # Rounded, as 1 - 0.7 - 0.3 leaves 5.6e-17, which is no share for training.
+    return [test, val, round(1 - test - val, 9)]
 
 
 def _divided(

@@ -6,22 +6,24 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from config.errors import nearest
 from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError, some
+from store.labels.resolve import EXTENSIONS
 
 # In the order of preference where the first line falls into equally many cells: a decimal comma is none.
 _DELIMITERS = ("\t", ";", ",", " ")
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "-", "–", "—"})
 # Python's own float() also reads `3_5` and digits of any script.
 _NUMBER = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
+# A name and numbers with decimal commas, between spaces: `a.mp4 3,5`.
+_SPACED = re.compile(r"([^\s,;]+)( +[-+]?[0-9]+(,[0-9]+)?)+")
 _ID_AS_FLOAT = re.compile(r"[0-9]+\.0+")
 
 
@@ -110,7 +112,7 @@ def _table(path: Path, numbered: Iterable[tuple[str, Sequence[str]]]) -> Table:
     rows = [(place, cells) for place, row in numbered if any(cells := [cell.strip() for cell in row])]
     if not rows:
         return Table(path, [], [], [])
-    width = len(rows[0][1])
+    width = _width([cells for _, cells in rows])
     for place, cells in rows:
         while len(cells) > width and not cells[-1]:
             cells.pop()
@@ -122,6 +124,14 @@ def _table(path: Path, numbered: Iterable[tuple[str, Sequence[str]]]) -> Table:
     if width > 1 and all(is_number(cell) for cell in first[1:]):
         return Table(path, [], [cells for _, cells in rows], [place for place, _ in rows])
     return Table(path, first, [cells for _, cells in rows[1:]], [place for place, _ in rows[1:]])
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """How wide the first row is, without what separators at the end of every row add."""
+    width = len(rows[0])
+    while width > 1 and not any(any(row[width - 1 :]) for row in rows):
+        width -= 1
+    return width
 
 
 def _text(path: Path, _: str | None) -> Table:
@@ -153,6 +163,10 @@ def _delimiter(body: str) -> str:
         row = next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True), [])
         return len(row)
 
+    line = body.lstrip().partition("\n")[0].strip()
+    spaced = _SPACED.fullmatch(line)
+    if spaced and Path(spaced[1]).suffix.lower() in EXTENSIONS:
+        return " "
     counts = {delimiter: cells(delimiter) for delimiter in _DELIMITERS[:-1]}
     best = max(counts, key=lambda delimiter: counts[delimiter])
     return best if counts[best] > 1 else _DELIMITERS[-1]
@@ -160,13 +174,14 @@ def _delimiter(body: str) -> str:
 
 def _workbook(path: Path, _: str | None) -> Table:
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        workbook = load_workbook(path, read_only=True, data_only=True)
-        rows = [[_cell(value) for value in row] for row in workbook.worksheets[0].iter_rows(values_only=True)]
-        workbook.close()
-    except (InvalidFileException, BadZipFile, KeyError, ValueError, IndexError) as error:
+        with closing(load_workbook(path, read_only=True, data_only=True)) as workbook:
+            sheet = workbook.worksheets[0]
+            # Programs write dimensions that are too small, and openpyxl would leave the other cells out.
+            sheet.reset_dimensions()
+            rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+    except Exception as error:  # damaged files raise whatever the parsers below it raise
         raise LabelLayoutError(f"{path} cannot be read as an Excel workbook (.xlsx): {error}") from error
     used = max((i + 1 for row in rows for i, cell in enumerate(row) if cell), default=0)
     return _table(path, [(f"row {i}", (row + [""] * used)[:used]) for i, row in enumerate(rows, start=1)])
@@ -176,7 +191,7 @@ def _json(path: Path, _: str | None) -> Table:
     """A list of objects, or an object that holds one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabelLayoutError(f"{path} cannot be read as JSON: {error}") from error
     if isinstance(content, dict):
         content = next((value for value in content.values() if isinstance(value, list)), None)
@@ -192,7 +207,7 @@ def _json(path: Path, _: str | None) -> Table:
 def _matlab(path: Path, video_column: str | None) -> Table:
     try:
         content = loadmat(path)
-    except (MatReadError, NotImplementedError, ValueError) as error:
+    except Exception as error:  # damaged files raise whatever the parsers below it raise
         raise LabelLayoutError(
             f"{path} cannot be read as a MATLAB file ({error}); files of version 7.3 must be saved again"
             " with `save -v7`"

@@ -23,6 +23,7 @@ def test_digest_depends_on_what_is_said_and_not_on_the_order() -> None:
     ("changed", "said"),
     [
         (replace(SPLIT["train"][0], mos=1.5), "1 of 3 opinion scores differ: a: 1 → 1.5"),
+        (replace(SPLIT["train"][0], mos=1.00000002), "1 of 3 opinion scores differ: a: 1 → 1.00000002"),
         (replace(SPLIT["train"][0], group="z"), "1 videos are in another content group: a: x → z"),
         (replace(SPLIT["train"][0], video="d"), "1 videos are new: d"),
     ],

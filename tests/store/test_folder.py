@@ -1,6 +1,8 @@
 """Which files of a folder are videos."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from small_videos import encode
@@ -42,6 +44,26 @@ def test_linked_folders_are_searched_once_and_loops_end(tmp_path: Path) -> None:
     (videos / "itself").symlink_to("itself")
     (tmp_path / "disk2" / "back").symlink_to("../videos")
     assert names(videos) == ["batch/a.mp4", "part2/far.mp4"]
+
+
+def test_folders_that_cannot_be_entered_are_skipped_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Not in tmp_path, which nobody but root could enter; and root may enter everything.
+    with TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        place(folder, "a.mp4", "closed/b.mp4", "closed/deep/c.mp4")
+        (folder / "link").symlink_to("closed/deep")
+        (folder / "closed").chmod(0o444)
+        folder.chmod(0o755)
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            assert names(folder) == ["a.mp4"]
+        finally:
+            os.seteuid(user)
+            (folder / "closed").chmod(0o755)
+    assert "closed is not searched for videos: Permission denied" in caplog.text
 
 
 @pytest.mark.parametrize(

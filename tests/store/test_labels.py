@@ -142,6 +142,7 @@ def test_rows_without_score_are_skipped_and_named(tmp_path: Path, caplog: pytest
         ("video,mos\n,1\n", LabelValueError, "names no video"),
         ("video,mos\n", LabelLayoutError, "no label with a score"),
         ("", LabelLayoutError, "is empty"),
+        ("a.mp4,63.5,12.1\n", LabelLayoutError, "no header and 3 columns"),
     ],
 )
 def test_unusable_files_are_refused(tmp_path: Path, text: str, error: type[Exception], said: str) -> None:
@@ -246,6 +247,14 @@ def test_video_in_two_split_files_is_refused(tmp_path: Path) -> None:
     test = csv_file(tmp_path, "video,mos\na.mp4,1\n", "test.csv")
     with pytest.raises(DuplicateLabelError, match=r"a twice: MOS 1 \(split train\) and 1 \(split test\)"):
         labels_of(settings({"train": train, "test": test}))
+
+
+def test_files_whose_keys_mean_one_split_are_all_read(tmp_path: Path) -> None:
+    train = csv_file(tmp_path, "video,mos\na,1\n", "train.csv")
+    val = csv_file(tmp_path, "video,mos\nb,2\n", "val.csv")
+    more = csv_file(tmp_path, "video,mos\nc,3\n", "more.csv")
+    labels = labels_of(settings({"Train": train, "val": val, "Validation": more}))
+    assert [(label.video, label.split) for label in labels] == [("a", "train"), ("b", "val"), ("c", "val")]
 
 
 def test_lower_is_better_where_the_worst_score_is_the_higher(tmp_path: Path) -> None:

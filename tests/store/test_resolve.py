@@ -146,6 +146,13 @@ def test_labels_that_differ_in_ending_alone_are_different_videos(tmp_path: Path)
     assert resolve(names[:2], ["a"]).missing == names[:2]
 
 
+def test_absolute_labels_of_one_directory_keep_to_it_where_the_videos_know_it() -> None:
+    labels = ["/data/LSVQ/yfcc/100.mp4", "/data/LSVQ/yfcc/101.mp4"]
+    coverage = resolve(labels, ["ia/100", "yfcc/101"])
+    assert (coverage.found, coverage.missing) == ({labels[1]: "yfcc/101"}, labels[:1])
+    assert resolve(labels, ["v/100", "v/101"]).missing == []
+
+
 def test_composed_and_decomposed_letters_meet() -> None:
     assert video_id("cafe\u0301.mp4") == "caf\u00e9"
     assert resolve(["caf\u00e9"], ["cafe\u0301.mp4"]).missing == []

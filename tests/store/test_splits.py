@@ -117,3 +117,11 @@ def test_names_of_any_bytes_have_a_part() -> None:
     names = [f"{name}{i}" for name in ("a\nb", "\ud800", "\udcb2") for i in range(5)]
     labels = [Label(name, 0.0, group=name) for name in names]
     assert_partition(train_test(labels, 0.2, 0.2, 0), labels)
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused() -> None:
+    labels = labels_for([f"g{i}" for i in range(50)])
+    with pytest.raises(SplitError, match="lower test_share or validation_share"):
+        train_test(labels, 0.7, 0.3, seed=0)
+    with pytest.raises(SplitError, match="lower test_share or validation_share"):
+        random_splits(labels, 1, 0.7, 0.3, seed=0)

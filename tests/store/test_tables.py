@@ -2,7 +2,9 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -86,7 +88,9 @@ def test_matlab_variables_as_long_as_the_names_are_columns(tmp_path: Path) -> No
     ]
 
 
-@pytest.mark.parametrize("row", ["a/b.mp4 3.5", "a/b.mp4,3.5", "a/b.mp4;3,5", "a/b.mp4, 8, 30, 3.5"])
+@pytest.mark.parametrize(
+    "row", ["a/b.mp4 3.5", "a/b.mp4,3.5", "a/b.mp4;3,5", "a/b.mp4, 8, 30, 3.5", "a/b.mp4 3,5", "a/b.mp4,3.5,"]
+)
 def test_rows_without_header_are_read(tmp_path: Path, row: str) -> None:
     assert read_labels(written(tmp_path / "list.txt", f"{row}\n")) == [Label("a/b", 3.5)]
 
@@ -116,6 +120,57 @@ def test_spread_and_raters_are_kept(tmp_path: Path, column: str, value: str, std
     path = written(tmp_path / "labels.csv", f"video,mos,{column},raters\na,3,{value},25\n")
     (label,) = read_labels(path)
     assert (label.std, label.raters, label.extra) == (pytest.approx(std), 25, {})
+
+
+@pytest.mark.parametrize("count", ["1,234", "1,000", "-1", "2.5"])
+def test_what_is_no_number_of_people_is_left_out_or_refused(tmp_path: Path, count: str) -> None:
+    path = written(tmp_path / "labels.csv", f"video;mos;ci;ratings\na;3;0.2;{count}\n")
+    (label,) = read_labels(path)
+    assert (label.std, label.raters) == (None, None)
+    with pytest.raises(LabelValueError, match=r"line 2: ratings is .*expected a whole number"):
+        read_labels(path, Columns(raters="ratings"))
+
+
+def with_member(path: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    """Rewrites one member of a zip file."""
+    with ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    with ZipFile(path, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, change(data) if member == name else data)
+
+
+def small_workbook(path: Path) -> Path:
+    workbook = Workbook()
+    sheet = workbook.active
+    assert sheet is not None
+    for row in (("video", "mos"), ("a", 1.5), ("b", 2.5)):
+        sheet.append(row)
+    workbook.save(path)
+    return path
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def test_a_workbook_whose_dimensions_are_wrong_is_read_whole(tmp_path: Path) -> None:
+    path = small_workbook(tmp_path / "labels.xlsx")
+    with_member(path, SHEET, lambda data: data.replace(b'ref="A1:B3"', b'ref="A1:B2"'))
+    assert read_labels(path) == [Label("a", 1.5), Label("b", 2.5)]
+
+
+def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
+    path = small_workbook(tmp_path / "labels.xlsx")
+    with_member(path, SHEET, lambda data: data[: len(data) // 2])
+    with pytest.raises(LabelLayoutError, match=r"labels\.xlsx cannot be read as an Excel workbook"):
+        read_labels(path)
+    savemat(tmp_path / "labels.mat", {"MOS": np.arange(1000.0)}, do_compression=True)
+    whole = (tmp_path / "labels.mat").read_bytes()
+    damaged = whole[:150] + bytes(50) + whole[200:]
+    with pytest.raises(LabelLayoutError, match=r"labels\.mat cannot be read as a MATLAB file"):
+        read_labels(written(tmp_path / "labels.mat", damaged))
+    with pytest.raises(LabelLayoutError, match=r"labels\.json cannot be read as JSON"):
+        read_labels(written(tmp_path / "labels.json", "[" * 200_000))
 
 
 def test_published_spreads_are_read(shared_data: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from damaged_containers import count_finer, cut, declare_length, hide, numbered, record, seen_numbers
 from PIL import Image
 
-from extract.errors import ImplausibleTiming, NotAVideo, TruncatedVideo
+from extract.errors import ImplausibleTiming, NotAVideo, TruncatedVideo, UnreadableVideo
 from extract.video.decode import decode
 from extract.video.view import FrameRequest, View
 
@@ -210,3 +210,10 @@ def test_an_avi_of_several_chunks_is_cut_off_in_its_last(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TruncatedVideo, match="% of the bytes that it declares are missing"):
         read(path)
+
+
+@pytest.mark.parametrize("begin", [b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67"])
+def test_a_matroska_file_that_ends_in_its_first_bytes_is_refused_as_unreadable(tmp_path, begin):
+    (tmp_path / "cut.mkv").write_bytes(begin)
+    with pytest.raises(UnreadableVideo):
+        list(decode(tmp_path / "cut.mkv", {"v": View({"f": FrameRequest(1, "first", (16, 16))})}))

@@ -132,6 +132,14 @@ def test_a_list_names_paths_from_its_own_folder(tmp_path, folder, expected):
     assert_extracts(tmp_path / "store", [str(tmp_path / "list.txt")], names, expected)
 
 
+def test_a_list_with_a_byte_order_mark_loses_no_video_and_one_that_is_absent_is_said(tmp_path):
+    (tmp_path / "list.txt").write_text("clips/a.mp4\n", encoding="utf-8-sig")
+    assert list(videos_at([str(tmp_path / "list.txt")])) == ["clips/a.mp4"]
+    (tmp_path / "list.txt").write_text("absent.txt\n")
+    with pytest.raises(InvalidSource, match=r"absent\.txt: cannot be read as a list: No such file"):
+        videos_at([str(tmp_path / "list.txt")])
+
+
 def test_a_missing_entry_of_a_list_costs_itself_only(tmp_path, folder, web):
     closed = "http://127.0.0.1:9"
     (tmp_path / "list.txt").write_text(f"{folder}/a.mp4\ngone.mp4\n{closed}/v.mp4\n{web[1]}/v.mp4\n")

@@ -174,3 +174,15 @@ def test_a_store_survives_round_after_round_of_killed_writers(
         assert verify(features) == []
         write(feature_set(tmp_path, backend), [f"resumed {trial}"])
         assert not any(".tmp-" in path.name for path in features.path.iterdir())
+
+
+def test_a_process_that_has_ended_but_was_not_reaped_owns_nothing(root: Path) -> None:
+    program = "from store.durable.owner import temporary_name; print(temporary_name('part'))"
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    name = child.stdout.readline().strip()
+    child.stdout.close()
+    while b") Z " not in Path(f"/proc/{child.pid}/stat").read_bytes():
+        time.sleep(0.01)
+    assert owner_alive(name) is False
+    child.wait()

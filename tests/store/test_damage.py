@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stored_videos import assert_holds, feature_set, marker_of, write
 
+from store.care.repair import repair
 from store.care.verify import verify
 from store.errors import DamagedFeatureSet, DamagedPart, NewerFormat, VideoNotStored
 from store.feature_set import FeatureSet
@@ -203,3 +204,24 @@ def test_a_specification_that_is_not_that_of_the_key_is_refused(features: Featur
     file.write_text("{")
     with pytest.raises(DamagedFeatureSet, match="cannot be read"):
         store.feature_set("demo", "random", features.specification)
+
+
+def test_a_marker_that_could_not_be_read_for_a_moment_is_read_again_and_never_set_aside(
+    tmp_path: Path,
+) -> None:
+    write(feature_set(tmp_path), ["first"])
+    reader = feature_set(tmp_path)
+    assert reader.videos() == ["first"]
+    write(feature_set(tmp_path), ["second"])
+    marker = marker_of(feature_set(tmp_path), "second")
+    aside = marker.rename(tmp_path / "aside")
+    marker.mkdir()  # reading it fails as a disk may fail: by an OSError
+    reader.refresh()
+    damages = verify(reader)
+    assert reader.videos() == ["first"] and len(damages) == 1
+    marker.rmdir()
+    aside.rename(marker)
+    done = repair(reader, damages)
+    assert reader.videos() == ["first", "second"]
+    assert (done.set_aside, done.dropped) == ([], [])
+    assert verify(feature_set(tmp_path)) == []

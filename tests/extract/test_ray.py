@@ -58,12 +58,13 @@ def test_a_cluster_without_a_cpu_is_refused_with_directions(tmp_path, cluster):
 
 
 def test_nodes_that_die_cost_nothing_but_time_and_new_ones_are_put_to_work(tmp_path, cluster, caplog):
-    videos = {f"v{n:02}": encode(tmp_path / f"v{n:02}.mp4", frames=20 + 3 * n, rate=20) for n in range(16)}
+    files = [encode(tmp_path / f"v{n:02}.mp4", frames=20 + 3 * n, rate=20) for n in range(16)]
+    videos = {f"{file.stem}/{n}": file for file in files for n in range(4)}
     videos["half"] = cut_in_half(encode(tmp_path / "whole.mkv", frames=60, rate=20), tmp_path / "half.mkv")
     how = tiny_recipe(tmp_path / "alone")
     tasks = tasks_of(videos, how)
     undisturbed(how, tasks)
-    elsewhere = replace(how, store=tmp_path / "cluster")
+    elsewhere = replace(how, store=tmp_path / "cluster", commit_seconds=0.05)
     told = extract_while_nodes_die(cluster, elsewhere, tasks)
     assert sorted(outcome.task.video for outcome in told) == sorted(videos)
     assert [(one.task.video, one.kind) for one in told if isinstance(one, Refused)] == [("half", "truncated")]

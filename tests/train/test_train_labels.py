@@ -46,7 +46,7 @@ def split_of(place: Path) -> Split:
 def test_changed_scores_of_any_part_are_refused_by_name(place: Path) -> None:
     split = split_of(place)
     first = split["test"][0]
-    change = f"{first.video}: {first.mos:g} → {100 - first.mos:g}"
+    change = f"{first.video}: {first.mos:.10g} → {100 - first.mos:.10g}"
     with pytest.raises(
         RunError, match=rf"labels differ.*\n  demo: 8 of 40 opinion scores differ: .*{change}.*\n.*--restart"
     ):

@@ -149,7 +149,8 @@ def parse_marker(path: str, data: bytes) -> Marker:
 
 def unreadable(path: str, error: Exception) -> DamagedMarker:
     """The error to raise for a marker that cannot be read as JSON, or not at all."""
-    return DamagedMarker(f"{path} is not a readable commit marker: {error!r}. {_ADVICE}")
+    advice = "It is tried again; check the disk." if isinstance(error, OSError) else _ADVICE
+    return DamagedMarker(f"{path} is not a readable commit marker: {error!r}. {advice}")
 
 
 def read_meta(path: str, data: bytes, count: int) -> list[dict[str, Any]]:

@@ -137,9 +137,9 @@ class Index:
             root = []
         folders = parts_folders(root)
         new: set[str] = set()
-        gone: set[str] = set()
-        for folder in self._listed.keys() - {"", *folders}:
-            gone |= self._listed.pop(folder)[1]
+        vanished = self._listed.keys() - {"", *folders}
+        gone = set[str]().union(*(self._listed[folder][1] for folder in vanished))
+        listed: dict[str, tuple[int, set[str]]] = {}
         for number, folder in enumerate(["", *folders]):
             stamp, known = self._listed.get(folder, (-1, set[str]()))
             now = 0 if not folder else files.stamp(folder)
@@ -147,9 +147,11 @@ class Index:
                 continue
             names = root if not folder else files.names(folder)
             there = {f"{folder}/{name}" if folder else name for name in names if is_marker(name)}
-            self._listed[folder] = now, there
+            listed[folder] = now, there
             gone |= known - there
             new |= there - known
+        # Only now: a folder that could not be listed must not hide what the others have of new.
+        self._listed = {folder: at for folder, at in self._listed.items() if folder not in vanished} | listed
         # A difference of sets would go through all that are known.
         return {path for path in new if path not in self.markers}, gone
 

@@ -219,6 +219,7 @@ def test_a_marker_that_could_not_be_read_for_a_moment_is_read_again_and_never_se
     reader.refresh()
     damages = verify(reader)
     assert reader.videos() == ["first"] and len(damages) == 1
+    assert "repair" not in damages[0].reason
     marker.rmdir()
     aside.rename(marker)
     done = repair(reader, damages)

@@ -62,8 +62,8 @@ class Driver:
 
     def _outcomes(self, job: SharedJob, fleet: "_Fleet") -> Iterator[Outcome]:
         for result in job.results():
-            if any(not isinstance(o, Refused) or o.kind != "crash" for o in result.outcomes):
-                fleet.works(result.worker)
+            given_up = all(isinstance(o, Refused) and o.kind == "crash" for o in result.outcomes)
+            fleet.works(result.worker, given_up)
             for phase, seconds in result.seconds.items():
                 self.phases.add(phase, seconds)
             yield from result.outcomes
@@ -87,14 +87,21 @@ class _Fleet:
         self._launcher = launcher
         self._running: dict[Hashable, Process] = {}
         self._deaths: dict[str, int] = {}
+        self._proven = False
         self._working = time.monotonic()
         self._founders = set(launcher.places())
         if not self._founders:
             raise NoPlace(launcher.no_place)
 
-    def works(self, place: str) -> None:
-        """A process there has finished a lot."""
-        self._deaths[place] = 0
+    def works(self, place: str, given_up: bool) -> None:
+        """A process there has finished a lot, or given it up.
+
+        That videos were given up says that they are deadly, unless no process ever finished anything: then
+        it is the machine, and the videos are as good as they were.
+        """
+        self._proven = self._proven or not given_up
+        if self._proven:
+            self._deaths[place] = 0
 
     def tend(self, job: SharedJob) -> None:
         """See to it that every place has a process, or as many as there are lots.

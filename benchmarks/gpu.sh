@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a GPU shows, in under 8 minutes: correctness first, then figures, each step under a time limit of its own.
-#   benchmarks/gpu.sh OUT [--tiny]      JSON of each step lies in OUT; --tiny runs the same on a CPU
+#   benchmarks/gpu.sh OUT [--tiny]      JSON of each step lies in OUT; --tiny runs all but the encoders on a CPU
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?"usage: benchmarks/gpu.sh OUT [--tiny]"}; mkdir -p "$out"

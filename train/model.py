@@ -122,7 +122,7 @@ class PackedQuestions:
     """[1, tokens, width]."""
     layout: Layout
     rows: torch.Tensor
-    """[A]: where each answer token, and each end of turn, is foretold."""
+    """[A]: where each answer token, and each end of turn, is predicted."""
     answers: list[tuple[int, ...]]
     """What should be read there, question by question."""
 

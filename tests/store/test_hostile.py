@@ -164,7 +164,7 @@ def test_a_marker_that_cannot_be_read_is_reported_and_its_part_kept(
     again = feature_set(tmp_path)
     with pytest.raises(VideoNotStored, match="1 damaged marker may hide it"):
         again.read("hidden", "spatial")
-    assert str(marker) in caplog.text and "python -m store repair" in caplog.text
+    assert str(marker) in caplog.text and "It is tried again; check the disk" in caplog.text
     write(again, ["other"])
     assert (features.path / part).is_dir()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from store.durable.owner import owner_alive, temporary_name
 from store.errors import StoreError, WriteFailed
-from store.shared_files import SharedFiles
+from store.files import Files
 
 EXPIRY_SECONDS = 120.0
 """An owner on another machine is dead when its count has not changed for so long. NFS may show an old one for
@@ -35,10 +35,10 @@ class Lease:
 class Leases:
     """The leases of one process, among those of others in the same folder, which is made. Used by one thread.
 
-    Raises what SharedFiles raises.
+    Raises what Files raise.
     """
 
-    def __init__(self, files: SharedFiles, expiry_seconds: float = EXPIRY_SECONDS) -> None:
+    def __init__(self, files: Files, expiry_seconds: float = EXPIRY_SECONDS) -> None:
         self._files = files
         self._expiry_seconds = expiry_seconds
         self._owner = temporary_name("worker")
@@ -74,8 +74,8 @@ class Leases:
 
     def _enter(self) -> None:
         while True:
-            self._files.make()
             try:
+                self._files.make()
                 return self._files.write(self._owner, b"0")
             except WriteFailed as error:
                 # The last process of an earlier job may have just removed the folder.

@@ -10,7 +10,7 @@ from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
 from extract.timing import Phases
 from store.format.fingerprint import fingerprint
-from store.format.names import check_folder_name
+from store.ids import check_folder_name
 from store.leases import Leases
 
 

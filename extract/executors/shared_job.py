@@ -19,10 +19,9 @@ from zlib import crc32
 from config.errors import Problem
 from extract.executors.lots import Lot, Result, cut
 from extract.tasks import Outcome, VideoTask
-from store.durable.litter import remove_litter
+from store.files import Files, files_at
+from store.files.litter import remove_litter
 from store.leases import Lease, Leases, leased
-from store.remote.place import is_url
-from store.shared_files import SharedFiles, shared_files
 
 _JOBS = ".jobs"
 _POLL_SECONDS = 0.5
@@ -49,7 +48,7 @@ class SharedJob:
 
     def __init__(self, store: Path, name: str, worker: str = "") -> None:
         self.name = name
-        self.files: SharedFiles = shared_files(store, f"{_JOBS}/{name}")
+        self.files: Files = files_at(store, f"{_JOBS}/{name}", durable=False)
         self._worker = worker
         self._candidates: deque[str] = deque()
         self._held: set[str] = set()
@@ -109,6 +108,7 @@ class SharedJob:
     def remove(self) -> None:
         """Remove the job's folder."""
         self.files.remove_all()
+        self.files.remove_empty()
 
     def leave(self) -> None:
         """A process that has seen all be finished goes; the last one removes the folder."""
@@ -183,9 +183,8 @@ class SharedJob:
 
 
 def remove_dead_jobs(store: Path) -> None:
-    """Remove the folders of jobs whose driver was killed; in object storage, they stay."""
-    if not is_url(store):
-        remove_litter(store / _JOBS)
+    """Remove the folders of jobs whose driver was killed."""
+    remove_litter(files_at(store, _JOBS))
 
 
 class _Digest:

@@ -12,7 +12,7 @@ from store.exchange.arrays import Arrays
 from store.exchange.plan import Plan
 from store.exchange.source import VERSION, Fault, Progress, Source, narrowed, stored_dtype
 from store.format.marker import StreamShape
-from store.read.index import describe
+from store.index import describe
 
 Streams = dict[str, StreamShape]
 

@@ -11,7 +11,7 @@ from store.errors import ImportFailed, InvalidName
 from store.exchange.arrays import FAULTS
 from store.exchange.pattern import Pattern
 from store.exchange.source import STREAM, Fault, Options
-from store.format.names import check_video_id
+from store.ids import check_video_id
 from store.labels.errors import some
 from store.labels.resolve import video_id
 

@@ -16,11 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from store.errors import DamagedMarker, InvalidSpecification, NewerFormat
 from store.format.dtypes import STORED, array_dtype
 from store.format.fingerprint import canonical_json
-from store.format.layout import PART, Place, marker_name, part_name
-from store.format.names import is_stream_name
+from store.format.layout import FORMAT, PART, Place, marker_name, part_name
+from store.ids import is_stream_name
 
-FORMAT = 1
-"""Version of the layout of feature sets; a reader refuses later ones."""
 SCALE = ".scale"
 """Ends the name of the stream that holds the steps of an int8 stream."""
 
@@ -70,6 +68,11 @@ class StreamRows:
     def stream_shape(self) -> StreamShape:
         """Shape and dtype of one item."""
         return StreamShape(self.shape, self.dtype)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one item."""
+        return self.stream_shape.item_bytes
 
 
 @dataclass

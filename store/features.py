@@ -21,7 +21,6 @@ from store.format.fingerprint import DESCRIPTION, fingerprint, parse_specificati
 from store.format.layout import is_marker, parts_folders
 from store.format.marker import StreamShape
 from store.ids import check_folder_name
-from store.quarantine import Quarantine, QuarantineEntry
 from store.remote.place import as_folder, is_url
 from store.remote.storage import Remote
 from store.write.writer import PartWriter
@@ -30,8 +29,6 @@ __all__ = [
     "FeatureSet",
     "FeatureStore",
     "PartWriter",
-    "Quarantine",
-    "QuarantineEntry",
     "StreamShape",
 ]
 

@@ -1,21 +1,17 @@
 """Stored features as torch tensors: a map-style dataset, for a DataLoader or read ahead by threads."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
+from store.ahead import read_ahead
 from store.feature_set import FeatureSet
 from store.format.dtypes import array_dtype
 
-_Wanted = TypeVar("_Wanted")
-_Found = TypeVar("_Found")
 Request = str | tuple[str, int, int | None]
 """A video, or a video with the first item that is wanted and the first one that is not."""
 
@@ -44,31 +40,6 @@ class StoredFeatures(Dataset[dict[str, torch.Tensor]]):
     ) -> Iterator[dict[str, torch.Tensor]]:
         """The items of these indices (all, where not given), in this order, while threads read the next."""
         return read_ahead(self.__getitem__, range(len(self)) if order is None else order, threads, ahead)
-
-
-def read_ahead(
-    read: Callable[[_Wanted], _Found], requests: Iterable[_Wanted], threads: int, ahead: int
-) -> Iterator[_Found]:
-    """What `read` gives for each request, in their order; at most `ahead` results wait.
-
-    Reading features waits outside Python, so that threads keep up with the disk without what processes take
-    to hand over memory. Without threads, each is read when its turn comes. Raises what `read` raises, then.
-    """
-    if threads < 1:
-        yield from map(read, requests)
-        return
-    waiting: deque[Future[_Found]] = deque()
-    with ThreadPoolExecutor(threads, "read-ahead") as pool:
-        try:
-            for request in requests:
-                waiting.append(pool.submit(read, request))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def read_tensor(

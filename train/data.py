@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import Dataset
 
 from config.schema import Task, TrainingSettings
-from store.torch_view import read_ahead
+from store.ahead import read_ahead
 from train.batches import Batch
 from train.model import Features, QualityModel
 from train.prompts import PromptBuilder

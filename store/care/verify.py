@@ -4,14 +4,13 @@ import errno
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from numpy.typing import NDArray
 
+from store.ahead import read_ahead
 from store.backends.registry import backend
 from store.errors import DamagedPart
 from store.feature_set import FeatureSet
@@ -58,11 +57,10 @@ def verify(
     if sample is not None and sample < len(videos):
         chosen = set(random.Random(seed).sample(sorted(videos), sample))
         videos = [video for video in videos if video in chosen]
-    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
-        batches = (videos[first : first + _AHEAD] for first in range(0, len(videos), _AHEAD))
-        checked = chain.from_iterable(pool.map(partial(video_damages, features), batch) for batch in batches)
-        for _, found in zip(progress(videos), checked, strict=True):
-            damages += found
+    threads = min(32, 2 * (os.cpu_count() or 1))
+    checked = read_ahead(partial(video_damages, features), videos, threads, ahead=_AHEAD)
+    for _, found in zip(progress(videos), checked, strict=True):
+        damages += found
     return damages
 
 

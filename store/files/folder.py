@@ -9,7 +9,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.ahead import read_ahead
 from store.backends.base import Span
 from store.durable.commit import (
     append_lines,
@@ -86,13 +86,9 @@ class Folder:
     def read_all(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
         """Each file's bytes, or why there are none; a few threads read ahead, as each may be far away."""
         batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
-        if len(batches) < 2:
-            yield from self._read_batch(paths)
-            return
-        with ThreadPoolExecutor(_READERS) as pool:
-            for first in range(0, len(batches), _READERS):
-                for batch in pool.map(self._read_batch, batches[first : first + _READERS]):
-                    yield from batch
+        threads = _READERS if len(batches) > 1 else 0
+        for batch in read_ahead(self._read_batch, batches, threads, ahead=_READERS):
+            yield from batch
 
     def fill(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
         """Fill `out`, C-contiguous, with these bytes of a part, one span after the other.

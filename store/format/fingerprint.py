@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from store.errors import DamagedFeatureSet, InvalidSpecification, NewerFormat
-from store.format.layout import FORMAT
+from store.errors import DamagedFeatureSet, InvalidSpecification
+from store.format.layout import FORMAT, require_format
 
 KEY_LENGTH = 12
 DESCRIPTION = "feature.json"
@@ -67,14 +67,10 @@ def parse_specification(file: str, data: bytes) -> dict[str, Any]:
     """The specification in a feature.json's bytes. Raises DamagedFeatureSet, NewerFormat, naming the file."""
     try:
         content = json.loads(data)
-        version, specification = content["format"], dict(content["specification"])
+        require_format(file, content["format"])
+        return dict(content["specification"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFeatureSet(f"{file} cannot be read as a specification: {error!r}") from None
-    if not isinstance(version, int) or version > FORMAT:
-        raise NewerFormat(
-            f"{file} has format {version!r}; this version reads up to {FORMAT}: update this program"
-        )
-    return specification
 
 
 def _file(content: Mapping[str, Any]) -> bytes:

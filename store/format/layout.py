@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from store.errors import NewerFormat
+
 FORMAT = 1
 """Version of the layout of feature sets; a reader refuses later ones."""
 STEP = 1_000_000
@@ -28,6 +30,14 @@ class Place(NamedTuple):
 
     folder: str
     sequence: int
+
+
+def require_format(file: str, version: object) -> None:
+    """Raise NewerFormat where a file says that it has a later format."""
+    if not isinstance(version, int) or version > FORMAT:
+        raise NewerFormat(
+            f"{file} has format {version!r}; this version reads up to {FORMAT}: update this program"
+        )
 
 
 def is_parts_folder(name: str) -> bool:

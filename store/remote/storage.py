@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,6 @@ _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "
 _BATCH = 256
 _RANGE_BYTES = 8 << 20
 """Longer reads are divided: several connections are faster than one."""
-
-
-class Piece(NamedTuple):
-    """Bytes `start` to `stop` (not included) of an object."""
-
-    path: str
-    start: int
-    stop: int
 
 
 class Remote:
@@ -116,20 +108,22 @@ class Remote:
         Raises DamagedPart where an object is missing or too short.
         """
         target = memoryview(out.reshape(-1).view(np.uint8).data)
-        pieces = [piece for file, start, size in spans for piece in _divided(part + file, start, size)]
-        paths = [self.at(piece.path) for piece in pieces]
-        starts, stops = [piece.start for piece in pieces], [piece.stop for piece in pieces]
+        pieces = [piece for span in spans for piece in _divided(span)]
+        paths = [f"{part}{piece.file}" for piece in pieces]
+        starts, stops = [piece.start for piece in pieces], [piece.start + piece.size for piece in pieces]
         done = 0
         with self.reaching(part):
-            found: list[bytes | Exception] = self.files.cat_ranges(paths, starts, stops, on_error="return")
-            for piece, content in zip(pieces, found, strict=True):
+            found: list[bytes | Exception] = self.files.cat_ranges(
+                [self.at(path) for path in paths], starts, stops, on_error="return"
+            )
+            for path, stop, piece, content in zip(paths, stops, pieces, found, strict=True):
                 if isinstance(content, Exception):
-                    self._require(piece)
+                    self._require(path, stop)
                     raise content
-                if len(content) != piece.stop - piece.start:
-                    raise DamagedPart(f"{self.url}/{piece.path} is too short: expected {piece.stop:,} bytes")
-                target[done : done + len(content)] = content
-                done += len(content)
+                if len(content) != piece.size:
+                    raise DamagedPart(f"{self.url}/{path} is too short: expected at least {stop:,} bytes")
+                target[done : done + piece.size] = content
+                done += piece.size
 
     def download(self, path: str, local: Path) -> None:
         """Copy an object into a local file, whose folders are made."""
@@ -154,13 +148,11 @@ class Remote:
     def upload(self, local: Path, path: str) -> None:
         """Copy a local file, or a folder with all it holds, and make sure that all of it has arrived."""
         files = [local] if local.is_file() else sorted(file for file in local.rglob("*") if file.is_file())
-        targets = [
-            path if file == local else f"{path}/{file.relative_to(local).as_posix()}" for file in files
-        ]
+        # pathlib's `/ "."`, for a single file, is the path itself.
+        targets = [str(PurePosixPath(path) / file.relative_to(local).as_posix()) for file in files]
         with self.reaching(path):
             self.files.put([str(file) for file in files], [self.at(target) for target in targets])
-        expected = {target: file.stat().st_size for file, target in zip(files, targets, strict=True)}
-        if self.tree(path) != expected:
+        if self.tree(path) != {t: file.stat().st_size for t, file in zip(targets, files, strict=True)}:
             raise RemoteFailed(f"{self.url}/{path}: what arrived is not what was sent. {_SAFE}")
 
     def remove(self, *paths: str) -> None:
@@ -190,20 +182,19 @@ class Remote:
                 f"{self.url}: there is no bucket {bucket!r}: make it, or correct the URL (store.path)"
             ) from None
 
-    def _require(self, piece: Piece) -> None:
+    def _require(self, path: str, size: int) -> None:
         """Raise DamagedPart where an object is missing or too short: storages do not tell alike."""
-        size = self.tree(piece.path).get(piece.path)
-        if size is None:
-            raise DamagedPart(f"{self.url}/{piece.path} is missing, although its part was committed")
-        if size < piece.stop:
-            raise DamagedPart(
-                f"{self.url}/{piece.path} is too short: {size:,} bytes, expected at least {piece.stop:,}"
-            )
+        found = self.tree(path).get(path)
+        if found is None:
+            raise DamagedPart(f"{self.url}/{path} is missing, although its part was committed")
+        if found < size:
+            raise DamagedPart(f"{self.url}/{path} is too short: {found:,} bytes, expected at least {size:,}")
 
 
-def _divided(path: str, start: int, size: int) -> Iterator[Piece]:
-    for first in range(start, start + size, _RANGE_BYTES):
-        yield Piece(path, first, min(first + _RANGE_BYTES, start + size))
+def _divided(span: Span) -> Iterator[Span]:
+    end = span.start + span.size
+    for first in range(span.start, end, _RANGE_BYTES):
+        yield Span(span.file, first, min(_RANGE_BYTES, end - first))
 
 
 _SAFE = "Committed videos are safe; run the command again to go on."

@@ -44,7 +44,7 @@ def work(extractor: Extractor, job: SharedJob, leases: Leases) -> Generator[Outc
 
     A lot is let go when it is committed, and commits come when they are due (see Recipe), whatever lots there
     are. When the iterator is closed, what is finished is committed, and the rest left to others. Raises what
-    Extractor.extract and SharedFiles raise.
+    Extractor.extract and store.files raise.
     """
     while not job.over:
         share = _Share(extractor, job, leases)

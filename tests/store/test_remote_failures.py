@@ -5,16 +5,19 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
 from remote_stores import VIDEOS, FlakyFileSystem, features_at, objects
 from stored_videos import assert_holds, features_of, write
 
+from extract.executors.shared_job import SharedJob, remove_dead_jobs
 from store.care.compact import compact
 from store.care.garbage import collect
 from store.care.repair import repair
 from store.care.verify import verify
+from store.durable.owner import temporary_name
 from store.errors import DamagedPart, OnlyInFolders, RemoteFailed, VideoNotStored
 from store.features import FeatureStore
 from store.remote.place import scratch
@@ -187,6 +190,14 @@ def test_gc_removes_litter_of_any_folder_and_superseded_parts(url: str) -> None:
     assert not any("part-dead" in path or old in path for path in objects(url))
     assert_holds(features_at(url), VIDEOS[:2], version=1)
     assert verify(features_at(url)) == []
+
+
+def test_the_job_of_a_dead_driver_is_removed_and_that_of_a_living_one_stays(url: str) -> None:
+    mine = temporary_name("job")
+    for name in (mine, mine.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")):
+        SharedJob(Path(url), name).open()
+    remove_dead_jobs(Path(url))
+    assert set(objects(url)) == {"store.json", f".jobs/{mine}/open"}
 
 
 def test_repair_and_compact_say_that_they_want_a_folder(url: str) -> None:

@@ -14,6 +14,9 @@ SMALL_BYTES = PART_BYTES // 2
 _CHUNK_BYTES = 256 << 20
 """Of the chunk files of merged, uncompressed parts: few files, as it is what people merge for."""
 
+_Source = tuple[Marker, list[str]]
+"""A part, and which of its videos are read."""
+
 
 @dataclass
 class Compacted:
@@ -59,13 +62,10 @@ def compact(
     return done
 
 
-def _groups(features: FeatureSet, small_bytes: int, part_bytes: int) -> list[list[tuple[Marker, list[str]]]]:
-    """Parts, and which of their videos are read, that go into one new part each: those of one backend.
-
-    Oldest first; none that would only be copied.
-    """
-    found: list[list[tuple[Marker, list[str]]]] = []
-    opened: dict[str, tuple[list[tuple[Marker, list[str]]], int, int]] = {}
+def _groups(features: FeatureSet, small_bytes: int, part_bytes: int) -> list[list[_Source]]:
+    """Parts of one backend that go into one new part each, oldest first; none that would only be copied."""
+    found: list[list[_Source]] = []
+    opened: dict[str, tuple[list[_Source], int, int]] = {}
     for marker, rows in features.index.places():
         held = [marker.videos[row] for row in rows]
         size = sum(_bytes(features, video) for video in held)
@@ -86,7 +86,7 @@ def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) ->
     Raises WriteFailed, and DamagedPart where a video is not as it was written; the sources are untouched.
     """
     kind = backend(sources[0].backend)
-    # A compressed chunk is read whole, and so stays as small as it was.
+    # The last chunk of an HDF5 dataset is as long as the others, so that large ones would waste the disk.
     chunk_bytes = _CHUNK_BYTES if kind.name == "zarr" else None
     copied = list(videos)
     try:

@@ -37,28 +37,29 @@ def find_litter(files: Files, foreign_hours: float = FOREIGN_HOURS, everywhere: 
     folders = parts_folders(root)
     if not (orphans or everywhere):
         folders = folders[-NEWEST:] if isinstance(files, Bucket) else []
-    litter = [name for name in root if name in dead]
+    litter = list(dead)
     for folder in ["", *folders]:
-        names = files.names(folder) if folder else root
-        committed = {name.partition(".")[0] for name in names if is_marker(name)}
+        names, prefix = (files.names(folder), f"{folder}/") if folder else (root, "")
+        committed = _committed(names)
         for name in names:
-            stem, path = name.partition(".")[0], f"{folder}/{name}" if folder else name
+            stem, path = name.partition(".")[0], prefix + name
             unique = stem.removeprefix("part-")
-            if folder and is_temporary(name):
-                abandoned = _abandoned(files, path, foreign_hours)
-            elif not name.startswith("part-") or stem in committed:
-                continue
-            else:
-                abandoned = unique in orphans or (
+            if is_temporary(name):
+                if folder and _abandoned(files, path, foreign_hours):
+                    litter.append(path)
+            elif name.startswith("part-") and stem not in committed:
+                dead_part = unique in orphans or (
                     unique not in owned and _abandoned(files, path, foreign_hours)
                 )
                 # Asked last, as the marker may have come after the folder was listed.
-                abandoned = abandoned and not any(
-                    is_marker(other) and other.startswith(f"{stem}.") for other in files.names(folder)
-                )
-            if abandoned:
-                litter.append(path)
+                if dead_part and stem not in _committed(files.names(folder)):
+                    litter.append(path)
     return sorted(litter)
+
+
+def _committed(names: list[str]) -> set[str]:
+    """The parts, without their suffixes, whose markers are among the names."""
+    return {name.partition(".")[0] for name in names if is_marker(name)}
 
 
 def _abandoned(files: Files, path: str, foreign_hours: float) -> bool:

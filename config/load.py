@@ -50,7 +50,7 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
     for text in sorted(overrides, key=lambda text: not _NAMES_DECODER.match(text)):
         if not _NAMES_DECODER.match(text):
             _resolve_decoders(raw, file)
-        _override(raw, text)
+        _override(raw, text, file)
         _require_tables(raw, f"--set {text}")
     _resolve_decoders(raw, file)
     for section in _NAMED_SECTIONS:
@@ -66,7 +66,7 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
 def lookup(entries: Mapping[str, _Entry], name: str, what: str) -> _Entry:
     """The entry of that name, or a SettingsError that lists the nearest names."""
     if name not in entries:
-        raise SettingsError(f"no {what} named {name!r}{_nearest(name, entries)}")
+        raise SettingsError(f"the settings have no {what} named {name!r}{_nearest(name, entries)}")
     return entries[name]
 
 
@@ -92,11 +92,13 @@ def _inherit(section: str, name: str, entries: Mapping[str, Any], file: Path) ->
         if current not in entries:
             raise SettingsError(
                 f"{file}: [{section}.{chain[-1]}] extends {current!r}, which is not in [{section}]"
-                f"{_nearest(current, entries)}"
+                f"{_nearest(str(current), entries)}"
             )
         chain.append(current)
         own = copy.deepcopy(entries[current])
         current = own.pop("extends", None)
+        if isinstance(own.get("decoder"), str):
+            own["decoder"] = {"extends": own["decoder"]}
         entry = _merge(own, entry)
     return entry
 
@@ -105,12 +107,8 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in changes.items():
         known = merged.get(key)
-        if key == "decoder" and isinstance(value, dict):
-            if "extends" in value:
-                known = None
-            elif isinstance(known, str):
-                known = {"extends": known}
-        if isinstance(value, dict) and isinstance(known, dict):
+        # A table that extends another entry has nothing of the one in whose place it stands.
+        if isinstance(value, dict) and isinstance(known, dict) and "extends" not in value:
             value = _merge(known, value)
         merged[key] = value
     return merged
@@ -124,17 +122,16 @@ def _resolve_decoders(raw: dict[str, Any], file: Path) -> None:
         own = {"extends": decoder} if isinstance(decoder, str) else decoder
         if not isinstance(own, dict) or "extends" not in own:
             continue
-        name = own["extends"]
+        name = own.pop("extends")
         if name not in known:
             raise SettingsError(
                 f"{file}: pipelines.{pipeline}.decoder names {name!r}, which is not in [decoders]"
                 f"{_nearest(str(name), known)}"
             )
-        changes = {key: value for key, value in own.items() if key != "extends"}
-        entry["decoder"] = _merge(copy.deepcopy(known[name]), changes)
+        entry["decoder"] = _merge(copy.deepcopy(known[name]), own)
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
+def _override(raw: dict[str, Any], text: str, file: Path) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise SettingsError(f"--set {text}: expected KEY=VALUE, as in --set pipelines.tiny.training.epochs=3")
@@ -150,7 +147,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
             known = table[part] = {}
         if not isinstance(known, dict):
             where = ".".join(parents[: depth + 1])
-            raise SettingsError(f"--set {key}: there is no [{where}]{_nearest(part, table)}")
+            raise SettingsError(f"--set {key}: {file} has no [{where}]{_nearest(part, table)}")
         table = known
     table[last] = parsed
 
@@ -186,20 +183,13 @@ def _fields_at(location: Sequence[int | str]) -> list[str]:
     kind: Any = Settings
     for part in location:
         kind = kind.model_fields[part].annotation if _is_entry(kind) else get_args(kind)[-1]
-        kind = (
-            next((member for member in get_args(kind) if _is_entry(member)), kind)
-            if _is_union(kind)
-            else kind
-        )
+        if isinstance(kind, UnionType):
+            kind = next(filter(_is_entry, get_args(kind)), kind)
     return list(kind.model_fields) if _is_entry(kind) else []
 
 
 def _is_entry(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _is_union(kind: Any) -> bool:
-    return isinstance(kind, UnionType)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -208,27 +198,18 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _check_references(settings: Settings, file: Path) -> None:
+    references: list[tuple[str, str, Mapping[str, Any]]] = []
     for name, pipeline in settings.pipelines.items():
-        references: list[tuple[str, str, Mapping[str, Any]]] = [
-            ("dataset", pipeline.dataset, settings.datasets),
-            ("prompts", pipeline.prompts, settings.prompts),
-        ]
-        references += [(f"{b}.encoder", s.encoder, settings.encoders) for b, s in pipeline.branches.items()]
-        _check_names(f"pipelines.{name}", references, file)
+        own = f"pipelines.{name}"
+        references.append((f"{own}.dataset", pipeline.dataset, settings.datasets))
+        references.append((f"{own}.prompts", pipeline.prompts, settings.prompts))
+        for branch, branch_settings in pipeline.branches.items():
+            references.append((f"{own}.{branch}.encoder", branch_settings.encoder, settings.encoders))
     for name, protocol in settings.protocols.items():
-        _check_names(
-            f"protocols.{name}",
-            [
-                *(("pipelines", pipeline, settings.pipelines) for pipeline in protocol.pipelines),
-                ("dataset", protocol.dataset, settings.datasets),
-            ],
-            file,
-        )
-
-
-def _check_names(entry: str, references: Iterable[tuple[str, str, Mapping[str, Any]]], file: Path) -> None:
+        references.append((f"protocols.{name}.dataset", protocol.dataset, settings.datasets))
+        references += [(f"protocols.{name}.pipelines", p, settings.pipelines) for p in protocol.pipelines]
     for key, target, entries in references:
         if target not in entries:
             raise SettingsError(
-                f"{file}: {entry}.{key} names {target!r}, which does not exist{_nearest(target, entries)}"
+                f"{file}: {key} names {target!r}, which does not exist{_nearest(target, entries)}"
             )

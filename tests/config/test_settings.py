@@ -57,7 +57,7 @@ def test_set_overrides_and_reads_values_as_toml_or_text(file: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("pipelines.tny.tasks=[]", r"no \[pipelines.tny\]; did you mean 'tiny'"),
+        ("pipelines.tny.tasks=[]", r"pipelines.toml has no \[pipelines.tny\]; did you mean 'tiny'"),
         ("pipelines.tiny.trainig.epochs=2", "pipelines.tiny.trainig: unknown key; did you mean 'training'"),
         ("pipelines.tiny.training.epoch=2", "training.epoch: unknown key; did you mean 'epochs'"),
         ("pipelines.tiny.training.epochs=0", "training.epochs: input should be greater than .* found 0"),

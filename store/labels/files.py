@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,17 +25,11 @@ SPREAD_COLUMNS = (
     *("var", "variance", "mos_var", "ci", "ci95", "mos_ci", "mos_ci95"),
 )
 RATERS_COLUMNS = (
-    "raters",
-    "n_raters",
-    "num_raters",
-    "ratings",
-    "n_ratings",
-    "num_ratings",
-    "votes",
-    "x_Subjects",
+    *("raters", "n_raters", "num_raters", "ratings", "n_ratings", "num_ratings", "votes", "x_Subjects"),
 )
 SPLIT_ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
+_PEOPLE = re.compile(r"\+?[0-9]+(\.0*)?")
 _LAYOUTS = (
     "expected a table (text, .xlsx, .json or .mat) with a column for the video"
     f" ({', '.join(VIDEO_COLUMNS)}) and one for its score ({', '.join(MOS_COLUMNS)}), or, without header,"
@@ -89,7 +84,8 @@ def read_labels(path: Path, columns: Columns = Columns()) -> list[Label]:
 def read_rows(path: Path, columns: Columns) -> list[Label]:
     """As `read_labels`, a label for every row with a score, whatever video it names."""
     table = read_table(path, columns.video)
-    video, mos = _place(table, columns.video, VIDEO_COLUMNS, 0), _place(table, columns.mos, MOS_COLUMNS, -1)
+    video = _required(table, columns.video, VIDEO_COLUMNS, without_header=0)
+    mos = _required(table, columns.mos, MOS_COLUMNS, without_header=-1)
     split = table.find(columns.split, SPLIT_COLUMNS)
     spread = table.find(columns.spread, SPREAD_COLUMNS)
     raters = table.find(columns.raters, RATERS_COLUMNS)
@@ -104,21 +100,21 @@ def read_rows(path: Path, columns: Columns) -> list[Label]:
         if score is None:
             unscored.append(name)
             continue
-        count = _count(table, row, raters, place, columns.raters is not None)
-        measure = _measure(table, row, spread, place, columns.spread is not None)
-        labels.append(
-            Label(
-                video_id(name),
-                score,
-                None if split is None else split_name(row[split]),
-                {name: row[i] for i, name in others if not is_missing(row[i])},
-                None
-                if measure is None or spread is None
-                else _std(measure, table.header[spread].lower(), count),
-                None if count is None else int(count),
-                written=name,
-            )
+        label = Label(
+            video_id(name),
+            score,
+            split=None if split is None else split_name(row[split]),
+            extra={other: row[i] for i, other in others if not is_missing(row[i])},
+            written=name,
         )
+        if raters is not None:
+            what = f"{path}, {place}: {table.header[raters]}"
+            label = replace(label, raters=_people(row[raters], what, columns.raters is not None))
+        # A column that was only guessed need not hold numbers.
+        if spread is not None and (columns.spread is not None or is_number(row[spread])):
+            value = number(row[spread], f"{path}, {place}: {table.header[spread]}")
+            label = replace(label, std=_std(value, table.header[spread].lower(), label.raters))
+        labels.append(label)
     if unscored:
         log.warning("%s: %d rows without a score skipped: %s", path, len(unscored), some(unscored))
     if not labels:
@@ -159,57 +155,41 @@ def written_names(labels: Sequence[Label]) -> dict[str, str]:
     return {label.video: label.written or label.video for label in labels}
 
 
-def _place(table: Table, asked: str | None, known: Sequence[str], without_header: int) -> int:
-    place = table.find(asked, known)
-    if place is not None:
-        return place
-    if not table.header:
-        _require_known_width(table)
-        return without_header
-    raise LabelLayoutError(
-        f"{table.path} has none of the columns {', '.join(known)}; it has: {some(table.header, 40)}."
-        f" {_LAYOUTS}"
-    )
-
-
-def _require_known_width(table: Table) -> None:
-    width = len(table.rows[0])
-    if width not in (2, 4):
-        raise LabelLayoutError(
-            f"{table.path} has no header and {width} columns, so that it cannot be said which is the score;"
-            f" write a first line with their names; {_LAYOUTS}"
-        )
-
-
 def split_name(text: str) -> str | None:
     """The split that a cell or key names: train, val, test or another in lower case; None where missing."""
     name = "" if is_missing(text) else text.lower()
     return SPLIT_ALIASES.get(name, name) or None
 
 
-def _measure(table: Table, row: Sequence[str], column: int | None, place: str, asked: bool) -> float | None:
-    """The cell's number; a column that was only guessed need not hold one."""
-    if column is None or not (asked or is_number(row[column])):
-        return None
-    return number(row[column], f"{table.path}, {place}: {table.header[column]}")
+def _required(table: Table, asked: str | None, known: Sequence[str], without_header: int) -> int:
+    place = table.find(asked, known)
+    if place is not None:
+        return place
+    if table.header:
+        has = some(table.header, 40)
+        raise LabelLayoutError(
+            f"{table.path} has none of the columns {', '.join(known)}; it has: {has}. {_LAYOUTS}"
+        )
+    if len(table.rows[0]) not in (2, 4):
+        raise LabelLayoutError(
+            f"{table.path} has no header and {len(table.rows[0])} columns, so that it cannot be said which is"
+            f" the score; write a first line with their names; {_LAYOUTS}"
+        )
+    return without_header
 
 
-def _count(table: Table, row: Sequence[str], column: int | None, place: str, asked: bool) -> float | None:
-    """As `_measure`, a number of people; those of a guessed column that cannot be one are left out."""
-    count = _measure(table, row, column, place, asked)
-    if count is None or column is None or (count >= 0 and count.is_integer() and "," not in row[column]):
-        return count
-    if not asked:
-        return None
-    raise LabelValueError(
-        f"{table.path}, {place}: {table.header[column]} is {row[column]!r}, expected a whole number of people"
-        " without separators"
-    )
+def _people(text: str, what: str, asked: bool) -> int | None:
+    """A number of people; what cannot be one is left out where the column was only guessed."""
+    if _PEOPLE.fullmatch(text):
+        return int(text.partition(".")[0])
+    if asked and not is_missing(text):
+        raise LabelValueError(f"{what} is {text!r}, expected a whole number of people without separators")
+    return None
 
 
-def _std(spread: float, name: str, raters: float | None) -> float | None:
-    if "var" in name:
+def _std(spread: float | None, column: str, raters: int | None) -> float | None:
+    if spread is not None and "var" in column:
         return math.sqrt(max(spread, 0))
-    if "ci" in name:
-        return spread / 1.96 * math.sqrt(raters) if raters and raters > 0 else None
+    if spread is not None and "ci" in column:
+        return spread / 1.96 * math.sqrt(raters) if raters else None
     return spread

@@ -3,22 +3,31 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 
-from config.errors import nearest
+from config.errors import nearest, refusing
 from store.errors import ImportFailed, InvalidFeatures
-from store.exchange.arrays import Arrays, hdf5_file, mat_file, npy_files, refusing, safetensors_files
-from store.exchange.digest import digest, file_sha256
-from store.exchange.ids import listed_ids
-from store.exchange.matrix import matrix_source
+from store.exchange.arrays import Arrays, hdf5_file, mat_file, npy_files, safetensors_files
+from store.exchange.matrix import listed_ids, matrix_source
 from store.exchange.named_arrays import named_source
 from store.exchange.plan import plan_of_export, plan_of_names
-from store.exchange.source import HDF5_EXPORT, INCOMPLETE, MANIFEST, Options, Progress, Source, quiet
+from store.exchange.source import (
+    HDF5_EXPORT,
+    INCOMPLETE,
+    MANIFEST,
+    ImportFormat,
+    Options,
+    Progress,
+    Source,
+    digest,
+    file_sha256,
+    quiet,
+)
 from store.labels.errors import some
 
-FORMATS = ("mat", "npy", "npy-folder", "hdf5", "safetensors")
+FORMATS = get_args(ImportFormat)[1:]
 _SUFFIXES = {".mat": "mat", ".npy": "npy", ".safetensors": "safetensors"}
 _SUFFIXES |= dict.fromkeys([".h5", ".hdf5", ".hdf", ".he5"], "hdf5")
 
@@ -46,10 +55,8 @@ def open_source(
     files = _files(name, path)
     one_matrix = name in ("mat", "npy") or (name != "npy-folder" and (options.key or options.ids))
     with _arrays(name, files) as arrays:
-        if one_matrix:
-            yield _matrix(name, path, arrays, options, progress)
-        else:
-            yield _named(name, path, arrays, files, options, progress)
+        put_together = _matrix if one_matrix else _named
+        yield put_together(name, path, arrays, files, options, progress)
 
 
 def detect(path: Path) -> str:
@@ -107,7 +114,9 @@ def _named(
     return named_source(format, arrays, plan, digest(used, options.digest, progress), progress)
 
 
-def _matrix(format: str, path: Path, arrays: Arrays, options: Options, progress: Progress) -> Source:
+def _matrix(
+    format: str, path: Path, arrays: Arrays, files: Mapping[str, Path], options: Options, progress: Progress
+) -> Source:
     takes = {"mat": ("key", "ids", "missing"), "npy": ("ids", "missing", "digest")}
     options.only("one matrix of all videos", *takes.get(format, ("key", "ids", "missing", "digest")))
     name, what = ("", str(path)) if format == "npy" else (options.key, f"{path}: {options.key}")
@@ -129,6 +138,6 @@ def _matrix(format: str, path: Path, arrays: Arrays, options: Options, progress:
         about = {"file_sha256": file_sha256(path), "key": name, "dimensions": rows.shape[1]}
     else:
         layout = {"matrix": options.key, "dtype": rows.dtype.name, "shape": list(rows.shape[1:])}
-        about = {"format": format, "layout": layout, "digest": digest({"": path}, options.digest, progress)}
-    with refusing(path, arrays.kind):
+        about = {"format": format, "layout": layout, "digest": digest(files, options.digest, progress)}
+    with refusing(ImportFailed, f"{path} cannot be read as {arrays.kind}"):
         return matrix_source(rows, what, listed_ids(options.ids), options.ids, options.missing, about)

@@ -79,7 +79,7 @@ def _ids(tmp_path: Path, *videos: str) -> Path:
         ("feats", "names", ["a", "b"], ImportFailed, r"no column 'names'; did you mean 'name'"),
         ("feats", "name", ["a"], ImportFailed, "2 rows, but .*lists 1 videos"),
         ("feats", "name", ["a.mp4", "a.mp4"], DuplicateVideo, "1 videos twice: a"),
-        ("feats", "name", ["a", ""], ImportFailed, "no name in the rows 3"),
+        ("feats", "name", ["a", ""], ImportFailed, "no name in line 3"),
     ],
 )
 def test_what_does_not_fit_is_said(

@@ -1,7 +1,6 @@
 """Read pipelines.toml: inheritance, overrides from the command line, references, and plain errors."""
 
 import copy
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from config.schema import Settings
 DEFAULT_FILE = Path("pipelines.toml")
 _NAMED_SECTIONS = ("datasets", "encoders", "pipelines", "protocols")
 _SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders", "prompts")
-_NAMES_DECODER = re.compile(r"\s*(decoders\.|pipelines\.[^.=]+\.decoder\s*=)")
 _Entry = TypeVar("_Entry")
 
 
@@ -46,10 +44,8 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
     for section in _SECTIONS_WITH_EXTENDS:
         entries = raw.get(section, {})
         raw[section] = {name: _inherit(section, name, entries, file) for name in entries}
-    # What names a decoder, or changes a named one, comes before what changes a pipeline's own.
-    for text in sorted(overrides, key=lambda text: not _NAMES_DECODER.match(text)):
-        if not _NAMES_DECODER.match(text):
-            _resolve_decoders(raw, file)
+    # What replaces a whole table comes before what changes a key of it.
+    for text in sorted(overrides, key=lambda text: text.partition("=")[0].count(".")):
         _override(raw, text, file)
         _require_tables(raw, f"--set {text}")
     _resolve_decoders(raw, file)
@@ -145,6 +141,8 @@ def _override(raw: dict[str, Any], text: str, file: Path) -> None:
         known = table.get(part)
         if known is None and depth >= 2:
             known = table[part] = {}
+        if isinstance(known, str) and part == "decoder":
+            known = table[part] = {"extends": known}
         if not isinstance(known, dict):
             where = ".".join(parents[: depth + 1])
             raise SettingsError(f"--set {key}: {file} has no [{where}]{_nearest(part, table)}")

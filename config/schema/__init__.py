@@ -34,7 +34,6 @@ __all__ = [
     "RunSettings",
     "Settings",
     "StepSettings",
-    "StoreSettings",
     "TargetSettings",
     "Task",
     "TaskPrompts",

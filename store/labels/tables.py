@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -33,7 +33,11 @@ _DECLARED = re.compile(r"\s*sep=(.)[ \t]*(?=[\r\n]|\Z)", re.IGNORECASE)
 _READ_MATLAB = """
 import pickle, sys
 from scipy.io import loadmat
-pickle.dump(loadmat(sys.argv[1]), sys.stdout.buffer, protocol=5)
+try:
+    content = loadmat(sys.argv[1])
+except Exception as error:
+    content = f"{type(error).__name__}: {error}"
+pickle.dump(content, sys.stdout.buffer, protocol=5)
 """
 
 
@@ -119,12 +123,14 @@ def read_matlab(path: Path) -> dict[str, Any]:
 
     On some damaged files scipy ends the process: it reads them in one of its own.
     """
-    done = subprocess.run([sys.executable, "-P", "-c", _READ_MATLAB, path], capture_output=True, check=False)
-    if done.returncode < 0:
-        raise ValueError(f"what reads it crashes (signal {-done.returncode})")
-    if done.returncode > 0:
-        raise ValueError(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
-    content: dict[str, Any] = pickle.loads(done.stdout)
+    command = [sys.executable, "-P", "-c", _READ_MATLAB, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        try:
+            content: dict[str, Any] | str = pickle.load(cast(IO[bytes], reader.stdout))
+        except (EOFError, pickle.UnpicklingError):
+            content = "what reads it crashes"
+    if isinstance(content, str):
+        raise ValueError(content)
     return content
 
 

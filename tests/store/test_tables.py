@@ -104,7 +104,7 @@ def test_a_matlab_file_that_crashes_its_reader_is_refused(tmp_path: Path) -> Non
     savemat(tmp_path / "labels.mat", {"MOS": np.ones((3, 4))})
     data = bytearray((tmp_path / "labels.mat").read_bytes())
     data[176] = 133  # the type of the numbers: one that does not exist
-    with pytest.raises(LabelLayoutError, match=r"labels\.mat cannot be read as a MATLAB file"):
+    with pytest.raises(LabelLayoutError, match=r"labels\.mat cannot be read as a MATLAB file .*crashes"):
         read_labels(written(tmp_path / "labels.mat", bytes(data)))
 
 

@@ -65,13 +65,12 @@ def import_features(
     A video that cannot be used is put in quarantine, and the others are imported.
     """
     from store.exchange import importing
-    from store.exchange.registry import open_source
 
     def progress(names: Sequence[str], task: str) -> Iterable[str]:
         return tqdm(names, desc=task, disable=json or not names)
 
     options = Options(key, ids, pattern, join, missing, digest)
-    with open_source(source, options, format, progress) as opened:
+    with importing.open_source(source, options, format, progress) as opened:
         done = importing.import_features(open_store(store), dataset, encoder, opened, strict, progress)
     name = done.features.name
     if json:

@@ -15,8 +15,7 @@ from stored_videos import feature_set, features_of, write
 
 from store.errors import DamagedPart, ExportFailed, ImportFailed, VideoNotStored
 from store.exchange.exporting import TARGETS, export, npy_target
-from store.exchange.importing import Imported, import_features
-from store.exchange.registry import open_source
+from store.exchange.importing import Imported, import_features, open_source
 from store.exchange.source import Options
 from store.feature_set import FeatureSet
 from store.features import FeatureStore

@@ -7,9 +7,8 @@ from scipy.io import loadmat, savemat
 
 from store.errors import DuplicateVideo, ImportFailed
 from store.exchange.arrays import mat_file
-from store.exchange.importing import Imported, import_features
+from store.exchange.importing import Imported, import_features, open_source
 from store.exchange.matrix import matrix_source
-from store.exchange.registry import open_source
 from store.exchange.source import Options
 from store.features import FeatureStore
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from config.schema import DatasetSettings
 from store.labels.dataset import Record, join_split, label_records
-from store.labels.files import Label
-from store.labels.mos import MosScale
+from store.labels.files import Label, MosScale
 from store.labels.splits import place
 from train.errors import FeaturesMissingError
 from train.levels import LevelCuts

@@ -11,8 +11,7 @@ from pathlib import Path
 from config.errors import nearest
 from config.schema import DatasetSettings
 from store.labels.errors import GroupError, LabelsMissingError, MosRangeError, SplitError, shown, some
-from store.labels.files import Columns, Label, distinct, read_rows, split_name, written_names
-from store.labels.mos import MosScale
+from store.labels.files import Columns, Label, MosScale, distinct, read_rows, split_name, written_names
 from store.labels.resolve import resolve
 from store.labels.splits import Split, train_test
 

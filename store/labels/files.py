@@ -1,4 +1,4 @@
-"""Opinion scores from every layout in which label files are passed around."""
+"""Opinion scores from every layout in which label files are passed around, and the scale that they are on."""
 
 import logging
 import math
@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from store.labels.errors import DuplicateLabelError, LabelLayoutError, LabelValueError, shown, some
+from store.labels.errors import (
+    DuplicateLabelError,
+    LabelLayoutError,
+    LabelValueError,
+    MosRangeError,
+    shown,
+    some,
+)
 from store.labels.resolve import full_id, video_id
 from store.labels.tables import Table, as_name, is_missing, is_number, number, read_table
 
@@ -70,6 +77,50 @@ class Label:
     """Content group, by the dataset's settings."""
     written: str = field(default="", compare=False)
     """The video's name as the file has it."""
+
+
+@dataclass(frozen=True)
+class MosScale:
+    """A dataset's opinion scale, from its worst to its best score; the best may be the lower one (DMOS).
+
+    0–100, to which it is mapped by a line, is the same for all datasets: 100 is always best.
+    """
+
+    worst: float
+    best: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.worst) and math.isfinite(self.best) and self.worst != self.best):
+            raise MosRangeError(
+                "mos_range must be (worst, best), two different finite numbers, not"
+                f" ({self.worst:g}, {self.best:g})"
+            )
+
+    @property
+    def low(self) -> float:
+        """The lower end, whichever it means."""
+        return min(self.worst, self.best)
+
+    @property
+    def high(self) -> float:
+        """The upper end, whichever it means."""
+        return max(self.worst, self.best)
+
+    def __contains__(self, mos: float) -> bool:
+        return self.low <= mos <= self.high
+
+    def to_100(self, mos: float) -> float:
+        """A score of the dataset's scale as points of 0–100. Raises MosRangeError outside the scale."""
+        if mos not in self:
+            raise MosRangeError(
+                f"MOS {mos:g} lies outside the declared range {self.low:g}–{self.high:g}:"
+                " correct the dataset's mos_range or the label"
+            )
+        return abs(mos - self.worst) / (self.high - self.low) * 100
+
+    def from_100(self, score: float) -> float:
+        """Points of 0–100 as a score of the dataset's scale; predictions are not bounded."""
+        return self.worst + score / 100 * (self.best - self.worst)
 
 
 def read_labels(path: Path, columns: Columns = Columns()) -> list[Label]:

@@ -16,8 +16,7 @@ from store.labels.errors import (
     MosRangeError,
     SplitError,
 )
-from store.labels.files import Columns, Label, read_labels
-from store.labels.mos import MosScale
+from store.labels.files import Columns, Label, MosScale, read_labels
 from store.labels.resolve import resolve
 
 KONVID = ("KoNViD-1k/KONVID_1K_metadata.csv", "KoNViD-1k/labels.txt", "KoNViD-1k/KoNViD-1k_data.mat")

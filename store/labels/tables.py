@@ -91,7 +91,7 @@ def number(text: str, what: str) -> float | None:
         return None
     value = float(text.replace(",", ".")) if is_number(text) else math.nan
     if not math.isfinite(value):
-        raise LabelValueError(f"{what} is {text!r}, expected a finite number such as 3.5")
+        raise LabelValueError(f"{what} is {text!r}, expected a finite number")
     return value
 
 
@@ -123,7 +123,7 @@ def read_matlab(path: Path) -> dict[str, Any]:
 
     On some damaged files scipy ends the process: it reads them in one of its own.
     """
-    command = [sys.executable, "-P", "-c", _READ_MATLAB, path]
+    command = [sys.executable, "-P", "-c", _READ_MATLAB, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
         try:
             content: dict[str, Any] | str = pickle.load(cast(IO[bytes], reader.stdout))

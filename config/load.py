@@ -70,10 +70,8 @@ def _require_tables(raw: Mapping[str, Any], where: str) -> None:
     """Raise SettingsError where a section, or an entry of one, is not a table of keys."""
     for section in _SECTIONS_WITH_EXTENDS:
         entries = raw.get(section, {})
-        found = {section: entries}
-        if isinstance(entries, dict):
-            found |= {f"{section}.{name}": entry for name, entry in entries.items()}
-        for name, value in found.items():
+        inner = entries.items() if isinstance(entries, dict) else []
+        for name, value in [(section, entries), *((f"{section}.{name}", entry) for name, entry in inner)]:
             if not isinstance(value, dict):
                 raise SettingsError(f"{where}: {name} is {value!r}: expected a table, [{name}], of keys")
 

@@ -63,9 +63,8 @@ class Pattern:
         found = self._expression.fullmatch(name)
         if found is None:
             return None
-        groups = found.groupdict()
-        chunk = groups.get("chunk")
-        return Place(groups["video"], groups.get("stream"), None if chunk is None else int(chunk))
+        parts = found.groupdict()
+        return Place(parts["video"], parts.get("stream"), int(parts["chunk"]) if self.chunked else None)
 
 
 @dataclass

@@ -34,13 +34,12 @@ def matrix_source(
     In [videos, D], missing values (NaN, infinite) become the median of their column, unless `missing` is
     `quarantine`. Never holds more than a block of the matrix. `what` and `listed` name the matrix and the
     list to people; `about` is for the specification. Raises ImportFailed where rows and videos do not
-    correspond, a column has no finite value, or a value lies beyond float32, and
-    InvalidFeatures for dtypes that are not stored.
+    correspond or a column has no finite value, and InvalidFeatures for dtypes that are not stored.
     """
     dtype = _checked(rows, what, videos, listed, missing)
     flat = len(rows.shape) == 2
     imputing = flat and missing != "quarantine"
-    holes = _holes(rows, what) if imputing else {}
+    holes = _holes(rows) if imputing else {}
     medians = _medians(rows, what, sorted({column for columns in holes.values() for column in columns}))
     row_of = {video: row for row, video in enumerate(videos)}
 
@@ -132,20 +131,13 @@ def _blocks(rows: Rows) -> Iterator[tuple[int, NDArray[Any]]]:
         yield first, np.asarray(rows[first : first + step])
 
 
-def _holes(rows: Rows, what: str) -> dict[int, list[int]]:
+def _holes(rows: Rows) -> dict[int, list[int]]:
     """Row → its columns without a finite value."""
     holes: dict[int, list[int]] = {}
-    limit = float(np.finfo(np.float32).max)
     for first, block in _blocks(rows):
         finite = np.isfinite(block)
         for row in np.flatnonzero(~finite.all(axis=1)):
             holes[first + int(row)] = np.flatnonzero(~finite[row]).tolist()
-        if block.dtype.itemsize > 4:
-            beyond = np.argwhere(finite & (np.abs(block.astype(np.float64)) > limit))
-            if len(beyond):
-                row, column = beyond[0].tolist()
-                found = f"row {first + row}, column {column} is {block[row, column]:g}"
-                raise ImportFailed(f"{what}: {found}: beyond float32")
     return holes
 
 

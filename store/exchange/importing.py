@@ -64,7 +64,9 @@ def open_source(
     """
     if (path / INCOMPLETE).is_file():
         raise ImportFailed(f"{path} is an export that was stopped: delete it, and export again")
-    name = detect(path) if format == "auto" else format
+    if not path.exists():
+        raise ImportFailed(f"{path}: no such file or folder")
+    name = _detected(path) if format == "auto" else format
     if name not in FORMATS:
         raise ImportFailed(f"no format {format!r}: expected auto, {', '.join(FORMATS)}")
     if (path / MANIFEST).is_file() and options.pattern is None:
@@ -79,22 +81,6 @@ def open_source(
     with _arrays(name, files) as arrays:
         put_together = _matrix if one_matrix else _named
         yield put_together(name, path, arrays, files, options, progress)
-
-
-def detect(path: Path) -> str:
-    """The format of a file or folder. Raises ImportFailed."""
-    if path.is_dir():
-        if any(path.glob("*.safetensors")):
-            return "safetensors"
-        return "hdf5" if (path / HDF5_EXPORT).is_file() else "npy-folder"
-    if not path.is_file():
-        raise ImportFailed(f"{path}: no such file or folder")
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES and not h5py.is_hdf5(path):
-        raise ImportFailed(
-            f"{path}: its name tells no format: choose one with --format, {', '.join(FORMATS)}"
-        )
-    return _SUFFIXES.get(suffix, "hdf5")
 
 
 def import_features(
@@ -136,10 +122,21 @@ def import_features(
     return Imported(features, count, stored, faults, imputed, dict(source.passed_over))
 
 
+def _detected(path: Path) -> str:
+    if path.is_dir():
+        if any(path.glob("*.safetensors")):
+            return "safetensors"
+        return "hdf5" if (path / HDF5_EXPORT).is_file() else "npy-folder"
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES and not h5py.is_hdf5(path):
+        raise ImportFailed(
+            f"{path}: its name tells no format: choose one with --format, {', '.join(FORMATS)}"
+        )
+    return _SUFFIXES.get(suffix, "hdf5")
+
+
 def _files(format: str, path: Path) -> dict[str, Path]:
     """The source's files by their names within it; a single one has none, as its name says nothing."""
-    if not path.exists():
-        raise ImportFailed(f"{path}: no such file or folder")
     if format not in ("hdf5", "safetensors") and path.is_dir() != (format == "npy-folder"):
         what = "a folder" if path.is_dir() else "a file"
         raise ImportFailed(f"{path} is {what}: --format {format} is not for such a source")

@@ -109,12 +109,9 @@ def join_split(split: Mapping[str, Sequence[Label]], stored: Iterable[str]) -> t
     """
     labels = [label for part in split.values() for label in part]
     coverage = resolve([label.video for label in labels], stored, written=written_names(labels))
+    found = coverage.found
     present = {
-        name: [
-            replace(label, video=coverage.found[label.video])
-            for label in part
-            if label.video in coverage.found
-        ]
+        name: [replace(label, video=found[label.video]) for label in part if label.video in found]
         for name, part in split.items()
     }
     return present, coverage.missing

@@ -10,7 +10,7 @@ import torch
 from config.schema import RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
-from store.labels.digest import labels_digest
+from store.labels.dataset import labels_digest
 from train.build import build_model
 from train.data import QualityDataset
 from train.errors import FeaturesMissingError

@@ -47,9 +47,9 @@ def claims(
     path: Path,
     container: InputContainer,
     stream: VideoStream,
-    start_ticks: int,
+    start_ticks: int | None,
     read_bytes: int,
-    missing_start: int = 0,
+    missing_start: int,
 ) -> Claims:
     """Of a file that was read to its end.
 

@@ -128,12 +128,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
                 raise NoFrames(f"{self.path}: not one frame decodes{damage.last_error}")
             clock.check_rate()
             claimed = claims(
-                self.path,
-                container,
-                stream,
-                damage.start_ticks or 0,
-                damage.read_bytes,
-                damage.missing_start,
+                self.path, container, stream, damage.start_ticks, damage.read_bytes, damage.missing_start
             )
             check_whole(self.path, clock, damage, claimed)
             self._info = _info(first, stream, clock, warnings(clock, damage, claimed))

@@ -39,7 +39,9 @@ class SampledCutter:
 
     def add(self, source: Source, seconds: Fraction) -> Iterator[Chunk]:
         """The frame that is shown at that time, from the first one; gives the chunks that are complete."""
-        yield from self._until(chunk_of(seconds, self._view.chunk_seconds))
+        index = chunk_of(seconds, self._view.chunk_seconds)
+        if index > self._index:
+            yield from self._until(index)
         for rows in self._rows.values():
             rows.add(source)
         self._last = source
@@ -152,7 +154,10 @@ class WholeCutter:
         """See SampledCutter."""
         index = chunk_of(seconds, self._view.chunk_seconds)
         start = self._waiting.pop()[1] if self._waiting and self._waiting[-1][0] == index else self._read
-        self._pictures.append(self._made(source))
+        pictures = {name: np.empty(form.shape, np.uint8) for name, form in self._forms.items()}
+        for name, form in self._forms.items():
+            source.write(form, pictures[name])
+        self._pictures.append(pictures)
         self._read += 1
         self._waiting.append((index, start, self._read))
         while len(self._waiting) > 1 and self._waiting[0][2] + self._view.margin <= self._read:
@@ -163,13 +168,6 @@ class WholeCutter:
         count = self._view.count(duration_seconds, frame_seconds)
         while self._waiting and self._waiting[0][0] < count:
             yield self._next()
-
-    def _made(self, source: Source) -> dict[str, Picture]:
-        pictures = {}
-        for name, form in self._forms.items():
-            pictures[name] = np.empty(form.shape, np.uint8)
-            source.write(form, pictures[name])
-        return pictures
 
     def _next(self) -> Chunk:
         index, start, stop = self._waiting.popleft()

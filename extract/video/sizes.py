@@ -11,6 +11,7 @@ _EBML_HEADER, _EBML_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_BROADCAST = 1
+_ASF_DATA_HEADER = 50
 _LARGEST_MOOV = 16 * 2**20
 _MP4_BOXES = {
     *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"ssix", b"emsg", b"prft"),
@@ -62,13 +63,20 @@ def _avi_bytes(file: BinaryIO) -> int | None:
 
 
 def _asf_bytes(header: bytes) -> int | None:
-    """See the Advanced Systems Format specification, section 3.2: a broadcast's file size means nothing."""
+    """To the end of its packets, behind which an index may lie; of a broadcast, the numbers mean nothing.
+
+    See the Advanced Systems Format specification, sections 3.2 and 5.
+    """
     at = header.find(_ASF_FILE_PROPERTIES)
-    if at < 0 or at + 92 > len(header):
+    if at < 0 or at + 96 > len(header):
         return None
-    (size,) = struct.unpack_from("<Q", header, at + 40)
-    (flags,) = struct.unpack_from("<I", header, at + 88)
-    return None if flags & _ASF_BROADCAST else size or None
+    (header_bytes,) = struct.unpack_from("<Q", header, 16)
+    file_bytes, _, packets = struct.unpack_from("<QQQ", header, at + 40)
+    flags, packet_bytes = struct.unpack_from("<II", header, at + 88)
+    if flags & _ASF_BROADCAST or not file_bytes:
+        return None
+    packets_end: int = header_bytes + _ASF_DATA_HEADER + packets * packet_bytes
+    return min(file_bytes, packets_end) if packets else file_bytes
 
 
 @dataclass(frozen=True)

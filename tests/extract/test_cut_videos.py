@@ -157,11 +157,15 @@ def test_a_part_of_a_fragmented_recording_is_not_measured_by_the_length_of_all_o
 def test_an_asf_file_that_was_cut_off_is_missed_by_the_size_it_declares(tmp_path):
     path = record(tmp_path / "v.wmv", TEN_A_SECOND, codec="wmv2", settings={"g": "12", "b": "1000000"})
     whole = path.read_bytes()
-    assert declared_bytes(path) == len(whole)
+    packets_end = declared_bytes(path)
+    assert packets_end is not None and 0.9 * len(whole) < packets_end < len(whole)
     assert read(path)[1].warnings == ()
+    path.write_bytes(whole[:packets_end])  # the index behind the packets is not missed
+    assert read(path)[1].warnings == ()
+    path.write_bytes(whole)
     assert SHORTENED in read(cut(path, 0.95))[1].warnings
-    with pytest.raises(TruncatedVideo, match="40 % of the bytes that it declares are missing"):
-        read(cut(path, 0.632))
+    with pytest.raises(TruncatedVideo, match="% of the bytes that it declares are missing"):
+        read(cut(path, 0.63))
     at = whole.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
     live = bytearray(whole)
     live[at + 88] |= 1  # a broadcast: what it says of its size means nothing

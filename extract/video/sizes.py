@@ -75,8 +75,9 @@ def _asf_bytes(header: bytes) -> int | None:
     flags, packet_bytes = struct.unpack_from("<II", header, at + 88)
     if flags & _ASF_BROADCAST or not file_bytes:
         return None
-    packets_end: int = header_bytes + _ASF_DATA_HEADER + packets * packet_bytes
-    return min(file_bytes, packets_end) if packets else file_bytes
+    packets_end = header_bytes + _ASF_DATA_HEADER + packets * packet_bytes
+    declared: int = min(file_bytes, packets_end) if packets else file_bytes
+    return declared
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Hashable, Iterable, Iterator
 from itertools import islice
 
 from extract.executors.base import Executor, Launcher, NoPlace, Process, StoreNotShared, WorkersLost
-from extract.executors.lots import Lot, cut
+from extract.executors.lots import cut
 from extract.executors.shared_job import SharedJob, remove_dead_jobs
 from extract.tasks import Outcome, Phases, Recipe, VideoTask
 from store.durable.owner import temporary_name
@@ -40,11 +40,17 @@ class Driver(Executor):
         fleet = _Fleet(self._launcher)
         remove_dead_jobs(self._recipe.store)
         job = SharedJob(self._recipe.store, temporary_name("job")).open()
-        lots: Iterator[Lot] | None = cut(tasks)
+        lots = cut(tasks)
+        all_offered = False
         try:
-            while (unfinished := job.unfinished()) or lots:
-                if lots and unfinished < OPEN_LOTS:
-                    lots = _offer(job, lots, listed)
+            while (unfinished := job.unfinished()) or not all_offered:
+                if unfinished < OPEN_LOTS and not all_offered:
+                    offered = list(islice(lots, _LOTS_AT_ONCE))
+                    for lot in offered:
+                        job.publish(lot)
+                    all_offered = len(offered) < _LOTS_AT_ONCE
+                    if all_offered:
+                        job.end_list(listed)
                 else:
                     time.sleep(_POLL_SECONDS)
                 fleet.tend(job)
@@ -63,16 +69,6 @@ class Driver(Executor):
             for phase, seconds in result.seconds.items():
                 self.phases.add(phase, seconds)
             yield from result.outcomes
-
-
-def _offer(job: SharedJob, lots: Iterator[Lot], listed: str) -> Iterator[Lot] | None:
-    """Publish some lots; None if those were the last."""
-    for number, lot in enumerate(islice(lots, _LOTS_AT_ONCE), start=1):
-        job.publish(lot)
-        if number == _LOTS_AT_ONCE:
-            return lots
-    job.end_list(listed)
-    return None
 
 
 class _Fleet:

@@ -6,7 +6,7 @@ from contextlib import closing
 from extract.encoders.base import Encoder
 from extract.executors.base import Executor, InvalidShare
 from extract.executors.driver import Driver
-from extract.executors.shared_job import SharedJob
+from extract.executors.shared_job import SharedJob, remove_dead_jobs
 from extract.executors.worker import work
 from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
@@ -47,6 +47,7 @@ class LocalExecutor(Executor):
         encoders: Mapping[str, Encoder] | None = None,
         share: str | None = None,
     ) -> None:
+        self._store = recipe.store
         self._extractor = Extractor(recipe, device, encoders)
         self.phases = self._extractor.phases
         self._job = SharedJob(recipe.store, self._job_name(share)) if share else None
@@ -61,6 +62,7 @@ class LocalExecutor(Executor):
         self._extractor.close()
 
     def _shared(self, job: SharedJob, tasks: Iterable[VideoTask], listed: str) -> Generator[Outcome]:
+        remove_dead_jobs(self._store)
         with closing(Leases(job.files)) as leases:
             job.publish_all(tasks, listed, leases)
             yield from work(self._extractor, job, leases)

@@ -5,13 +5,14 @@ Importing this module raises RayMissing where Ray is not installed.
 
 import logging
 import os
+import socket
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from extract.executors.base import Launcher, Process, RayMissing
+from extract.executors.base import Launcher, NoPlace, Process, RayMissing
 from extract.executors.driver import Driver
 from extract.executors.worker import launched
 from extract.tasks import Recipe
@@ -30,6 +31,7 @@ Kind = Literal["auto", "cpu", "cuda"]
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("config", "store", "extract")
 _STOP_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0
 
 
 def ray_executor(recipe: Recipe, address: str | None, device: str) -> Driver:
@@ -98,6 +100,7 @@ class RayLauncher(Launcher):
         self.no_place = f"expected nodes of the Ray cluster with a free CPU{gpu}; see `ray status`"
         # Where this process starts a cluster itself, it should not tell the makers of Ray.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        _require_answer(address or os.environ.get("RAY_ADDRESS", ""))
         ray.init(
             address=address,
             include_dashboard=False,
@@ -125,6 +128,19 @@ class RayLauncher(Launcher):
 
     def close(self) -> None:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise NoPlace where nobody listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        try:
+            socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+        except OSError as error:
+            raise NoPlace(
+                f"--ray-address {address}: no Ray cluster answers there ({error}); expected HOST:6379 of a"
+                " head that runs, as `ray status` gives it"
+            ) from error
 
 
 class RayTask(Process):

@@ -108,7 +108,8 @@ class ExtractionJob:
             check_references(self._encoders, self.sets, refresh=True)
         summary = ExtractionSummary()
         with progress_bar(len(videos), quiet) as bar:
-            tasks = self._watched(self._blocks(videos, retry_quarantined, refresh), summary, bar)
+            blocks = self._blocks(videos, retry_quarantined, refresh)
+            tasks = self._watched(blocks, summary, bar, retry_quarantined)
             with stops_on_sigterm(), closing(executor.run(tasks, self._digest(videos))) as outcomes:
                 for outcome in outcomes:
                     summary.add(outcome)
@@ -165,13 +166,13 @@ class ExtractionJob:
             yield VideoTask(identity, location, encoders, self._largest_gap_seconds, anew)
 
     def _watched(
-        self, blocks: Iterator[list[VideoTask]], summary: ExtractionSummary, bar: "tqdm[Any]"
+        self, blocks: Iterator[list[VideoTask]], summary: ExtractionSummary, bar: "tqdm[Any]", retry: bool
     ) -> Iterator[VideoTask]:
-        """The tasks; those that need nothing are counted, those that are tried again leave the quarantine."""
+        """The tasks; those that need nothing are counted, what is tried again leaves the quarantine."""
         refused = {name: {e.video for e in s.quarantine.entries()} for name, s in self.sets.items()}
         for block in blocks:
             for name, features in self.sets.items():
-                again = {task.video for task in block if name in task.encoders}
+                again = {task.video for task in block if retry or name in task.encoders}
                 again |= {self._asked[video] for video in again if video in self._asked}
                 if again & refused[name]:
                     features.quarantine.remove(again)

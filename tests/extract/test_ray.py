@@ -58,6 +58,11 @@ def test_a_cluster_without_a_cpu_is_refused_with_directions(tmp_path, cluster):
         list(executor.run([]))
 
 
+def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path):
+    with pytest.raises(NoPlace, match=r"--ray-address 127\.0\.0\.1:9: no Ray cluster answers there"):
+        ray_executor(tiny_recipe(tmp_path), "127.0.0.1:9", "auto")
+
+
 def test_nodes_that_die_cost_nothing_but_time_and_new_ones_are_put_to_work(tmp_path, cluster, caplog):
     files = [encode(tmp_path / f"v{n:02}.mp4", frames=20 + 3 * n, rate=20) for n in range(16)]
     videos = {f"{file.stem}/{n}": file for file in files for n in range(4)}

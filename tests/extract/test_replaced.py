@@ -134,6 +134,15 @@ def test_a_refusal_under_the_id_that_another_encoder_has_counts_and_is_tried_aga
     assert features(tmp_path, "device").quarantine.entries() == []
 
 
+def test_a_stored_video_leaves_the_quarantine_when_the_refused_are_tried_again(tmp_path, videos):
+    run_job(tmp_path / "store", MEAN, videos)
+    features(tmp_path).quarantine.add("a", "was away", "missing_file")
+    _, summary = run_job(tmp_path / "store", MEAN, videos)
+    assert (summary.already, list(summary.quarantined)) == (1, ["a"])
+    _, summary = run_job(tmp_path / "store", MEAN, videos, retry_quarantined=True)
+    assert summary.quarantined == {}
+
+
 def test_a_refresh_looks_at_each_file_once_before_it_is_extracted(tmp_path, videos, monkeypatch):
     run_job(tmp_path / "store", MEAN, videos)
     looked = []

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from config.schema import DatasetSettings
 from extract.encoders.registry import build_encoder
-from extract.run.in_memory import extract_features
+from extract.run.extractor import extract_features
 from store.features import FeatureStore
 from train.branch import branch_tokens
 from train.predict import Prediction, batched

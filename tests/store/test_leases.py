@@ -156,3 +156,18 @@ def test_a_lease_without_an_owner_yet_is_left_alone_for_a_while(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(WriteFailed, match=r"work/lot.*No such file.*Committed videos are safe"):
         files_at(tmp_path, "work").write("lot", b"")
+
+
+def test_who_has_a_lease_on_another_machine_lives_while_its_heart_beats(root, monkeypatch):
+    files = files_at(root, "work")
+    files.make()
+    there = on_another_host(monkeypatch, files, expiry_seconds=0.8)
+    with closing(Leases(files, expiry_seconds=0.8)) as here:
+        assert here.take("mine")
+        assert not here.others_alive()
+        assert there.take("lot")
+        assert here.others_alive()
+        there._closed.set()
+        there._heart.join()
+        assert not here.others_alive()
+    assert not [name for name in files.names() if name.startswith("worker.")]

@@ -272,8 +272,10 @@ def test_what_dead_processes_of_other_machines_left_goes_when_it_is_old(tmp_path
     for name, age_seconds in {"old": 25 * 3600, "new": 3600}.items():
         folder = tmp_path / ".jobs" / name
         folder.mkdir(parents=True)
-        (folder / "worker.tmp-0badcafe-1-2-3").touch()
-        os.utime(folder, (time.time() - age_seconds,) * 2)
+        heart = folder / "worker.tmp-0badcafe-1-2-3"
+        heart.touch()
+        for path in (heart, folder):
+            os.utime(path, (time.time() - age_seconds,) * 2)
     remove_dead_jobs(tmp_path)
     assert [path.name for path in (tmp_path / ".jobs").iterdir()] == ["new"]
 

@@ -97,7 +97,8 @@ def test_a_killed_writer_leaves_nothing_on_this_machine(url: str) -> None:
 def test_whenever_the_network_goes_what_is_committed_is_whole_and_the_rest_is_not_there() -> None:
     url = f"flaky://bucket/{uuid.uuid4().hex}"
     write(features_at(url), VIDEOS[:3])
-    before = set(scratch().glob("part.tmp-*"))
+    own = f"part.tmp-*-{os.getpid()}-*"
+    before = set(scratch().glob(own))
     failures = 0
     for requests in range(20):
         features = features_at(url)
@@ -115,7 +116,7 @@ def test_whenever_the_network_goes_what_is_committed_is_whole_and_the_rest_is_no
         assert verify(reader) == []
         assert set(reader.videos()) >= set(VIDEOS[:3])
     assert failures > 3
-    assert set(scratch().glob("part.tmp-*")) == before
+    assert set(scratch().glob(own)) == before
     assert features_at(url).videos() == VIDEOS
 
 

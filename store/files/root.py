@@ -16,11 +16,13 @@ _MOUNTS = Path("/etc/fstab")
 def make_store(root: Path) -> None:
     """Make a store, unless there is one; that it is new is logged.
 
-    Raises StoreMissing where the folder's own parent is missing, or its disk is known and not mounted: the
+    Raises StoreMissing where there is a file instead, the folder's own parent is missing, or its disk is known and not mounted: the
     store may be elsewhere, and everything would be extracted again.
     """
     if (root / STORE).is_file():
         return
+    if root.exists() and not root.is_dir():
+        raise StoreMissing(f"{root} is a file: expected a store's folder; correct the path (store.path)")
     if not root.is_dir() and not root.parent.is_dir():
         raise StoreMissing(
             f"there is no store at {root}, nor the folder {root.parent}: correct the path (store.path),"

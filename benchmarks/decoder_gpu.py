@@ -28,11 +28,12 @@ from benchmarks.encoders import matrix_rate
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import hold_in_4_bits, packed_loss, step_batch, step_model
 from config.schema import StepSettings
-from train.levels import LevelCuts
-from train.model import Features, QualityModel
-from train.packed_decoder import PackedDecoder
-from train.predict import predict
-from train.question import Question
+from train.answers.levels import LevelCuts
+from train.answers.question import Question
+from train.data.reader import Features
+from train.inference.predict import predict
+from train.model.packed_decoder import PackedDecoder
+from train.model.quality import QualityModel
 
 Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
 FULL = {"layers": 32, "hidden": 4096, "intermediate": 14336}

@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import packed_loss, step_batch, step_model
 from config.schema import LoraSettings, StepSettings
-from train.decoder import add_lora
-from train.levels import LevelCuts
-from train.model import Features, QualityModel
-from train.predict import predict
-from train.question import Question
+from train.answers.levels import LevelCuts
+from train.answers.question import Question
+from train.data.reader import Features
+from train.inference.predict import predict
+from train.model.decoder import add_lora
+from train.model.quality import QualityModel
 
 TOKENS = 1024
 VIDEOS = 3

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from train.model import Features, QualityModel, embedding_table
-from train.question import Question
+from train.answers.question import Question
+from train.data.reader import Features
+from train.model.quality import QualityModel, embedding_table
 
 IGNORED = -100
 

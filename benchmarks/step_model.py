@@ -9,10 +9,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from config.load import DEFAULT_FILE, load_settings
 from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.model import Features, QualityModel
-from train.projectors import Projector
-from train.prompts import PromptBuilder
-from train.question import Question
+from train.answers.prompts import PromptBuilder
+from train.answers.question import Question
+from train.data.reader import Features
+from train.model.projectors import Projector
+from train.model.quality import QualityModel
 
 VOCABULARY = 128_256
 CHUNKS = 4

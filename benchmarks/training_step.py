@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import VOCABULARY, packed_loss, step_batch, step_model
 from config.schema import StepSettings
-from train.model import Features, QualityModel
-from train.question import Question
+from train.answers.question import Question
+from train.data.reader import Features
+from train.model.quality import QualityModel
 
 Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
 WAYS: dict[str, Loss] = {"plain": plain_loss, "packed": packed_loss}

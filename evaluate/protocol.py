@@ -20,10 +20,10 @@ from store.labels.dataset import grouped_labels, join_split
 from store.labels.files import Label
 from store.labels.mos import MosScale
 from store.labels.splits import k_fold, random_splits
+from train.data.reader import FeatureReader
+from train.data.samples import Split
 from train.job import train_run
 from train.pretrained import TrainedModel
-from train.reader import FeatureReader
-from train.samples import Split
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from store.labels.digest import label_changes
 from store.labels.files import Label
 from store.labels.mos import MosScale
 from train.errors import FeaturesMissingError, RunError
-from train.predict import Prediction
+from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
-from train.run import load_labels
+from train.saving.run import load_labels
 
 
 @dataclass(frozen=True)

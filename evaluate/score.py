@@ -11,10 +11,9 @@ from config.schema import DatasetSettings
 from extract.encoders.registry import build_encoder
 from extract.run.in_memory import extract_features
 from store.features import FeatureStore
-from train.branch import branch_tokens
-from train.predict import Prediction, batched
+from train.data.reader import FeatureReader, branch_tokens
+from train.inference.predict import Prediction, batched
 from train.pretrained import TrainedModel, from_pretrained
-from train.reader import FeatureReader
 
 BATCH = 16
 

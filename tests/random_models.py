@@ -8,9 +8,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.model import QualityModel
-from train.projectors import Projector
-from train.prompts import PromptBuilder
+from train.answers.prompts import PromptBuilder
+from train.model.projectors import Projector
+from train.model.quality import QualityModel
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 

@@ -15,9 +15,9 @@ from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
 from store.features import FeatureStore
 from store.labels.files import Label
-from train.checkpoint import checkpoints, read_progress
+from train.data.samples import Split
 from train.job import TrainedRun, train_run
-from train.samples import Split
+from train.saving.checkpoint import checkpoints, read_progress
 
 ROOT = Path(__file__).parents[1]
 

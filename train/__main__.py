@@ -38,7 +38,7 @@ def export(
     json: cli.Json = False,
 ) -> None:
     """Copy a run's selected checkpoint, without the training's state, to publish it or take it elsewhere."""
-    from train.checkpoint import export as export_run
+    from train.saving.checkpoint import export as export_run
 
     exported = export_run(run, folder)
     if json:

@@ -11,16 +11,16 @@ from config.schema import RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
 from store.labels.digest import labels_digest
-from train.build import build_model
-from train.data import QualityDataset
+from train.data.loading import QualityDataset
+from train.data.reader import FeatureReader
+from train.data.samples import DatasetSamples, Split, dataset_samples
 from train.errors import FeaturesMissingError
-from train.identity import decoder_identity
-from train.processes import make_accelerator
-from train.reader import FeatureReader
-from train.regression import VideoModel
-from train.run import Run, claim_run, clear_run, library_versions
-from train.samples import DatasetSamples, Split, dataset_samples
-from train.trainer import Outcome, Trainer
+from train.loop.processes import make_accelerator
+from train.loop.trainer import Outcome, Trainer
+from train.model.build import build_model
+from train.model.regression import VideoModel
+from train.saving.identity import decoder_identity
+from train.saving.run import Run, claim_run, clear_run, library_versions
 
 log = logging.getLogger(__name__)
 

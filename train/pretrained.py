@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 from config.schema import RunSettings
-from train.build import load_model
-from train.checkpoint import ADAPTER, WEIGHTS, checkpoint_of
-from train.description import FILE, check_features, read_description
+from train.data.reader import Features
 from train.errors import RunError
-from train.hub import first_line, model_folder
-from train.model import Features
-from train.predict import Prediction, predict
-from train.regression import VideoModel
-from train.run import Run, load_run
+from train.inference.predict import Prediction, predict
+from train.model.build import build_model
+from train.model.hub import first_line, model_folder
+from train.model.regression import VideoModel
+from train.saving.checkpoint import ADAPTER, WEIGHTS, checkpoint_of, load_weights
+from train.saving.description import FILE, check_decoder, check_features, read_description
+from train.saving.run import Run, load_run
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _FILES = (FILE, WEIGHTS, f"{ADAPTER}/*", "README.md")
@@ -67,6 +67,25 @@ def from_pretrained(
     checkpoint = checkpoint_of(folder)
     settings, run = load_run(folder) if checkpoint != folder else read_description(checkpoint)
     return TrainedModel(folder, settings, run, checkpoint, load_model(checkpoint, device, decoder))
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu", decoder: str | None = None) -> VideoModel:
+    """A trained model in evaluation mode, from a run (its selected checkpoint) or a checkpoint's folder.
+
+    `decoder` is a folder or hub id of the frozen decoder, where it does not lie where it did in training.
+    Raises RunError where the folder is incomplete, damaged, of a later format, or of another decoder.
+    """
+    checkpoint = checkpoint_of(folder)
+    settings, run = read_description(checkpoint)
+    pipeline = settings.pipeline
+    if decoder is not None:
+        moved = pipeline.decoder.model_copy(update={"weights": decoder, "revision": None})
+        pipeline = pipeline.model_copy(update={"decoder": moved})
+    check_decoder(checkpoint, pipeline, run)
+    device = torch.device(device)
+    model = build_model(pipeline, settings.prompts, run.shapes, None if device.type == "cpu" else device)
+    load_weights(checkpoint, model)
+    return model.to(device).eval()
 
 
 def _folder(place: str, revision: str | None) -> Path:

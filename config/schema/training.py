@@ -11,7 +11,7 @@ class StepSettings(Entry):
     """How a training step is computed; none of it changes the numbers beyond rounding."""
 
     attention: Literal["auto", "segments", "dense"] = "auto"
-    """Within a packed row (train/attention.py). `auto`: `dense` for short videos, otherwise `segments`."""
+    """Within a packed row (train/model/attention.py). `auto`: `dense` for short videos, else `segments`."""
     recompute: Literal["none", "layers", "auto"] = "auto"
     """Layers to compute again in the backward pass instead of keeping them: none, all, or, on CUDA, as many
     as the free memory demands."""

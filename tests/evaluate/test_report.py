@@ -16,7 +16,7 @@ from evaluate.tables import ResultRow, comparison
 from store.labels.files import read_labels
 from store.labels.mos import MosScale
 from store.labels.resolve import resolve
-from train.levels import LevelCuts
+from train.answers.levels import LevelCuts
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

@@ -37,7 +37,7 @@ from store.exchange.exporting import export
 from store.features import FeatureSet, FeatureStore
 from store.remote.place import is_url, local_folder, scratch
 from store.remote.storage import Remote
-from train.reader import FeatureReader
+from train.data.reader import FeatureReader
 
 VIDEOS = [f"batch/{number:03}.mp4" for number in range(8)]
 # moto's server and botocore warn of what they do inside themselves.

@@ -6,11 +6,11 @@ from random_models import SHAPES, videos
 from tiny_language import small_model
 
 from config.schema import TargetSettings
-from train.answer_loss import AnswerLoss, soft_scores
-from train.answers import AnswerSpace
+from train.answers.loss import AnswerLoss, soft_scores
+from train.answers.question import Question
+from train.answers.space import AnswerSpace
 from train.errors import TrainError
-from train.inference import Reading
-from train.question import Question
+from train.inference.reading import Reading
 
 
 def test_soft_targets_sum_to_one_and_peak_at_the_score() -> None:

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_language import prompt_settings
 
-from train.answers import SCORES, AnswerSpace, Fork, parse_level, parse_score
-from train.levels import LevelCuts
-from train.llama3_tokenizer import load_llama3_tokenizer
-from train.prompts import PromptBuilder
+from train.answers.levels import LevelCuts
+from train.answers.prompts import PromptBuilder
+from train.answers.space import SCORES, AnswerSpace, Fork, parse_level, parse_score
+from train.model.llama3_tokenizer import load_llama3_tokenizer
 
 
 def test_answers_of_one_token_each_need_one_softmax() -> None:

@@ -26,8 +26,8 @@ from demo.decoder_text import (
 )
 from demo.decoder_tokenizer import build_tokenizer, conversation, words_of
 from demo.decoder_training import DecoderRecipe, level_target, score_target, train_decoder
-from train.answers import SCORES, AnswerSpace
-from train.prompts import PromptBuilder
+from train.answers.prompts import PromptBuilder
+from train.answers.space import SCORES, AnswerSpace
 
 FEW_STEPS = 3
 

@@ -10,14 +10,14 @@ from tiny_language import WIDTH, prompt_settings, small_decoder
 from transformers import DynamicCache
 
 from config.schema import ProjectorSettings, Task
-from train.answers import LEVELS, SCORES, AnswerSpace
-from train.inference import Reading, answer
-from train.levels import LevelCuts
-from train.llama3_tokenizer import load_llama3_tokenizer
-from train.model import QualityModel, embedding_table
-from train.predict import expected_scores, predict
-from train.projectors import Projector
-from train.prompts import PromptBuilder
+from train.answers.levels import LevelCuts
+from train.answers.prompts import PromptBuilder
+from train.answers.space import LEVELS, SCORES, AnswerSpace
+from train.inference.predict import expected_scores, predict
+from train.inference.reading import Reading, answer
+from train.model.llama3_tokenizer import load_llama3_tokenizer
+from train.model.projectors import Projector
+from train.model.quality import QualityModel, embedding_table
 
 TASKS: tuple[Task, ...] = ("score", "level")
 

@@ -11,15 +11,15 @@ from transformers import PreTrainedTokenizerFast
 from config.load import SettingsError, load_settings
 from config.schema import DecoderSettings, LoraSettings, PipelineSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.build import build_model
-from train.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
+from train.answers.levels import LevelCuts
+from train.answers.prompts import PromptBuilder
+from train.answers.question import Question
 from train.errors import DecoderMissingError, TrainError
-from train.identity import decoder_identity, tokenizer_digest, weights_digest
-from train.levels import LevelCuts
-from train.model import QualityModel
-from train.predict import predict
-from train.prompts import PromptBuilder
-from train.question import Question
+from train.inference.predict import predict
+from train.model.build import build_model
+from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
+from train.model.quality import QualityModel
+from train.saving.identity import decoder_identity, tokenizer_digest, weights_digest
 
 SHAPES = {"spatial": (1, 6), "temporal": (1, 3)}
 SMALL = {

@@ -7,10 +7,10 @@ from tiny_language import small_model
 
 from config.load import load_settings
 from config.schema import LoraSettings
-from train.branch import branch_tokens, token_shape
-from train.build import build_model
-from train.decoder import add_lora
-from train.question import Question
+from train.answers.question import Question
+from train.data.reader import branch_tokens, token_shape
+from train.model.build import build_model
+from train.model.decoder import add_lora
 
 
 def test_the_sequence_is_prompt_spatial_block_temporal_block_question() -> None:

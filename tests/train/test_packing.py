@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.attention import make_plan
-from train.packing import ROOT, Layout, Passage, TokenTree, embed, lay_out
+from train.model.attention import make_plan
+from train.model.packing import ROOT, Layout, Passage, TokenTree, embed, lay_out
 
 Branches = list[list[tuple[int, int]]]
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from config.schema import BranchSettings, ProjectorSettings
-from train.branch import branch_tokens, token_shape
+from train.data.reader import branch_tokens, token_shape
 from train.errors import TrainError
-from train.projectors import Projector
+from train.model.projectors import Projector
 
 
 def branch(**changes: object) -> BranchSettings:

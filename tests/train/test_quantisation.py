@@ -10,14 +10,13 @@ from transformers import BitsAndBytesConfig
 
 from config.schema import DecoderSettings, LoraSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.decoder import add_lora, load_decoder
+from train.answers.prompts import PromptBuilder
+from train.answers.question import Question
 from train.errors import TrainError
-from train.model import QualityModel
-from train.predict import expected_scores
-from train.projectors import Projector, ProjectorSettings
-from train.prompts import PromptBuilder
-from train.quantisation import quantisation
-from train.question import Question
+from train.inference.predict import expected_scores
+from train.model.decoder import add_lora, load_decoder, quantisation
+from train.model.projectors import Projector, ProjectorSettings
+from train.model.quality import QualityModel
 
 # bitsandbytes says so at every 8-bit product of a dtype other than float16.
 pytestmark = pytest.mark.filterwarnings("ignore:MatMul8bitLt", "ignore::DeprecationWarning")
@@ -43,7 +42,7 @@ def linear_bytes(model: torch.nn.Module) -> int:
 
 
 def test_without_the_package_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.quantisation.find_spec", lambda name: None)  # noqa: ARG005
+    monkeypatch.setattr("train.model.decoder.find_spec", lambda name: None)  # noqa: ARG005
     with pytest.raises(TrainError, match=r"'4bit' needs bitsandbytes.*pip install .*\[quantised\]"):
         load_decoder(settings("4bit"))
 

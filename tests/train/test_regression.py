@@ -12,14 +12,14 @@ from config.schema import ProjectorSettings, RegressionSettings
 from evaluate.publish import publish
 from evaluate.run import evaluate_run
 from evaluate.score import load_trained
-from train.answers import LEVELS
-from train.checkpoint import export
-from train.levels import LevelCuts
-from train.predict import predict
+from train.answers.levels import LevelCuts
+from train.answers.question import Question
+from train.answers.space import LEVELS
+from train.inference.predict import predict
+from train.model.projectors import Projector
+from train.model.regression import AttentionPool, RegressionModel
 from train.pretrained import from_pretrained
-from train.projectors import Projector
-from train.question import Question
-from train.regression import AttentionPool, RegressionModel
+from train.saving.checkpoint import export
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 CUTS = LevelCuts(33.0, 66.0)

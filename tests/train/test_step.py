@@ -11,11 +11,11 @@ from tiny_language import small_model
 
 from benchmarks.plain_step import plain_loss, plain_losses
 from config.schema import LoraSettings, StepSettings
-from train.decoder import add_lora
+from train.answers.question import Question
 from train.errors import TrainError
-from train.model import QualityModel
-from train.question import Question
-from train.recompute import Recompute, layer_bytes, layers_to_recompute
+from train.model.decoder import add_lora
+from train.model.quality import QualityModel
+from train.model.recompute import Recompute, layer_bytes, layers_to_recompute
 
 QUESTIONS = [
     Question(0, "score", 0, 63),

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from training_set import make_features, run_settings
 
 from config.schema import ProjectorSettings
-from train.batches import epoch_steps, micro_batches, plan_step
-from train.build import build_model
-from train.data import QualityDataset, sequence_tokens
+from train.data.batches import epoch_steps, micro_batches, plan_step
+from train.data.loading import QualityDataset
+from train.data.reader import FeatureReader
+from train.data.samples import dataset_samples, nested_share
 from train.draws import Dropout, by_sample, derived_seed, drawn_wording, draws_of_samples
-from train.projectors import Projector
-from train.reader import FeatureReader
-from train.samples import dataset_samples, nested_share
+from train.loop.trainer import sequence_tokens
+from train.model.build import build_model
+from train.model.projectors import Projector
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=30)
 

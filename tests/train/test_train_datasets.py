@@ -12,10 +12,10 @@ from evaluate.run import evaluate_run, evaluation_folder
 from evaluate.score import load_trained
 from store.features import FeatureStore
 from store.labels.files import Label
+from train.data.samples import Split
 from train.errors import FeaturesMissingError
 from train.job import train_run
-from train.run import load_run
-from train.samples import Split
+from train.saving.run import load_run
 
 
 def second_dataset(folder: Path, videos: int = 30, made: str = "for tests") -> Split:

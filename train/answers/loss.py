@@ -1,0 +1,72 @@
+"""The loss of an answer: cross-entropy of its tokens, and what the score's distribution may add to it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from config.schema import TargetSettings
+from train.answers.question import Question
+from train.answers.space import SCORES, AnswerSpace
+from train.errors import TrainError
+
+_POINTS = 10.0
+"""The unit of the expected score's error."""
+
+
+class AnswerLoss:
+    """Cross-entropy of each question's answer (eq. 10 of LMM-VQA), averaged over its tokens.
+
+    With `sigma`, the score's token is compared with a Gaussian over its neighbours instead of with itself
+    alone. With `expected_weight`, half the squared error of the expected score, in tens of points, is added.
+    Raises TrainError where either is asked for and the tokenizer does not write each score as one token.
+    """
+
+    def __init__(self, space: AnswerSpace, settings: TargetSettings) -> None:
+        self._settings = settings
+        self._lead = len(space.lead)
+        self._tokens = [tail[0] for tail in space.tails]
+        """Of the scores 0–100."""
+        self._shaped = settings.sigma > 0 or settings.expected_weight > 0
+        if self._shaped and not space.single_token:
+            raise TrainError(
+                "the decoder's tokenizer writes scores in several tokens, which soft targets cannot be spread"
+                " over: set training.targets.sigma = 0 and training.targets.expected_weight = 0"
+            )
+
+    def __call__(
+        self, logits: torch.Tensor, questions: Sequence[Question], answers: Sequence[tuple[int, ...]]
+    ) -> torch.Tensor:
+        """[questions] from logits [A, vocabulary] of all answers, each with its end of turn."""
+        targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
+        losses = functional.cross_entropy(logits, targets, reduction="none")  # [A]
+        sizes = [len(answer) for answer in answers]
+        places = [
+            (sum(sizes[:number]) + self._lead, float(question.value))
+            for number, question in enumerate(questions)
+            if question.task == "score"
+        ]
+        if self._shaped and places:
+            at = torch.tensor([place for place, _ in places], device=logits.device)
+            scores = torch.tensor([score for _, score in places], device=logits.device)
+            losses = losses.index_copy(0, at, self._score_losses(logits[at], losses[at], scores))
+        return torch.stack([each.mean() for each in losses.split(sizes)])
+
+    def _score_losses(self, logits: torch.Tensor, plain: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Of the score tokens alone: logits [S, vocabulary], their cross-entropy [S], scores [S] → [S]."""
+        sigma, weight = self._settings.sigma, self._settings.expected_weight
+        losses = plain
+        if sigma > 0:
+            log_p = logits.log_softmax(dim=-1)[:, self._tokens]  # [S, 101]
+            losses = -(soft_scores(scores, sigma) * log_p).sum(dim=-1)
+        if weight > 0:
+            values = torch.tensor(SCORES, dtype=logits.dtype, device=logits.device)
+            expected = logits[:, self._tokens].softmax(dim=-1) @ values
+            losses = losses + weight * 0.5 * ((expected - scores) / _POINTS) ** 2
+        return losses
+
+
+def soft_scores(scores: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussians of width sigma around the scores [S], over 0–100, that sum to one: [S, 101]."""
+    distance = torch.arange(101, dtype=torch.float32, device=scores.device) - scores[:, None]
+    return (-0.5 * (distance / sigma) ** 2).softmax(dim=-1)

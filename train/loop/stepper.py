@@ -1,0 +1,141 @@
+"""One optimiser step: its passes, the gradients of all processes together, the update."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch.nn.utils import clip_grad_norm_
+
+from config.schema import PipelineSettings
+from train.answers.question import Question
+from train.data.batches import Batch, Step
+from train.data.loading import Loaded, QualityDataset
+from train.data.reader import Features
+from train.draws import Draws, derived_seed, device_generator, drawn_wording, draws_of_samples
+from train.errors import DivergedError
+from train.loop.exhaustion import explains_exhaustion
+from train.loop.processes import add_gradients, trained
+from train.model.regression import VideoModel
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step came to, the same on all processes."""
+
+    loss: float
+    """Mean over all questions of the step."""
+    gradient_norm: float
+    """Before clipping."""
+    flags: list[int]
+    """Of how many processes each flag was set."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    questions: list[Question]
+    videos: list[str]
+    losses: torch.Tensor
+    """[questions], without their graph."""
+
+
+class Stepper:
+    """Takes optimiser steps; the loss of a step is the mean over the questions of all processes."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        pipeline: PipelineSettings,
+        model: VideoModel,
+        data: QualityDataset,
+        tokens: Sequence[int],
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        self._accelerator = accelerator
+        self._pipeline = pipeline
+        self._model = model
+        self._data = data
+        self._tokens = tokens
+        self._optimizer = optimizer
+        self._parameters = trained(model)
+
+    def take(self, epoch: int, step: Step, batches: Iterator[Loaded], flags: Sequence[bool]) -> StepResult:
+        """One step, with the next of the loaded batches. Raises DivergedError, MemoryExhaustedError.
+
+        `flags` are counted over the processes on the way, so that all of them act alike.
+        """
+        questions = step.videos * len(self._pipeline.tasks)
+        passes = [
+            self._pass(epoch, batch, features, questions)
+            for batch, features in islice(batches, len(step.batches))
+        ]
+        own = sum((p.losses.double().sum() for p in passes), torch.zeros((), dtype=torch.float64))
+        total, *counts = self._sum([float(own), *map(float, flags)])
+        if not math.isfinite(total):
+            raise self._diverged("loss", total, passes)
+        add_gradients(self._accelerator, self._parameters)
+        clip = self._pipeline.training.gradient_clip
+        norm = float(clip_grad_norm_(self._parameters, math.inf if clip is None else clip))
+        if not math.isfinite(norm):
+            raise self._diverged("gradient's norm", norm, passes)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return StepResult(total / questions, norm, [round(count) for count in counts])
+
+    def _pass(self, epoch: int, batch: Batch, features: list[Features], questions: int) -> _Pass:
+        seed, device = self._pipeline.training.seed, self._accelerator.device
+        asked = self._questions(epoch, batch.videos)
+        tokens = [self._tokens[video] for video in batch.videos]
+        device_generator(device).manual_seed(derived_seed(seed, epoch, *batch.videos))
+        with explains_exhaustion(self._pipeline, "training on", tokens, device):
+            with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
+                losses: torch.Tensor = self._model(features, asked)  # [questions]
+            torch.autograd.backward(losses.sum() * (batch.counts / questions))
+        videos = [self._data.samples[video].video for video in batch.videos]
+        return _Pass(asked, videos, losses.detach() if batch.counts else losses.new_zeros(0))
+
+    def _questions(self, epoch: int, videos: Sequence[int]) -> list[Question]:
+        questions = []
+        for position, video in enumerate(videos):
+            sample = self._data.samples[video]
+            for number, task in enumerate(self._pipeline.tasks):
+                wordings = self._model.prompts.phrasings(task)
+                drawn = drawn_wording(self._pipeline.training.seed, epoch, video, number, wordings)
+                value = sample.score if task == "score" else sample.level
+                questions.append(Question(position, task, drawn, value))
+        return questions
+
+    def _draws(self, epoch: int, batch: Batch, features: Sequence[Features]) -> Draws:
+        seed = self._pipeline.training.seed
+        return {
+            projector: [
+                (len(tokens[branch]), derived_seed(seed, epoch, video, number))
+                for video, tokens in zip(batch.videos, features, strict=True)
+            ]
+            for number, (branch, projector) in enumerate(self._model.projectors.items())
+            if projector.draws
+        }
+
+    def _sum(self, values: Sequence[float]) -> list[float]:
+        """Each value's sum over the processes."""
+        if self._accelerator.num_processes == 1:
+            return list(values)
+        own = torch.tensor(values, dtype=torch.float64, device=self._accelerator.device)
+        return self._accelerator.reduce(own, "sum").tolist()  # type: ignore[no-any-return]
+
+    def _diverged(self, what: str, value: float, passes: Sequence[_Pass]) -> DivergedError:
+        """Names the videos whose own loss is no number; where there is none, all of the step's."""
+        own = {
+            p.videos[question.video]
+            for p in passes
+            for question, loss in zip(p.questions, p.losses.tolist(), strict=False)
+            if not math.isfinite(loss)
+        }
+        found = gather_object(sorted(own)) or gather_object([video for p in passes for video in p.videos])
+        return DivergedError(
+            f"the {what} is {value}; the videos: {', '.join(dict.fromkeys(found))}."
+            " Check their features with `python -m store verify`, or lower the learning rate."
+        )

@@ -39,12 +39,12 @@ Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
 FULL = {"layers": 32, "hidden": 4096, "intermediate": 14336}
 TINY = {"layers": 2, "hidden": 64, "intermediate": 128, "vocabulary": 512}
 WAYS: dict[str, StepSettings | None] = {
-    "segments": StepSettings(attention="segments", recompute="none"),
-    "segments, layers recomputed": StepSettings(attention="segments", recompute="layers"),
-    "dense": StepSettings(attention="dense", recompute="none"),
+    "segments": StepSettings(attention="segments", recompute="none", compile=False),
+    "segments, layers recomputed": StepSettings(attention="segments", recompute="layers", compile=False),
+    "dense": StepSettings(attention="dense", recompute="none", compile=False),
     "plain": None,
     "segments, compiled": StepSettings(attention="segments", recompute="none", compile=True),
-    "segments, 4 bits, recomputed": StepSettings(attention="segments", recompute="layers"),
+    "segments, 4 bits, recomputed": StepSettings(attention="segments", recompute="layers", compile=False),
 }
 IN_4_BITS = "segments, 4 bits, recomputed"
 
@@ -104,7 +104,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _model(tokens: int, options: argparse.Namespace) -> QualityModel:
     return step_model(
         tokens=tokens,
-        step=StepSettings(recompute="none"),
+        step=StepSettings(recompute="none", compile=False),
         device=options.device,
         dtype=torch.bfloat16,
         **(TINY if options.tiny else FULL),
@@ -118,7 +118,7 @@ def _fastest(
     best: dict[str, Any] = {}
     videos, most = 1, options.most_videos or (2 if options.tiny else 16)
     settings = WAYS[way]
-    model.packed = PackedDecoder(model.decoder, settings or StepSettings())
+    model.packed = PackedDecoder(model.decoder, settings or StepSettings(compile=False))
     model.train()
     while videos <= most:
         try:

@@ -213,6 +213,8 @@ def _check_references(settings: Settings, file: Path) -> None:
             ("dataset", pipeline.dataset, settings.datasets),
             ("prompts", pipeline.prompts, settings.prompts),
         ]
+        if pipeline.continues is not None:
+            references.append(("continues", pipeline.continues, settings.pipelines))
         references += [(f"{b}.encoder", s.encoder, settings.encoders) for b, s in pipeline.branches.items()]
         _check_names(f"pipelines.{name}", references, file)
     for name, protocol in settings.protocols.items():

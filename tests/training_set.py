@@ -37,6 +37,18 @@ def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
     return store, {"train": labels[: videos // 2], "val": labels[videos // 2 : -8], "test": labels[-8:]}
 
 
+def second_dataset(folder: Path, videos: int = 30, made: str = "for tests") -> Split:
+    """Features and labels of KoNViD-1k's scale (1–5); ids may be those of the other dataset."""
+    random = np.random.default_rng(1)
+    labels = []
+    with FeatureStore(folder / "features").feature_set("KoNViD-1k", "nss", {"made": made}).writer() as writer:
+        for i in range(videos):
+            spatial = random.standard_normal((2, 1, 6)).astype(np.float32)
+            writer.add(f"v{i}", {"spatial": spatial, "temporal": spatial[..., :3].copy()})
+            labels.append(Label(f"v{i}", float(np.clip(3 + spatial[:, 0, 0].mean(), 1, 5))))
+    return {"train": labels[:15], "val": labels[15:23], "test": labels[23:]}
+
+
 def decoder_overrides(folder: Path) -> list[str]:
     """Settings that give the pipeline `tiny` a random decoder of the tests' size and a short training."""
     tokenizer = folder / "tokenizer"

@@ -35,6 +35,11 @@ class TrainedModel:
     checkpoint: Path
     model: VideoModel
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.projectors.parameters()).device
+
     def predict(self, videos: Sequence[Features], dataset: str | None = None) -> list[Prediction]:
         """Predictions on the scale 0–100; a video is branch → [K, tokens, features].
 
@@ -53,15 +58,16 @@ class TrainedModel:
 def from_pretrained(
     place: str | Path,
     revision: str | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     decoder: str | None = None,
 ) -> TrainedModel:
     """The trained model in evaluation mode, ready for `predict`.
 
     `place`: a run's folder (its selected checkpoint), a checkpoint's or exported folder, or a hub id, of
-    which `revision` names a commit, branch or tag. `decoder`: where the frozen language model lies, if not
-    where it lay in training. Raises RunError where the model is absent, incomplete, damaged, of a later
-    format, or of another decoder than is found; DecoderMissingError where none is found.
+    which `revision` names a commit, branch or tag. `device`: `auto` is a GPU where there is one. `decoder`:
+    where the frozen language model lies, if not where it lay in training. Raises RunError where the model is
+    absent, incomplete, damaged, of a later format, or of another decoder than is found; DecoderMissingError
+    where none is found.
     """
     folder = _folder(str(place), revision)
     checkpoint = checkpoint_of(folder)
@@ -69,7 +75,7 @@ def from_pretrained(
     return TrainedModel(folder, settings, run, checkpoint, load_model(checkpoint, device, decoder))
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu", decoder: str | None = None) -> VideoModel:
+def load_model(folder: Path, device: torch.device | str = "auto", decoder: str | None = None) -> VideoModel:
     """A trained model in evaluation mode, from a run (its selected checkpoint) or a checkpoint's folder.
 
     `decoder` is a folder or hub id of the frozen decoder, where it does not lie where it did in training.
@@ -82,6 +88,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu", decoder: str | 
         moved = pipeline.decoder.model_copy(update={"weights": decoder, "revision": None})
         pipeline = pipeline.model_copy(update={"decoder": moved})
     check_decoder(checkpoint, pipeline, run)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
     model = build_model(pipeline, settings.prompts, run.shapes, None if device.type == "cpu" else device)
     load_weights(checkpoint, model)

@@ -29,6 +29,8 @@ class PipelineSettings(Entry):
     token_order: Literal["blocks", "interleaved"] = "blocks"
     """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
     training: TrainingSettings
+    continues: str | None = None
+    """The pipeline whose run a run of this one begins with: the weights of what both have."""
 
     @field_validator("spatial", "temporal", mode="before")
     @classmethod

@@ -15,8 +15,11 @@ class StepSettings(Entry):
     recompute: Literal["none", "layers", "auto"] = "auto"
     """Layers to compute again in the backward pass instead of keeping them: none, all, or, on CUDA, as many
     as the free memory demands."""
-    compile: bool = False
-    """Compile the decoder's norms and MLPs with torch.compile."""
+    compile: Literal["auto"] | bool = "auto"
+    """Compile the decoder's norms and MLPs with torch.compile. `auto`: when it trains on a GPU, unquantised
+    (1.14 × the speed on an H200, after a minute)."""
+    tf32: bool = True
+    """On a GPU, products of float32 matrices (the projectors') in TF32: ten bits of mantissa."""
 
 
 class TargetSettings(Entry):

@@ -15,7 +15,7 @@ from train.answers.question import Question
 from train.errors import TrainError
 from train.model.decoder import add_lora
 from train.model.quality import QualityModel
-from train.model.recompute import Recompute, layer_bytes, layers_to_recompute
+from train.model.recompute import Recompute, kept_bytes, layers_to_recompute
 
 QUESTIONS = [
     Question(0, "score", 0, 63),
@@ -91,24 +91,43 @@ def test_recomputed_layers_give_the_same_numbers_and_keep_less(attention: Any) -
     assert kept["layers"] < 0.6 * kept["none"]
 
 
-def test_what_a_layer_keeps_for_a_token_is_as_estimated() -> None:
-    kept = []
+def kept_by(model: QualityModel) -> int:
+    """Bytes that the whole model keeps for the backward pass, beside its weights."""
+    storages: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        losses = model(videos(100), QUESTIONS[:1])
+    total = sum(size for place, size in storages.items() if place not in weights)
+    del losses
+    return total
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_what_a_layer_keeps_is_measured_while_it_runs(adapted: bool) -> None:
+    totals = []
     for layers in (2, 6):
         model = model_of("llama", StepSettings(attention="segments"), num_hidden_layers=layers)
-        storages: dict[int, int] = {}
+        if adapted:
+            add_lora(model.decoder, LoraSettings(rank=2, dropout=0.1))
+        model.train()
+        totals.append(kept_by(model))
+    with kept_bytes(model.decoder.get_decoder().layers[2]) as kept:
+        losses = model(videos(100), QUESTIONS[:1])
+    del losses
+    assert sum(kept.values()) == pytest.approx((totals[1] - totals[0]) / 4, rel=0.1)
 
-        def keep(tensor: torch.Tensor, storages: dict[int, int] = storages) -> torch.Tensor:
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
 
-        frozen = {p.untyped_storage().data_ptr() for p in model.parameters()}
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            losses = model(videos(100), QUESTIONS[:1])
-        kept.append(sum(size for place, size in storages.items() if place not in frozen))
-        tokens = model.pack(model.visual_tokens(videos(100)), QUESTIONS[:1]).layout.tokens
-        del losses
-    measured = (kept[1] - kept[0]) / 4 / tokens
-    assert layer_bytes(model.decoder.config, 4) == pytest.approx(measured, rel=0.2)
+def test_layers_of_8_bit_weights_are_never_recomputed() -> None:
+    model = model_of("llama")
+    model.decoder.is_loaded_in_8bit = True
+    assert Recompute(model.decoder, "auto").count(torch.zeros(1, 10, 1)) == 0
+    with pytest.raises(TrainError, match="8-bit weights cannot be recomputed"):
+        Recompute(model.decoder, "layers")
 
 
 def test_as_many_layers_are_recomputed_as_the_memory_demands() -> None:

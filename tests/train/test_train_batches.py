@@ -48,6 +48,13 @@ def test_all_processes_make_as_many_passes_and_the_same_step(
     assert {(step.videos, step.tokens) for step in steps} == {(len(videos), sum(tokens))}
 
 
+def test_without_a_sharded_decoder_a_process_without_videos_makes_no_pass() -> None:
+    steps = [plan_step([0], [5], None, process, 2, in_step=False) for process in range(2)]
+    assert [len(step.batches) for step in steps] == [1, 0]
+    standing_in = plan_step([0], [5], None, 1, 2).batches
+    assert [(batch.videos, batch.counts) for batch in standing_in] == [([0], False)]
+
+
 def test_without_a_budget_a_step_is_one_pass_in_its_own_order() -> None:
     assert micro_batches([4, 2, 0], [9, 9, 5, 9, 7], None) == [[4, 2, 0]]
 

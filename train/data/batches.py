@@ -16,7 +16,7 @@ class Batch:
 
     videos: list[int]
     counts: bool = True
-    """False: a stand-in. All processes make as many passes, as those with a sharded decoder must."""
+    """False: a stand-in, whose gradients are dropped: with a sharded decoder, all make as many passes."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,22 @@ def epoch_steps(count: int, settings: TrainingSettings, epoch: int) -> list[list
 
 
 def plan_step(
-    videos: Sequence[int], tokens: Sequence[int], budget: int | None, process: int = 0, processes: int = 1
+    videos: Sequence[int],
+    tokens: Sequence[int],
+    budget: int | None,
+    process: int = 0,
+    processes: int = 1,
+    *,
+    in_step: bool = True,
 ) -> Step:
-    """The step's batches on one of the processes; `tokens` are those of every video of the dataset."""
-    batches = micro_batches(videos, tokens, budget, processes)
+    """The step's batches on one of the processes; `tokens` are those of every video of the dataset.
+
+    `in_step`: all processes make as many passes, with stand-ins, first, where there are not enough videos.
+    """
+    batches = micro_batches(videos, tokens, budget, processes)[process::processes]
     shortest = min(videos, key=tokens.__getitem__)
-    own = tuple(Batch(batch) if batch else Batch([shortest], False) for batch in batches[process::processes])
+    stand_ins = [Batch([shortest], False) for batch in batches if not batch and in_step]
+    own = (*stand_ins, *(Batch(batch) for batch in batches if batch))
     return Step(own, len(videos), sum(tokens[video] for video in videos))
 
 

@@ -63,6 +63,7 @@ class Reading:
         for task in tasks:
             self._plant(task)
         passage = Passage(model.prompts.prompt(tasks[0]).before, visual, self._tree)
+        model.check_length(passage.prefix + max(self._tree.depths()) + 1)
         layout = lay_out([passage])
         self._prefix = passage.prefix
         self._cache = DynamicCache(config=model.decoder.config)

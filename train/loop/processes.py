@@ -29,6 +29,7 @@ _MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16"}
 def make_accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
     """Accelerate's view of the processes, logging into the run's folder. Raises TrackerError."""
     check_trackers(settings.trackers)
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if settings.step.tf32 else "ieee"
     return Accelerator(
         mixed_precision=_MIXED_PRECISION[settings.precision],
         log_with=list(settings.trackers),
@@ -50,10 +51,14 @@ def check_trackers(names: Sequence[str]) -> None:
             )
 
 
+def is_sharded(settings: TrainingSettings, accelerator: Accelerator) -> bool:
+    """Whether each process holds a share of the decoder alone."""
+    return settings.shard_decoder or accelerator.distributed_type == DistributedType.FSDP
+
+
 def place(model: VideoModel, accelerator: Accelerator, settings: TrainingSettings) -> None:
     """Put the model on this process's device, its decoder in shares where asked; all start from the same."""
-    sharded = settings.shard_decoder or accelerator.distributed_type == DistributedType.FSDP
-    if sharded and isinstance(model, QualityModel):
+    if is_sharded(settings, accelerator) and isinstance(model, QualityModel):
         _shard(model.decoder, accelerator)
         model.projectors.to(accelerator.device)
         for parameter in model.parameters():

@@ -93,7 +93,9 @@ class Stepper:
         with explains_exhaustion(self._pipeline, "training on", tokens, device):
             with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
                 losses: torch.Tensor = self._model(features, asked)  # [questions]
-            torch.autograd.backward(losses.sum() * (batch.counts / questions))
+            torch.autograd.backward(losses.sum() / questions)
+            if not batch.counts:  # nothing else of this step has gradients yet
+                self._optimizer.zero_grad()
         videos = [self._data.samples[video].video for video in batch.videos]
         return _Pass(asked, videos, losses.detach() if batch.counts else losses.new_zeros(0))
 

@@ -17,7 +17,7 @@ from config.schema import PipelineSettings, Task
 from train.data.batches import Step, epoch_steps, plan_step
 from train.data.loading import QualityDataset, loaded
 from train.loop.meter import Meter
-from train.loop.processes import place, trained
+from train.loop.processes import is_sharded, place, trained
 from train.loop.report import Report
 from train.loop.stepper import Stepper
 from train.loop.validation import Validator
@@ -134,7 +134,14 @@ class Trainer:
     def _plan(self, epoch: int) -> list[Step]:
         budget, here = self.settings.tokens_per_batch, self.accelerator
         return [
-            plan_step(videos, self.tokens, budget, here.process_index, here.num_processes)
+            plan_step(
+                videos,
+                self.tokens,
+                budget,
+                here.process_index,
+                here.num_processes,
+                in_step=is_sharded(self.settings, here),
+            )
             for videos in epoch_steps(len(self.data), self.settings, epoch)
         ]
 
@@ -205,7 +212,13 @@ class Trainer:
 def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[Task]) -> list[int]:
     """Tokens that each sample takes in the decoder: its visual prefix once, and every task's question.
 
-    The regression baseline sees the visual tokens alone.
+    The regression baseline sees the visual tokens alone. Raises ContextExceeded where the decoder cannot read
+    as many.
     """
     per_chunk = {name: int(p.output_tokens) for name, p in model.projectors.items()}  # type: ignore[arg-type]
-    return data.tokens(per_chunk, model.prompts.text_tokens(tasks))
+    text = model.prompts.text_tokens(tasks)
+    longest = max(model.prompts.text_tokens([task]) for task in tasks)
+    tokens = data.tokens(per_chunk, text)
+    for sample, count in zip(data.samples, tokens, strict=True):
+        model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
+    return tokens

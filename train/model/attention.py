@@ -1,7 +1,8 @@
 """Attention over a packed row: two ways to the same numbers, behind one attention function of transformers.
 
 segments    for each video, causal attention within the prefix, and the tree's few queries on prefix and
-            tree under a small mask; no query meets another video, and the prefix takes the flash kernels
+            tree under a small mask; no query meets another video, and the prefix takes the flash kernels.
+            A tree without branches, as of one question, is one causal call with its prefix
 dense       all videos at once on rows padded to the longest, under a boolean mask: one call for a batch of
             short videos, but it computes what the mask then hides
 
@@ -60,6 +61,8 @@ def use_packed_attention(decoder: PreTrainedModel) -> None:
         raise TrainError(
             _refusal(decoder, f"has {rope} rotary positions, which depend on the longest sequence")
         )
+    # cuDNN, which torch prefers on recent GPUs, makes and keeps a plan for every length that it meets.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     decoder.set_attn_implementation(NAME)
 
 
@@ -75,16 +78,16 @@ def make_plan(layout: Layout, way: Way | Literal["auto"], layers: int) -> Plan:
 
 def _segments(layout: Layout, trees_only: bool = False) -> Attend:
     """Every video by itself; with `trees_only` the prefixes' output is left zero."""
-    queries = [size for s in layout.segments for size in (s.prefix, s.tree)]
-    keys = [s.length for s in layout.segments]
+    lengths = [s.length for s in layout.segments]
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        parts = q.split(queries, dim=2)
         outputs = []
-        for number, (segment, key, value) in enumerate(
-            zip(layout.segments, k.split(keys, dim=2), v.split(keys, dim=2), strict=True)
-        ):
-            prefix, tree = parts[2 * number : 2 * number + 2]
+        parts = zip(*(x.split(lengths, dim=2) for x in (q, k, v)), strict=True)
+        for segment, (query, key, value) in zip(layout.segments, parts, strict=True):
+            if segment.chain and not trees_only:
+                outputs.append(_causal(query, key, value, scale))
+                continue
+            prefix, tree = query.split([segment.prefix, segment.tree], dim=2)
             shared_k, shared_v = key[:, :, : segment.prefix], value[:, :, : segment.prefix]
             outputs += [
                 _nothing(prefix, value) if trees_only else _causal(prefix, shared_k, shared_v, scale),

@@ -26,8 +26,9 @@ class PackedDecoder:
         self._layers = decoder.config.get_text_config().num_hidden_layers
         self._answers = AnswerRows(decoder)
         self._recompute = Recompute(decoder, settings.recompute)
-        if settings.compile:
-            _compile(decoder)
+        self._compiled = False
+        if settings.compile is True:
+            self._compile(decoder)
 
     def logits(
         self,
@@ -41,6 +42,8 @@ class PackedDecoder:
 
         With a cache, the row's keys and values are left in it.
         """
+        if self._settings.compile == "auto" and embeddings.is_cuda and torch.is_grad_enabled():
+            self._compile(decoder)
         way: Way | Any = self._settings.attention if cache is None else "segments"
         plan = make_plan(layout, way, self._layers)
         with self._answers.only(rows), self._recompute.within(embeddings):
@@ -61,6 +64,16 @@ class PackedDecoder:
         every = torch.arange(embeddings.shape[1], device=embeddings.device)
         with self._recompute.within(embeddings):
             return self._run(decoder, embeddings, positions, every, cache, mask=allowed[None, None])
+
+    def _compile(self, decoder: PreTrainedModel) -> None:
+        """Compile, once, what surrounds attention in every layer but the last, whose rows hooks choose."""
+        if self._compiled or getattr(decoder, "is_quantized", False):
+            return
+        self._compiled = True
+        for layer in list(decoder.get_decoder().layers)[:-1]:
+            for name, part in layer.named_children():
+                if name != "self_attn":
+                    part.compile(dynamic=True)
 
     def _run(
         self,
@@ -84,14 +97,6 @@ class PackedDecoder:
             **plan,
         )
         return out.logits[0].float()  # type: ignore[no-any-return]
-
-
-def _compile(decoder: PreTrainedModel) -> None:
-    """Compile what surrounds attention in every layer but the last, whose rows are chosen by hooks."""
-    for layer in list(decoder.get_decoder().layers)[:-1]:
-        for name, part in layer.named_children():
-            if name != "self_attn":
-                part.compile(dynamic=True)
 
 
 class AnswerRows:

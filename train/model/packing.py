@@ -38,6 +38,11 @@ class TokenTree:
         pairs = zip(self.ids, self.parents, strict=True)
         return next((i for i, pair in enumerate(pairs) if pair == (token, parent)), None)
 
+    @property
+    def chain(self) -> bool:
+        """Whether each token continues the one before it."""
+        return self.parents == list(range(ROOT, len(self) - 1))
+
     def depths(self) -> list[int]:
         """How many of its ancestors stand between each token and the prefix."""
         depths: list[int] = []
@@ -64,6 +69,8 @@ class Segment:
     """Tokens that the whole tree shares; each attends to those before it."""
     allowed: torch.Tensor
     """Boolean [tree, prefix + tree]."""
+    chain: bool
+    """Whether each token of the tree continues the one before it: all of the segment is then causal."""
 
     @property
     def tree(self) -> int:
@@ -115,7 +122,7 @@ def lay_out(passages: Sequence[Passage]) -> Layout:
         tree, prefix = passage.tree, passage.prefix
         shared = torch.ones(len(tree), prefix, dtype=torch.bool)
         allowed = torch.cat([shared, tree.ancestors()], dim=1)
-        segments.append(Segment(start, prefix, allowed.to(device, non_blocking=True)))
+        segments.append(Segment(start, prefix, allowed.to(device, non_blocking=True), tree.chain))
         positions += [torch.arange(prefix), prefix + torch.tensor(tree.depths(), dtype=torch.long)]
         start += prefix + len(tree)
     return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True))

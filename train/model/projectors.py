@@ -1,9 +1,11 @@
 """Projectors: features of one chunk → tokens in the decoder's embedding space."""
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from config.schema import ProjectorSettings
@@ -168,13 +170,16 @@ class Standardise(nn.Module):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
-    def fit(self, rows: torch.Tensor) -> None:
-        """Take mean and standard deviation from rows [N, features]; a constant feature gives 0."""
-        rows = rows.double()
-        std = rows.std(dim=0, unbiased=False)
-        constant = std <= 1e-8 * rows.abs().amax(dim=0).clamp_min(1.0)
-        self.mean.copy_(rows.mean(dim=0))
-        self.std.copy_(torch.where(constant, torch.ones_like(std), std))
+    def fit(self, blocks: Iterable[torch.Tensor]) -> None:
+        """Take mean and standard deviation from blocks [N, features]; a constant feature gives 0."""
+        scaler = StandardScaler()
+        largest = torch.ones(len(self.mean), dtype=torch.float64)
+        for rows in blocks:
+            scaler.partial_fit(rows.double().numpy())
+            largest = torch.maximum(largest, rows.double().abs().amax(dim=0))
+        std = torch.from_numpy(scaler.var_).sqrt()
+        self.mean.copy_(torch.from_numpy(scaler.mean_))
+        self.std.copy_(torch.where(std <= 1e-8 * largest, torch.ones_like(std), std))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         z = (features.float() - self.mean) / self.std

@@ -14,6 +14,7 @@ from train.answers.prompts import PromptBuilder
 from train.answers.question import Question
 from train.answers.space import LEVELS, SCORES, AnswerSpace
 from train.data.reader import Features
+from train.errors import ContextExceeded
 from train.model.packed_decoder import PackedDecoder
 from train.model.packing import Layout, Passage, TokenTree, embed, lay_out
 
@@ -52,6 +53,16 @@ class QualityModel(nn.Module):
             if "lora_" in name:
                 module.train(mode)
         return self
+
+    def check_length(self, tokens: int, video: str = "the video") -> None:
+        """Raise ContextExceeded where a video with its questions is longer than the decoder can read."""
+        limit = getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+        if limit is not None and tokens > limit:
+            raise ContextExceeded(
+                f"{video} takes {tokens:,} tokens with its questions, but {type(self.decoder).__name__} reads"
+                f" at most {limit:,} (max_position_embeddings): fewer tokens a chunk (a branch's `grid`, or"
+                " `tokens` of its projector), `over_time = mean`, or a decoder with a longer context"
+            )
 
     def trainable_parameters(self) -> dict[str, int]:
         """Each trainable part's name → its number of parameters."""

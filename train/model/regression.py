@@ -35,6 +35,9 @@ class RegressionModel(nn.Module):
         self.head = _network(len(projectors) * settings.width, settings)
         self.prompts = Wordless()
 
+    def check_length(self, tokens: int, video: str = "") -> None:
+        """It takes videos of any length."""
+
     def trainable_parameters(self) -> dict[str, int]:
         """Each trainable part's name → its number of parameters."""
         parts = {**self.projectors, "head": nn.ModuleList([self.pools, self.head])}

@@ -134,7 +134,7 @@ def load_weights(checkpoint: Path, model: VideoModel) -> None:
     file = checkpoint / WEIGHTS
     tensors = read_tensors(file)
     try:
-        _trained(model).load_state_dict(tensors)
+        trained_parts(model).load_state_dict(tensors)
     except RuntimeError as error:
         raise RunError(f"{file} does not fit the model's settings: {error}") from error
     decoder = getattr(model, "decoder", None)
@@ -179,7 +179,7 @@ def selected(folder: Path) -> Path:
 
 def _save_weights(folder: Path, model: VideoModel) -> None:
     state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in _trained(model).state_dict().items()
+        name: tensor.detach().cpu().contiguous() for name, tensor in trained_parts(model).state_dict().items()
     }
     save_file(state, folder / WEIGHTS, {"format": "pt", "model_type": MODEL_TYPE, "version": str(FORMAT)})
     decoder = getattr(model, "decoder", None)
@@ -187,6 +187,6 @@ def _save_weights(folder: Path, model: VideoModel) -> None:
         save_adapter(decoder, folder / ADAPTER)
 
 
-def _trained(model: VideoModel) -> nn.ModuleDict:
+def trained_parts(model: VideoModel) -> nn.ModuleDict:
     """All parts of the model but the frozen decoder."""
     return nn.ModuleDict({name: part for name, part in model.named_children() if name != "decoder"})

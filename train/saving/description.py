@@ -37,6 +37,7 @@ def write_description(folder: Path, settings: RunSettings, run: Run) -> None:
         "shapes": {branch: list(shape) for branch, shape in run.shapes.items()},
         "level_cuts": {name: asdict(cuts) for name, cuts in run.cuts.items()},
         "decoder": run.decoder,
+        "start": run.start,
         "split": {
             dataset: {part: {"videos": len(ids), "subset": subset_hash(ids)} for part, ids in split.items()}
             for dataset, split in run.split.items()
@@ -76,6 +77,7 @@ def read_description(folder: Path) -> tuple[RunSettings, Run]:
                 if "specification" in entry
             },
             decoder=document["decoder"],
+            start=document.get("start"),
         )
         return RunSettings.model_validate(document["settings"]), run
     except (OSError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:

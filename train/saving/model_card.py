@@ -43,7 +43,7 @@ def model_card(
         "## Data\n\n" + _data(settings, run),
         "## Features\n\n" + _features(settings, run),
         "## Results so far\n\n" + _results(history, step),
-        "## What was trained\n\n" + _trained(settings, trainable),
+        "## What was trained\n\n" + _trained(settings, run, trainable),
         "## Licences\n\n" + _licences(settings),
         "## Versions\n\n" + _table(["library", "version"], run.versions.items()),
     ]
@@ -134,7 +134,7 @@ def _results(history: Sequence[Mapping[str, float]], step: int) -> str:
     return f"{step} steps. On the validation split:\n\n" + _table(columns, rows)
 
 
-def _trained(settings: RunSettings, trainable: Mapping[str, int]) -> str:
+def _trained(settings: RunSettings, run: Run, trainable: Mapping[str, int]) -> str:
     pipeline, training = settings.pipeline, settings.pipeline.training
     decoder = pipeline.decoder
     frozen = f"Frozen: {decoder.weights}" + (f" at {decoder.revision}" if decoder.revision else "")
@@ -143,9 +143,14 @@ def _trained(settings: RunSettings, trainable: Mapping[str, int]) -> str:
         f"Tasks: {', '.join(pipeline.tasks)}.",
         f"Seeds: training {training.seed}, split {', '.join(str(d.split_seed) for d in settings.datasets)}.",
         *([frozen] if pipeline.head == "decoder" else []),
+        *([f"Started from {_start(run.start)}."] if run.start else []),
     ]
     rows = [(part, f"{count:,}") for part, count in trainable.items()]
     return "\n".join(lines) + "\n\n" + _table(["part", "parameters"], rows)
+
+
+def _start(start: Mapping[str, Any]) -> str:
+    return f"{start['pipeline']} on {' and '.join(start['datasets'])} ({start['weights']})"
 
 
 def _licences(settings: RunSettings) -> str:

@@ -52,6 +52,8 @@ class Run:
     """The decoder's identity (train.saving.identity); None where there is none."""
     labels: dict[str, str] = field(default_factory=dict)
     """Dataset → digest of the opinion scores, splits and groups of the videos in `split`."""
+    start: dict[str, Any] | None = None
+    """The model whose weights it started from (train.saving.start); None where it began anew."""
 
     def cuts_for(self, dataset: str | None = None) -> LevelCuts:
         """The level cuts of that dataset, or, where it is none of the run's, of the run's first."""
@@ -86,6 +88,7 @@ def claim_run(folder: Path, settings: RunSettings, run: Run, labels: Mapping[str
         ("settings", known_settings.model_dump(mode="json"), settings.model_dump(mode="json")),
         ("feature keys", known.feature_keys, run.feature_keys),
         ("decoder", known.decoder, run.decoder),
+        ("start", _identity(known.start), _identity(run.start)),
     ):
         if before == now:
             continue
@@ -135,6 +138,11 @@ def _split_changes(
     ]
 
 
+def _identity(start: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Of what a run started from, wherever it lay."""
+    return {name: value for name, value in (start or {}).items() if name != "checkpoint"}
+
+
 def _refuse(folder: Path, what: str, found: Sequence[str]) -> NoReturn:
     shown = [*found[:_SHOWN], *(["…"] if len(found) > _SHOWN else [])]
     raise RunError(
@@ -172,6 +180,7 @@ def load_run(folder: Path) -> tuple[RunSettings, Run]:
             specifications=raw["specifications"],
             decoder=raw["decoder"],
             labels=raw.get("labels", {}),
+            start=raw.get("start"),
         )
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import packed_loss, step_batch, step_model
 from config.schema import LoraSettings, StepSettings
+from train.answers.conversation import Conversation
 from train.answers.levels import LevelCuts
-from train.answers.question import Question
 from train.data.reader import Features
 from train.inference.predict import predict
 from train.model.decoder import add_lora
@@ -34,7 +34,7 @@ from train.model.quality import QualityModel
 TOKENS = 1024
 VIDEOS = 3
 Numbers = dict[str, torch.Tensor]
-Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
+Loss = Callable[[QualityModel, list[Features], list[Conversation]], torch.Tensor]
 FLOAT32, BFLOAT16 = 2e-4, 6e-2
 """Allowed differences: float32 without TF32, and bfloat16 weights beside float32 ones."""
 
@@ -117,7 +117,7 @@ def _run(loss_of: Loss, device: str, step: StepSettings, **how: Any) -> Numbers:
 
 def _step(model: QualityModel, loss_of: Loss) -> Numbers:
     """The loss, and the gradient of everything that trains."""
-    batch, questions = step_batch(VIDEOS, TOKENS, str(next(model.parameters()).device))
+    batch, questions = step_batch(model, VIDEOS, TOKENS, str(next(model.parameters()).device))
     model.zero_grad()
     loss = loss_of(model, batch, questions)
     loss.backward()
@@ -127,7 +127,7 @@ def _step(model: QualityModel, loss_of: Loss) -> Numbers:
 
 def _read(model: QualityModel) -> Numbers:
     model.eval()
-    videos, _ = step_batch(VIDEOS, TOKENS, str(next(model.parameters()).device))
+    videos, _ = step_batch(model, VIDEOS, TOKENS, str(next(model.parameters()).device))
     found = predict(model, videos, LevelCuts(33.0, 66.0), ["score", "level"])
     return {"scores": torch.tensor([[each.score, each.std or 0.0] for each in found])}
 

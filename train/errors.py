@@ -33,3 +33,7 @@ class TrackerError(TrainError):
 
 class ContextExceeded(TrainError):
     """A video's tokens, with its questions, are more than the decoder can read."""
+
+
+class ConversationError(TrainError):
+    """Messages and media that do not go together."""

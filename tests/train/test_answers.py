@@ -36,10 +36,10 @@ def test_no_tail_begins_another(numbers: set[str]) -> None:
 def test_llama3_writes_every_score_and_every_level_as_one_token(shared_data: Path) -> None:
     tokenizer = load_llama3_tokenizer(shared_data / "tokenizers" / "llama3")
     prompts = PromptBuilder(tokenizer, prompt_settings())
-    scores = AnswerSpace.of([prompts.answer_ids("score", s) for s in SCORES], prompts.end_of_turn)
+    scores = AnswerSpace.of([prompts.answer_ids("score", s) for s in SCORES], prompts.chat.end_of_turn)
     assert scores.single_token and len({tail[0] for tail in scores.tails}) == 101
     assert tokenizer.decode([*scores.lead, *scores.tails[63]]) == "The quality score is 63"
-    assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.end_of_turn == 128009
+    assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.chat.end_of_turn == 128009
 
 
 @pytest.mark.parametrize(

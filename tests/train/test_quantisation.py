@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from random_models import Question, asked
 from tiny_language import prompt_settings, prompt_texts
 from transformers import BitsAndBytesConfig
 
 from config.schema import DecoderSettings, LoraSettings
 from demo.decoder_tokenizer import build_tokenizer
 from train.answers.prompts import PromptBuilder
-from train.answers.question import Question
 from train.errors import TrainError
 from train.inference.predict import expected_scores
 from train.model.decoder import add_lora, load_decoder, quantisation
@@ -83,7 +83,7 @@ def test_projectors_and_lora_train_through_quantised_weights(quantised: str) -> 
     builder = PromptBuilder(build_tokenizer(prompt_texts(prompts)), prompts)
     model = QualityModel(decoder, builder, projectors).train()
     video = {"spatial": torch.randn(3, 2, 6)}
-    question = [Question(0, "score", 0, 63)]
+    question = asked(model, [Question(0, "score", 0, 63)])
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=1e-2)
     losses = []

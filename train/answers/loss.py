@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from config.schema import TargetSettings
-from train.answers.question import Question
+from train.answers.chat import Answer
 from train.answers.space import SCORES, AnswerSpace
 from train.errors import TrainError
 
@@ -15,15 +15,16 @@ _POINTS = 10.0
 
 
 class AnswerLoss:
-    """Cross-entropy of each question's answer (eq. 10 of LMM-VQA), averaged over its tokens.
+    """Cross-entropy of each conversation's answers (eq. 10 of LMM-VQA), averaged over their tokens.
 
     With `sigma`, the score's token is compared with a Gaussian over its neighbours instead of with itself
     alone. With `expected_weight`, half the squared error of the expected score, in tens of points, is added.
     Raises TrainError where either is asked for and the tokenizer does not write each score as one token.
     """
 
-    def __init__(self, space: AnswerSpace, settings: TargetSettings) -> None:
+    def __init__(self, space: AnswerSpace, end: int, settings: TargetSettings) -> None:
         self._settings = settings
+        self._end = end
         self._lead = len(space.lead)
         self._tokens = [tail[0] for tail in space.tails]
         """Of the scores 0–100."""
@@ -34,22 +35,24 @@ class AnswerLoss:
                 " over: set training.targets.sigma = 0 and training.targets.expected_weight = 0"
             )
 
-    def __call__(
-        self, logits: torch.Tensor, questions: Sequence[Question], answers: Sequence[tuple[int, ...]]
-    ) -> torch.Tensor:
-        """[questions] from logits [A, vocabulary] of all answers, each with its end of turn."""
-        targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
-        losses = functional.cross_entropy(logits, targets, reduction="none")  # [A]
-        sizes = [len(answer) for answer in answers]
-        places = [
-            (sum(sizes[:number]) + self._lead, float(question.value))
-            for number, question in enumerate(questions)
-            if question.task == "score"
-        ]
+    def __call__(self, logits: torch.Tensor, answers: Sequence[Sequence[Answer]]) -> torch.Tensor:
+        """[conversations] from logits [A, vocabulary] of all their answers, each with its end of turn."""
+        tokens, sizes = list[int](), list[int]()
+        places, scores = list[int](), list[float]()
+        for conversation in answers:
+            for answer in conversation:
+                if answer.target is not None and answer.target.task == "score":
+                    places.append(len(tokens) + self._lead)
+                    scores.append(float(answer.target.value))
+                tokens += (*answer.ids, self._end)
+            sizes.append(len(tokens) - sum(sizes))
+        losses = functional.cross_entropy(
+            logits, torch.tensor(tokens, device=logits.device), reduction="none"
+        )  # [A]
         if self._shaped and places:
-            at = torch.tensor([place for place, _ in places], device=logits.device)
-            scores = torch.tensor([score for _, score in places], device=logits.device)
-            losses = losses.index_copy(0, at, self._score_losses(logits[at], losses[at], scores))
+            at = torch.tensor(places, device=logits.device)
+            wanted = torch.tensor(scores, device=logits.device)
+            losses = losses.index_copy(0, at, self._score_losses(logits[at], losses[at], wanted))
         return torch.stack([each.mean() for each in losses.split(sizes)])
 
     def _score_losses(self, logits: torch.Tensor, plain: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

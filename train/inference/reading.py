@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache
 
 from config.schema import Task
-from train.model.packing import Passage, TokenTree, embed, lay_out
+from train.model.packing import Context, TokenTree, embed, lay_out
 from train.model.quality import QualityModel, embedding_table
 
 MAX_NEW_TOKENS = 24
@@ -62,12 +62,12 @@ class Reading:
         """Token of the tree → row of the logits."""
         for task in tasks:
             self._plant(task)
-        passage = Passage(model.prompts.prompt(tasks[0]).before, visual, self._tree)
-        model.check_length(passage.prefix + max(self._tree.depths()) + 1)
-        layout = lay_out([passage])
-        self._prefix = passage.prefix
+        context = Context((model.prompts.prompt(tasks[0]).before, visual), self._tree)
+        model.check_length(context.prefix + max(self._tree.depths()) + 1)
+        layout = lay_out([context], visual.device)
+        self._prefix = context.prefix
         self._cache = DynamicCache(config=model.decoder.config)
-        embeddings = embed([passage], embedding_table(model.decoder))
+        embeddings = embed([context], embedding_table(model.decoder))
         rows = torch.tensor([layout.segments[0].row(token) for token in self._read], device=visual.device)
         self._logits = model.packed.logits(model.decoder, embeddings, layout, rows, self._cache)  # [A, vocab]
 
@@ -109,13 +109,13 @@ class Reading:
             if beyond:
                 self._continue(list(beyond.values()))
             at = beyond
-        return {task: self._model.prompts.text(ids) for task, ids in written.items()}
+        return {task: self._model.prompts.chat.text(ids) for task, ids in written.items()}
 
     def _walk(self, at: int, written: list[int], limit: int) -> tuple[int, int | None]:
         """Write the likeliest tokens as far as the tree holds them: the place, and the token beyond it."""
         while len(written) < limit:
             token = int(self._logits[self._read[at]].argmax())
-            if token == self._model.prompts.end_of_turn:
+            if token == self._model.prompts.chat.end_of_turn:
                 break
             written.append(token)
             if len(written) == limit:

@@ -1,7 +1,7 @@
 """One optimiser step: its passes, the gradients of all processes together, the update."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,15 +11,18 @@ from accelerate.utils import gather_object
 from torch.nn.utils import clip_grad_norm_
 
 from config.schema import PipelineSettings
-from train.answers.question import Question
+from train.answers.conversation import Conversation
 from train.data.batches import Batch, Step
 from train.data.loading import Loaded, QualityDataset
 from train.data.reader import Features
-from train.draws import Draws, derived_seed, device_generator, drawn_wording, draws_of_samples
+from train.draws import Draws, derived_seed, device_generator, draws_of_samples
 from train.errors import DivergedError
 from train.loop.exhaustion import explains_exhaustion
 from train.loop.processes import add_gradients, trained
 from train.model.regression import VideoModel
+
+Questions = Callable[[int, Sequence[int]], Sequence[Conversation]]
+"""(epoch, samples) → conversations."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class StepResult:
     """What a step came to, the same on all processes."""
 
     loss: float
-    """Mean over all questions of the step."""
+    """Mean over all conversations of the step."""
     gradient_norm: float
     """Before clipping."""
     flags: list[int]
@@ -36,14 +39,17 @@ class StepResult:
 
 @dataclass(frozen=True)
 class _Pass:
-    questions: list[Question]
+    conversations: Sequence[Conversation]
     videos: list[str]
     losses: torch.Tensor
-    """[questions], without their graph."""
+    """[conversations], without their graph."""
 
 
 class Stepper:
-    """Takes optimiser steps; the loss of a step is the mean over the questions of all processes."""
+    """Takes optimiser steps; the loss of a step is the mean over the conversations of all processes.
+
+    `questions` makes the conversations about samples, in an epoch; their media are places in the list.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class Stepper:
         data: QualityDataset,
         tokens: Sequence[int],
         optimizer: torch.optim.Optimizer,
+        questions: Questions,
     ) -> None:
         self._accelerator = accelerator
         self._pipeline = pipeline
@@ -61,54 +68,47 @@ class Stepper:
         self._tokens = tokens
         self._optimizer = optimizer
         self._parameters = trained(model)
+        self._questions = questions
 
     def take(self, epoch: int, step: Step, batches: Iterator[Loaded], flags: Sequence[bool]) -> StepResult:
         """One step, with the next of the loaded batches. Raises DivergedError, MemoryExhaustedError.
 
         `flags` are counted over the processes on the way, so that all of them act alike.
         """
-        questions = step.videos * len(self._pipeline.tasks)
         passes = [
-            self._pass(epoch, batch, features, questions)
-            for batch, features in islice(batches, len(step.batches))
+            self._pass(epoch, batch, features) for batch, features in islice(batches, len(step.batches))
         ]
         own = sum((p.losses.double().sum() for p in passes), torch.zeros((), dtype=torch.float64))
-        total, *counts = self._sum([float(own), *map(float, flags)])
+        total, count, *raised = self._sum(
+            [float(own), float(sum(len(p.losses) for p in passes)), *map(float, flags)]
+        )
         if not math.isfinite(total):
             raise self._diverged("loss", total, passes)
         add_gradients(self._accelerator, self._parameters)
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(count)
         clip = self._pipeline.training.gradient_clip
         norm = float(clip_grad_norm_(self._parameters, math.inf if clip is None else clip))
         if not math.isfinite(norm):
             raise self._diverged("gradient's norm", norm, passes)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return StepResult(total / questions, norm, [round(count) for count in counts])
+        return StepResult(total / count, norm, [round(flag) for flag in raised])
 
-    def _pass(self, epoch: int, batch: Batch, features: list[Features], questions: int) -> _Pass:
+    def _pass(self, epoch: int, batch: Batch, features: list[Features]) -> _Pass:
         seed, device = self._pipeline.training.seed, self._accelerator.device
-        asked = self._questions(epoch, batch.videos)
+        conversations = self._questions(epoch, batch.videos)
         tokens = [self._tokens[video] for video in batch.videos]
         device_generator(device).manual_seed(derived_seed(seed, epoch, *batch.videos))
         with explains_exhaustion(self._pipeline, "training on", tokens, device):
             with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
-                losses: torch.Tensor = self._model(features, asked)  # [questions]
-            torch.autograd.backward(losses.sum() / questions)
+                losses: torch.Tensor = self._model(features, conversations)
+            torch.autograd.backward(losses.sum())
             if not batch.counts:  # nothing else of this step has gradients yet
                 self._optimizer.zero_grad()
         videos = [self._data.samples[video].video for video in batch.videos]
-        return _Pass(asked, videos, losses.detach() if batch.counts else losses.new_zeros(0))
-
-    def _questions(self, epoch: int, videos: Sequence[int]) -> list[Question]:
-        questions = []
-        for position, video in enumerate(videos):
-            sample = self._data.samples[video]
-            for number, task in enumerate(self._pipeline.tasks):
-                wordings = self._model.prompts.phrasings(task)
-                drawn = drawn_wording(self._pipeline.training.seed, epoch, video, number, wordings)
-                value = sample.score if task == "score" else sample.level
-                questions.append(Question(position, task, drawn, value))
-        return questions
+        return _Pass(conversations, videos, losses.detach() if batch.counts else losses.new_zeros(0))
 
     def _draws(self, epoch: int, batch: Batch, features: Sequence[Features]) -> Draws:
         seed = self._pipeline.training.seed
@@ -131,10 +131,11 @@ class Stepper:
     def _diverged(self, what: str, value: float, passes: Sequence[_Pass]) -> DivergedError:
         """Names the videos whose own loss is no number; where there is none, all of the step's."""
         own = {
-            p.videos[question.video]
+            p.videos[medium]
             for p in passes
-            for question, loss in zip(p.questions, p.losses.tolist(), strict=False)
+            for conversation, loss in zip(p.conversations, p.losses.tolist(), strict=False)
             if not math.isfinite(loss)
+            for medium in conversation.media
         }
         found = gather_object(sorted(own)) or gather_object([video for p in passes for video in p.videos])
         return DivergedError(

@@ -16,10 +16,11 @@ from config.interruption import Interrupted, Requests, remembers_signals
 from config.schema import PipelineSettings, Task
 from train.data.batches import Step, epoch_steps, plan_step
 from train.data.loading import QualityDataset, loaded
+from train.data.questions import TaskQuestions
 from train.loop.meter import Meter
 from train.loop.processes import is_sharded, place, trained
 from train.loop.report import Report
-from train.loop.stepper import Stepper
+from train.loop.stepper import Questions, Stepper
 from train.loop.validation import Validator
 from train.model.regression import VideoModel
 from train.saving.checkpoint import (
@@ -60,7 +61,9 @@ class Trainer:
         folder: Path,
         *,
         quiet: bool = False,
+        questions: Questions | None = None,
     ) -> None:
+        """`questions`: what is asked about the samples; the pipeline's tasks where not given."""
         self.accelerator = accelerator
         self.pipeline = pipeline
         self.settings = settings = pipeline.training
@@ -83,7 +86,9 @@ class Trainer:
             num_warmup_steps=round(self.total_steps * settings.warmup_share),
             num_training_steps=self.total_steps,
         )
-        self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer)
+        if questions is None:
+            questions = TaskQuestions(train.samples, model.prompts, pipeline.tasks, settings.seed)
+        self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer, questions)
         self.meter = Meter(getattr(model, "decoder", None), accelerator.device, accelerator.num_processes)
         self.progress = Progress()
         self._saved = time.monotonic()

@@ -77,20 +77,21 @@ def make_plan(layout: Layout, way: Way | Literal["auto"], layers: int) -> Plan:
 
 
 def _segments(layout: Layout, trees_only: bool = False) -> Attend:
-    """Every video by itself; with `trees_only` the prefixes' output is left zero."""
+    """Every context by itself; with `trees_only` prefixes in which nothing is read are left zero."""
     lengths = [s.length for s in layout.segments]
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
         outputs = []
         parts = zip(*(x.split(lengths, dim=2) for x in (q, k, v)), strict=True)
         for segment, (query, key, value) in zip(layout.segments, parts, strict=True):
-            if segment.chain and not trees_only:
+            skipped = trees_only and not segment.read
+            if segment.chain and not skipped:
                 outputs.append(_causal(query, key, value, scale))
                 continue
             prefix, tree = query.split([segment.prefix, segment.tree], dim=2)
             shared_k, shared_v = key[:, :, : segment.prefix], value[:, :, : segment.prefix]
             outputs += [
-                _nothing(prefix, value) if trees_only else _causal(prefix, shared_k, shared_v, scale),
+                _nothing(prefix, value) if skipped else _causal(prefix, shared_k, shared_v, scale),
                 _on_key_heads(tree, key, value, segment.allowed, scale),
             ]
         return torch.cat(outputs, dim=2)

@@ -1,8 +1,8 @@
-"""Videos back to back in one row: each a shared prefix, and a tree of tokens that continue it.
+"""Contexts back to back in one row: each a prefix of texts and media, and a tree of tokens that continue it.
 
-    [before | visual tokens | Q1 A1 | Q2 A2] [before | visual tokens | Q1 A1 | Q2 A2] …
+    [text | visual tokens | Q1 A1 | Q2 A2] [text | visual tokens | text | visual tokens | Q1 A1 Q2 A2] …
 
-A token attends to the prefix of its video and to its own ancestors in the tree, and its position counts
+A token attends to the prefix of its context and to its own ancestors in the tree, and its position counts
 only those: every branch is read as if it stood alone behind the prefix.
 """
 
@@ -62,7 +62,7 @@ class TokenTree:
 
 @dataclass(frozen=True)
 class Segment:
-    """Where one video stands in the row, and what the tokens of its tree attend to."""
+    """Where one context stands in the row, and what the tokens of its tree attend to."""
 
     start: int
     prefix: int
@@ -71,6 +71,8 @@ class Segment:
     """Boolean [tree, prefix + tree]."""
     chain: bool
     """Whether each token of the tree continues the one before it: all of the segment is then causal."""
+    read: bool = False
+    """Whether something is read within the prefix."""
 
     @property
     def tree(self) -> int:
@@ -101,40 +103,39 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Passage:
-    """What one video brings to a row: the text before its tokens, the tokens [V, width], and what follows."""
+class Context:
+    """What one or several conversations have in common, and how each goes on."""
 
-    before: tuple[int, ...]
-    visual: torch.Tensor
+    parts: tuple[tuple[int, ...] | torch.Tensor, ...]
+    """Token ids, and projected tokens [V, width], in their order."""
     tree: TokenTree
+    read: bool = False
+    """Whether something is read within the parts, as the answers of earlier turns are."""
 
     @property
     def prefix(self) -> int:
         """Tokens that the whole tree shares."""
-        return len(self.before) + len(self.visual)
+        return sum(map(len, self.parts))
 
 
-def lay_out(passages: Sequence[Passage]) -> Layout:
-    """The layout of passages in one row, on the device of their visual tokens."""
-    device = passages[0].visual.device
+def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:
+    """The layout of contexts in one row."""
     segments, positions, start = [], [], 0
-    for passage in passages:
-        tree, prefix = passage.tree, passage.prefix
+    for context in contexts:
+        tree, prefix = context.tree, context.prefix
         shared = torch.ones(len(tree), prefix, dtype=torch.bool)
-        allowed = torch.cat([shared, tree.ancestors()], dim=1)
-        segments.append(Segment(start, prefix, allowed.to(device, non_blocking=True), tree.chain))
+        allowed = torch.cat([shared, tree.ancestors()], dim=1).to(device, non_blocking=True)
+        segments.append(Segment(start, prefix, allowed, tree.chain, context.read))
         positions += [torch.arange(prefix), prefix + torch.tensor(tree.depths(), dtype=torch.long)]
         start += prefix + len(tree)
     return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True))
 
 
-def embed(passages: Sequence[Passage], table: torch.nn.Embedding) -> torch.Tensor:
+def embed(contexts: Sequence[Context], table: torch.nn.Embedding) -> torch.Tensor:
     """The row's embeddings [1, tokens, width] in the table's precision."""
-    device = passages[0].visual.device
-    ids = [token for passage in passages for token in (*passage.before, *passage.tree.ids)]
-    sizes = [size for passage in passages for size in (len(passage.before), len(passage.tree))]
-    texts = table(torch.tensor(ids, device=device)).split(sizes)  # [before, H], [tree, H] of each
-    parts: list[torch.Tensor] = []
-    for passage, before, tree in zip(passages, texts[::2], texts[1::2], strict=True):
-        parts += [before, passage.visual.to(before.dtype), tree]
-    return torch.cat(parts)[None]
+    parts = [part for context in contexts for part in (*context.parts, tuple(context.tree.ids))]
+    texts = [part for part in parts if isinstance(part, tuple)]
+    ids = torch.tensor([token for text in texts for token in text], device=table.weight.device)
+    embedded = iter(table(ids).split([len(text) for text in texts]))
+    row = [next(embedded) if isinstance(part, tuple) else part.to(table.weight.dtype) for part in parts]
+    return torch.cat(row)[None]

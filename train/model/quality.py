@@ -9,14 +9,16 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from config.schema import StepSettings, TargetSettings, Task
+from train.answers.chat import Answer
+from train.answers.conversation import Conversation
 from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
-from train.answers.question import Question
 from train.answers.space import LEVELS, SCORES, AnswerSpace
 from train.data.reader import Features
 from train.errors import ContextExceeded
 from train.model.packed_decoder import PackedDecoder
-from train.model.packing import Layout, Passage, TokenTree, embed, lay_out
+from train.model.packing import Layout, embed, lay_out
+from train.model.row import Place, Row
 
 
 class QualityModel(nn.Module):
@@ -38,12 +40,13 @@ class QualityModel(nn.Module):
         self.prompts = prompts
         self.token_order = token_order
         self.packed = PackedDecoder(decoder, step or StepSettings())
+        end = prompts.chat.end_of_turn
         values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}
         self.spaces: dict[Task, AnswerSpace] = {
-            task: AnswerSpace.of([prompts.answer_ids(task, value) for value in allowed], prompts.end_of_turn)
+            task: AnswerSpace.of([prompts.answer_ids(task, value) for value in allowed], end)
             for task, allowed in values.items()
         }
-        self.loss = AnswerLoss(self.spaces["score"], targets or TargetSettings())
+        self.loss = AnswerLoss(self.spaces["score"], end, targets or TargetSettings())
 
     def train(self, mode: bool = True) -> "QualityModel":
         """Training mode for what trains; the frozen decoder stays in evaluation mode."""
@@ -90,50 +93,51 @@ class QualityModel(nn.Module):
                 found.sort(key=lambda chunk: chunk[0])
         return [torch.cat([tokens for _, tokens in found]) for found in chunks]
 
-    def forward(self, videos: Sequence[Features], questions: Sequence[Question]) -> torch.Tensor:
-        """Loss of each question's answer (see AnswerLoss): float32 [questions]."""
-        packed = self.pack(self.visual_tokens(videos), questions)
+    def forward(self, media: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
+        """Loss of each conversation's answers (see AnswerLoss): float32 [conversations]."""
+        packed = self.pack(self.visual_tokens(media), conversations)
         logits = self.packed.logits(self.decoder, packed.embeddings, packed.layout, packed.rows)  # [A, vocab]
-        return self.loss(logits, questions, packed.answers)
+        return self.loss(logits[packed.reads], packed.answers)
 
-    def pack(self, visual: Sequence[torch.Tensor], questions: Sequence[Question]) -> "PackedQuestions":
-        """All questions in one row, those about one video behind its visual tokens.
+    def pack(
+        self, media: Sequence[torch.Tensor], conversations: Sequence[Conversation]
+    ) -> "PackedConversations":
+        """All conversations in one row, those about the same media behind the same tokens [V, width] of them.
 
-        Questions whose prompts differ before the visual tokens share no prefix.
+        Conversations that differ before their last medium share no context.
         """
-        passages: dict[tuple[int, tuple[int, ...]], Passage] = {}
-        answers, ends = [], []
-        for question in questions:
-            prompt = self.prompts.prompt(question.task, question.phrasing)
-            answer = self.prompts.answer_ids(question.task, question.answer)
-            key = question.video, prompt.before
-            if key not in passages:
-                passages[key] = Passage(prompt.before, visual[question.video], TokenTree())
-            tree = passages[key].tree
-            ends.append((key, tree.add(answer, tree.add(prompt.after))))
-            answers.append((*answer, self.prompts.end_of_turn))
-        layout = lay_out(list(passages.values()))
-        segments = dict(zip(passages, layout.segments, strict=True))
-        rows = [
-            segments[key].row(end) - left
-            for (key, end), answer in zip(ends, answers, strict=True)
-            for left in reversed(range(len(answer)))
-        ]
-        embeddings = embed(list(passages.values()), embedding_table(self.decoder))
-        return PackedQuestions(embeddings, layout, torch.tensor(rows, device=embeddings.device), answers)
+        row, table = Row(media), embedding_table(self.decoder)
+        answers, reads, places = [], list[int](), dict[Place, int]()
+        for conversation in conversations:
+            pieces = self.prompts.chat.pieces(conversation)
+            answers.append([piece for piece in pieces if isinstance(piece, Answer)])
+            # Conversations that share an earlier turn read at the same place.
+            reads += [places.setdefault(place, len(places)) for place in row.add(pieces)[2]]
+        device = table.weight.device
+        layout = lay_out(row.contexts, device)
+        rows = [layout.segments[context].start + token for context, token in places]
+        return PackedConversations(
+            embed(row.contexts, table),
+            layout,
+            torch.tensor(rows, device=device),
+            torch.tensor(reads, device=device),
+            answers,
+        )
 
 
 @dataclass(frozen=True)
-class PackedQuestions:
-    """A row of all questions, and where their answers are read."""
+class PackedConversations:
+    """A row of all conversations, and where their answers are read."""
 
     embeddings: torch.Tensor
     """[1, tokens, width]."""
     layout: Layout
     rows: torch.Tensor
-    """[A]: where each answer token, and each end of turn, is predicted."""
-    answers: list[tuple[int, ...]]
-    """What should be read there, question by question."""
+    """Places of the row whose logits are wanted, each once."""
+    reads: torch.Tensor
+    """[A]: in which of `rows` each answer token, and each end of turn, is predicted."""
+    answers: list[list[Answer]]
+    """What should be read there, conversation by conversation."""
 
 
 def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:

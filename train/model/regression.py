@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from config.schema import RegressionSettings, Task
-from train.answers.question import Question
+from train.answers.conversation import SLOT, Conversation, Message, Target
 from train.answers.space import LEVELS
 from train.data.reader import Features
 from train.model.quality import QualityModel
@@ -53,17 +53,18 @@ class RegressionModel(nn.Module):
                 block.append(self.pools[branch](tokens.flatten(0, 1)))
         return [torch.cat(block) for block in blocks]
 
-    def forward(self, videos: Sequence[Features], questions: Sequence[Question]) -> torch.Tensor:
-        """float32 loss of each question, [questions]: smooth L1 of score / 100, cross-entropy of level."""
+    def forward(self, videos: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
+        """float32 loss of each conversation: smooth L1 of score / 100, cross-entropy of level."""
         scores, levels = self.outputs(self.visual_tokens(videos))
         losses = []
-        for question in questions:
-            if question.task == "score":
-                target = scores.new_tensor(float(question.value) / 100)
-                losses.append(functional.smooth_l1_loss(scores[question.video] / 100, target, beta=_BETA))
+        for conversation in conversations:
+            (video,), (target,) = conversation.media, conversation.targets
+            if target.task == "score":
+                score = scores.new_tensor(float(target.value) / 100)
+                losses.append(functional.smooth_l1_loss(scores[video] / 100, score, beta=_BETA))
             else:
-                level = torch.tensor(LEVELS.index(str(question.value)), device=levels.device)
-                losses.append(functional.cross_entropy(levels[question.video], level))
+                level = torch.tensor(LEVELS.index(str(target.value)), device=levels.device)
+                losses.append(functional.cross_entropy(levels[video], level))
         return torch.stack(losses)
 
     def outputs(self, visual: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,6 +101,14 @@ class Wordless:
     def phrasings(self, task: Task) -> int:  # noqa: ARG002
         """Number of ways in which the task's question is put."""
         return 1
+
+    def conversation(
+        self, task: Task, phrasing: int = 0, value: float | str | None = None, medium: int = 0
+    ) -> Conversation:
+        """What is asked of a medium: the value alone, in no words."""
+        assert phrasing == 0, "there are no words to vary"
+        target = None if value is None else Target(task, value)
+        return Conversation((medium,), (Message("user", SLOT), Message("assistant", "", target)))
 
     def text_tokens(self, tasks: Sequence[Task]) -> int:  # noqa: ARG002
         """It reads the visual tokens alone."""

@@ -76,6 +76,10 @@ class DecoderSettings(Entry):
     """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
     chat_template: str | None = None
     """Jinja template, for tokenizers that come without one."""
+    attention: Literal["causal", "mmca"] = "causal"
+    """`mmca`: the sum of two softmaxes, over media and over text, of LMM-VQA's released code."""
+    rope_theta: float | None = Field(None, gt=0)
+    """Base of the rotary positions, where not the model's own."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Of the weights, or, where they are quantised, of the computation."""
     quantised: Literal["none", "8bit", "4bit"] = "none"

@@ -62,7 +62,7 @@ class Reading:
         """Token of the tree → row of the logits."""
         for task in tasks:
             self._plant(task)
-        context = Context((model.prompts.prompt(tasks[0]).before, visual), self._tree)
+        context = self._context = Context((model.prompts.prompt(tasks[0]).before, visual), self._tree)
         model.check_length(context.prefix + max(self._tree.depths()) + 1)
         layout = lay_out([context], visual.device)
         self._prefix = context.prefix
@@ -135,6 +135,7 @@ class Reading:
         positions = torch.tensor([[self._prefix + depths[token] for token in tokens]], device=device)
         shared = torch.ones(count, self._prefix, dtype=torch.bool)
         allowed = torch.cat([shared, self._tree.ancestors()[tokens]], dim=1).to(device)
-        more = model.packed.continued(model.decoder, embeddings, positions, allowed, self._cache)
+        media = self._context.media().to(device)
+        more = model.packed.continued(model.decoder, embeddings, positions, allowed, media, self._cache)
         self._read |= {token: len(self._logits) + n for n, token in enumerate(tokens)}
         self._logits = torch.cat([self._logits, more])

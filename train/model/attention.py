@@ -5,6 +5,7 @@ segments    for each video, causal attention within the prefix, and the tree's f
             A tree without branches, as of one question, is one causal call with its prefix
 dense       all videos at once on rows padded to the longest, under a boolean mask: one call for a batch of
             short videos, but it computes what the mask then hides
+mmca        another attention, of LMM-VQA's released code: see train/model/mmca.py
 
 Segments need no block-sparse kernel: what is masked is never computed, and the causal prefix, nearly all of
 the work, runs in the fastest kernel that the device has, with gradients on every device.
@@ -21,11 +22,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from train.errors import TrainError
+from train.model.mmca import Attend, two_softmaxes
 from train.model.packing import Layout, Segment
 
-Way = Literal["segments", "dense"]
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
-"""query [1, heads, L, D], key and value [1, key heads, L, D], scale → [1, heads, L, D]."""
+Way = Literal["segments", "dense", "mmca"]
 
 NAME = "packed"
 SHORT_TOKENS = 512
@@ -70,7 +70,11 @@ def make_plan(layout: Layout, way: Way | Literal["auto"], layers: int) -> Plan:
     """The plan of a row for a decoder of so many layers."""
     if way == "auto":
         way = "dense" if max(s.length for s in layout.segments) <= SHORT_TOKENS else "segments"
-    ways: dict[Way, Callable[[Layout], Attend]] = {"segments": _segments, "dense": _dense}
+    ways: dict[Way, Callable[[Layout], Attend]] = {
+        "segments": _segments,
+        "dense": _dense,
+        "mmca": two_softmaxes,
+    }
     attend = ways[way](layout)
     trees_only = _segments(layout, trees_only=True) if way == "segments" else attend
     return Plan(attend, trees_only, layers - 1)

@@ -48,6 +48,7 @@ def build_model(
         pipeline.training.targets,
         token_order=pipeline.token_order,
         step=pipeline.training.step,
+        attention=pipeline.decoder.attention,
     )
 
 

@@ -48,7 +48,11 @@ def load_decoder(settings: DecoderSettings, device: torch.device | str | None = 
     else:
         try:
             model = AutoModelForCausalLM.from_pretrained(
-                decoder_folder(settings), use_safetensors=True, trust_remote_code=False, **options
+                decoder_folder(settings),
+                config=decoder_config(settings),
+                use_safetensors=True,
+                trust_remote_code=False,
+                **options,
             )
         except (OSError, ValueError) as error:
             raise _missing("the language model", settings.weights, settings, error) from error
@@ -68,14 +72,21 @@ def decoder_config(settings: DecoderSettings) -> PretrainedConfig:
                 'decoder weights `random:SEED` need `architecture = { model_type = "llama", … }` in the'
                 " settings, or a decoder of pipelines.toml that has one"
             )
-        return AutoConfig.for_model(model_type, **architecture)
+        return _with_rope(AutoConfig.for_model(model_type, **architecture), settings)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             decoder_folder(settings), trust_remote_code=False
         )
-        return config
+        return _with_rope(config, settings)
     except (OSError, ValueError) as error:
         raise _missing("the language model", settings.weights, settings, error) from error
+
+
+def _with_rope(config: PretrainedConfig, settings: DecoderSettings) -> PretrainedConfig:
+    if settings.rope_theta is not None:
+        text = config.get_text_config()
+        text.rope_parameters = {**(text.rope_parameters or {}), "rope_theta": settings.rope_theta}
+    return config
 
 
 def decoder_folder(settings: DecoderSettings) -> Path:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from transformers import Cache, PreTrainedModel
 
 from config.schema import StepSettings
-from train.model.attention import Way, make_plan, use_packed_attention
+from train.model.attention import Plan, Way, make_plan, use_packed_attention
+from train.model.mmca import two_softmaxes_behind
 from train.model.packing import Layout
 from train.model.recompute import Recompute
 
@@ -20,8 +21,14 @@ class PackedDecoder:
     Raises TrainError where the decoder's attention cannot be packed.
     """
 
-    def __init__(self, decoder: PreTrainedModel, settings: StepSettings) -> None:
+    def __init__(
+        self,
+        decoder: PreTrainedModel,
+        settings: StepSettings,
+        attention: Literal["causal", "mmca"] = "causal",
+    ) -> None:
         use_packed_attention(decoder)
+        self._mmca = attention == "mmca"
         self._settings = settings
         self._layers = decoder.config.get_text_config().num_hidden_layers
         self._answers = AnswerRows(decoder)
@@ -45,6 +52,7 @@ class PackedDecoder:
         if self._settings.compile == "auto" and embeddings.is_cuda and torch.is_grad_enabled():
             self._compile(decoder)
         way: Way | Any = self._settings.attention if cache is None else "segments"
+        way = "mmca" if self._mmca else way
         plan = make_plan(layout, way, self._layers)
         with self._answers.only(rows), self._recompute.within(embeddings):
             return self._run(decoder, embeddings, layout.positions, rows, cache, plan=plan)
@@ -55,15 +63,21 @@ class PackedDecoder:
         embeddings: torch.Tensor,
         positions: torch.Tensor,
         allowed: torch.Tensor,
+        media: torch.Tensor,
         cache: Cache,
     ) -> torch.Tensor:
         """float32 logits [n, vocabulary] of n more tokens behind a cache.
 
-        embeddings [1, n, width], positions [1, n]; allowed, boolean [n, cached + n], is what each attends to.
+        embeddings [1, n, width], positions [1, n]; allowed, boolean [n, cached + n], is what each attends to;
+        media, boolean [cached + n], which of those tokens are a medium's.
         """
         every = torch.arange(embeddings.shape[1], device=embeddings.device)
-        with self._recompute.within(embeddings):
-            return self._run(decoder, embeddings, positions, every, cache, mask=allowed[None, None])
+        if self._mmca:
+            attend = two_softmaxes_behind(media, allowed)
+            return self._run(
+                decoder, embeddings, positions, every, cache, plan=Plan(attend, attend, self._layers - 1)
+            )
+        return self._run(decoder, embeddings, positions, every, cache, mask=allowed[None, None])
 
     def _compile(self, decoder: PreTrainedModel) -> None:
         """Compile, once, what surrounds attention in every layer but the last, whose rows hooks choose."""

@@ -71,8 +71,10 @@ class Segment:
     """Boolean [tree, prefix + tree]."""
     chain: bool
     """Whether each token of the tree continues the one before it: all of the segment is then causal."""
-    read: bool = False
+    read: bool
     """Whether something is read within the prefix."""
+    media: torch.Tensor
+    """Boolean [prefix + tree]: which tokens are a medium's."""
 
     @property
     def tree(self) -> int:
@@ -117,6 +119,11 @@ class Context:
         """Tokens that the whole tree shares."""
         return sum(map(len, self.parts))
 
+    def media(self) -> torch.Tensor:
+        """Boolean [prefix + tree]: which tokens are a medium's."""
+        kinds = [torch.full((len(part),), isinstance(part, torch.Tensor)) for part in self.parts]
+        return torch.cat([*kinds, torch.zeros(len(self.tree), dtype=torch.bool)])
+
 
 def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:
     """The layout of contexts in one row."""
@@ -125,7 +132,8 @@ def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:
         tree, prefix = context.tree, context.prefix
         shared = torch.ones(len(tree), prefix, dtype=torch.bool)
         allowed = torch.cat([shared, tree.ancestors()], dim=1).to(device, non_blocking=True)
-        segments.append(Segment(start, prefix, allowed, tree.chain, context.read))
+        media = context.media().to(device, non_blocking=True)
+        segments.append(Segment(start, prefix, allowed, tree.chain, context.read, media))
         positions += [torch.arange(prefix), prefix + torch.tensor(tree.depths(), dtype=torch.long)]
         start += prefix + len(tree)
     return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True))

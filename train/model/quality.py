@@ -33,13 +33,14 @@ class QualityModel(nn.Module):
         *,
         token_order: Literal["blocks", "interleaved"] = "blocks",
         step: StepSettings | None = None,
+        attention: Literal["causal", "mmca"] = "causal",
     ) -> None:
         super().__init__()
         self.decoder = decoder
         self.projectors = nn.ModuleDict(projectors)
         self.prompts = prompts
         self.token_order = token_order
-        self.packed = PackedDecoder(decoder, step or StepSettings())
+        self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
         end = prompts.chat.end_of_turn
         values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}
         self.spaces: dict[Task, AnswerSpace] = {

@@ -23,10 +23,9 @@ def two_softmaxes(layout: Layout) -> Attend:
     masks = [_masks(segment) for segment in layout.segments]
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        parts = zip(*(x.split(lengths, dim=2) for x in (q, k, v)), strict=True)
-        return torch.cat(
-            [_summed(*part, both, scale) for part, both in zip(parts, masks, strict=True)], dim=2
-        )
+        queries, keys, values = (x.split(lengths, dim=2) for x in (q, k, v))
+        parts = zip(queries, keys, values, masks, strict=True)
+        return torch.cat([_summed(*each, scale) for each in parts], dim=2)
 
     return attend
 
@@ -41,11 +40,11 @@ def two_softmaxes_behind(media: torch.Tensor, allowed: torch.Tensor) -> Attend:
     return attend
 
 
-Masks = tuple["_Mask", "_Mask"]
 _Mask = Callable[[torch.dtype], torch.Tensor]
+_Masks = tuple[_Mask, _Mask]
 
 
-def _summed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, masks: Masks, scale: float) -> torch.Tensor:
+def _summed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, masks: _Masks, scale: float) -> torch.Tensor:
     """Softmaxes in float32, as written out: fused kernels keep a row's log-sum-exp, which a row of least
     numbers rounds away, and its gradient with it."""
     groups = q.shape[1] // k.shape[1]
@@ -55,7 +54,7 @@ def _summed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, masks: Masks, sca
     return (media + text).to(q.dtype) @ v
 
 
-def _masks(segment: Segment) -> Masks:
+def _masks(segment: Segment) -> _Masks:
     """Of a context's tokens on each other: over the media's tokens, and over the texts'."""
     length, media = segment.length, segment.media
     if not segment.chain and bool(media[0]):

@@ -10,18 +10,21 @@ from config.schema.entry import Entry, Weights
 class ProjectorSettings(Entry):
     """A trainable map from features to the decoder's embedding space."""
 
-    kind: Literal["vit", "mlp", "perceiver"]
+    kind: Literal["vit", "mlp", "perceiver", "clip-layer"]
+    """`clip-layer`: one layer of CLIP's own encoder, then a linear layer, as in LMM-VQA's released code."""
     hidden: tuple[PositiveInt, ...] = ()
     """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
     heads: int = Field(16, ge=1)
-    """vit, perceiver: attention heads."""
+    """vit, perceiver, clip-layer: attention heads."""
     mlp_ratio: float = Field(4.0, gt=0)
-    """vit, perceiver: width of the hidden layer, as a multiple of the feature width."""
+    """vit, perceiver, clip-layer: width of the hidden layer, as a multiple of the feature width."""
     layers: int = Field(2, ge=1)
     """perceiver: how often the learned tokens look at the chunk's."""
     tokens: int | None = Field(None, ge=1)
     """Output tokens of a chunk. perceiver: so many are learned. mlp: so many are made from all input tokens
     together; None maps token by token."""
+    output_norm: bool = False
+    """A LayerNorm behind the last linear layer, as in LMM-VQA's released code."""
     dropout: float = Field(0.0, ge=0, lt=1)
     noise: float = Field(0.0, ge=0)
     """Standard deviation of the noise added to the (standardised) input in training."""
@@ -36,8 +39,10 @@ class ProjectorSettings(Entry):
     def _tokens_suit_the_kind(self) -> "ProjectorSettings":
         if self.kind == "perceiver" and self.tokens is None:
             raise ValueError("a perceiver needs `tokens`: how many it makes of a chunk, such as 64")
-        if self.kind == "vit" and self.tokens is not None:
-            raise ValueError("a vit keeps its input's tokens: remove `tokens`, or choose kind = perceiver")
+        if self.kind in ("vit", "clip-layer") and self.tokens is not None:
+            raise ValueError(
+                f"a {self.kind} keeps its input's tokens: remove `tokens`, or choose kind = perceiver"
+            )
         return self
 
 
@@ -50,6 +55,11 @@ class BranchSettings(Entry):
     """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
     over_time: Literal["keep", "mean"] = "keep"
     """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
+    first_chunks: int | None = Field(None, ge=1)
+    """Read so many chunks, the video's first; a shorter video's last is repeated. None reads all."""
+    append_to: str | None = None
+    """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
+    and go through its projector. Where it averages over time, so do they."""
     projector: ProjectorSettings
 
 
@@ -76,6 +86,9 @@ class DecoderSettings(Entry):
     """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
     chat_template: str | None = None
     """Jinja template, for tokenizers that come without one."""
+    train_embeddings: bool = False
+    """Train a copy of the token embeddings, which prompts and answers take; text that is generated takes the
+    decoder's own, as in LMM-VQA's released code."""
     attention: Literal["causal", "mmca"] = "causal"
     """`mmca`: the sum of two softmaxes, over media and over text, of LMM-VQA's released code."""
     rope_theta: float | None = Field(None, gt=0)

@@ -41,6 +41,14 @@ class PipelineSettings(Entry):
     def _has_a_branch(self) -> "PipelineSettings":
         if self.spatial is None and self.temporal is None:
             raise ValueError("a pipeline needs a `spatial` or a `temporal` branch, or both")
+        for name, branch in self.branches.items():
+            target = branch.append_to
+            if target is None:
+                continue
+            if target == name or target not in self.branches or self.branches[target].append_to:
+                raise ValueError(
+                    f"{name}.append_to is {target!r}: expected another branch, which is not appended itself"
+                )
         return self
 
     @property

@@ -65,7 +65,8 @@ class FeatureReader:
         return {
             name: 1
             if branch.over_time == "mean"
-            else max(self.sets[branch.encoder].length(video, branch.stream), self._minimum_chunks)
+            else branch.first_chunks
+            or max(self.sets[branch.encoder].length(video, branch.stream), self._minimum_chunks)
             for name, branch in self.branches.items()
         }
 
@@ -111,6 +112,8 @@ def branch_tokens(block: torch.Tensor, branch: BranchSettings, minimum_chunks: i
     Maps are average-pooled to the branch's grid here, at load time: all token counts of the paper's
     ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`.
     """
+    if branch.first_chunks is not None:
+        block, minimum_chunks = block[: branch.first_chunks], branch.first_chunks
     if len(block) < minimum_chunks:
         block = block[torch.arange(minimum_chunks).clamp(max=len(block) - 1)]
     if branch.over_time == "mean":

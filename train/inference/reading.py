@@ -67,7 +67,12 @@ class Reading:
         layout = lay_out([context], visual.device)
         self._prefix = context.prefix
         self._cache = DynamicCache(config=model.decoder.config)
-        embeddings = embed([context], embedding_table(model.decoder))
+        embeddings = embed([context], model.table).to(model.decoder.dtype)
+        if model.embeddings is not None:  # what stands for written text takes the decoder's own
+            written = [token for token in self._read if token not in self._asked.values()]
+            ids = torch.tensor([self._tree.ids[token] for token in written], device=visual.device)
+            places = [layout.segments[0].row(token) for token in written]
+            embeddings[0, places] = embedding_table(model.decoder)(ids)
         rows = torch.tensor([layout.segments[0].row(token) for token in self._read], device=visual.device)
         self._logits = model.packed.logits(model.decoder, embeddings, layout, rows, self._cache)  # [A, vocab]
 

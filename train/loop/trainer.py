@@ -220,10 +220,9 @@ def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[Tas
     The regression baseline sees the visual tokens alone. Raises ContextExceeded where the decoder cannot read
     as many.
     """
-    per_chunk = {name: int(p.output_tokens) for name, p in model.projectors.items()}  # type: ignore[arg-type]
     text = model.prompts.text_tokens(tasks)
     longest = max(model.prompts.text_tokens([task]) for task in tasks)
-    tokens = data.tokens(per_chunk, text)
+    tokens = data.tokens(model.tokens_per_chunk(), text)
     for sample, count in zip(data.samples, tokens, strict=True):
         model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
     return tokens

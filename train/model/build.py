@@ -7,6 +7,7 @@ import torch
 
 from config.schema import PipelineSettings, PromptSettings
 from train.answers.prompts import PromptBuilder
+from train.errors import TrainError
 from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
 from train.model.projectors import Projector
 from train.model.quality import QualityModel, embedding_table
@@ -49,16 +50,25 @@ def build_model(
         token_order=pipeline.token_order,
         step=pipeline.training.step,
         attention=pipeline.decoder.attention,
+        appended={name: b.append_to for name, b in pipeline.branches.items() if b.append_to},
+        train_embeddings=pipeline.decoder.train_embeddings,
     )
 
 
 def _projectors(
     pipeline: PipelineSettings, shapes: Shapes, width: int, embedding_std: float
 ) -> dict[str, Projector]:
-    return {
-        name: Projector(branch.projector, *shapes[name], width, embedding_std)
-        for name, branch in pipeline.branches.items()
-    }
+    branches = pipeline.branches
+    appended = {name: branch.append_to for name, branch in branches.items() if branch.append_to}
+    if appended and pipeline.head == "regression":
+        raise TrainError("append_to is for the decoder: the regression baseline pools each branch by itself")
+    projectors: dict[str, Projector] = {}
+    for name in sorted(branches, key=lambda name: name not in appended):  # what is appended comes first
+        (tokens, features), target = shapes[name], appended.get(name)
+        tokens += sum(projectors[other].output_tokens for other in appended if appended[other] == name)
+        wide, std = (shapes[target][1], 1.0) if target else (width, embedding_std)
+        projectors[name] = Projector(branches[name].projector, tokens, features, wide, std)
+    return {name: projectors[name] for name in branches}
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """Projectors: features of one chunk → tokens in the decoder's embedding space."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from transformers import CLIPVisionConfig
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from config.schema import ProjectorSettings
 from train.draws import Dropout, by_sample, normal, own_draws
@@ -36,6 +38,7 @@ class Projector(nn.Module):
             Standardise(features, settings.clip, settings.noise) if settings.standardise else None
         )
         self.project = _KINDS[settings.kind](settings, tokens, features, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12) if settings.output_norm else nn.Identity()
         self.draws = settings.dropout > 0 or settings.noise > 0
         # Attention's dropout is drawn where no generator can be given.
         self._draws_within_torch = settings.kind != "mlp" and settings.dropout > 0
@@ -53,7 +56,7 @@ class Projector(nn.Module):
 
     def _projected(self, tokens: torch.Tensor) -> torch.Tensor:
         tokens = tokens.float() if self.standardise is None else self.standardise(tokens)
-        return self.project(tokens) * self.scale  # type: ignore[no-any-return]
+        return self.norm(self.project(tokens)) * self.scale  # type: ignore[no-any-return]
 
 
 class MlpProjector(nn.Module):
@@ -103,6 +106,26 @@ class VitProjector(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.linear(self.layer(tokens))  # type: ignore[no-any-return]  # [N, T, H]
+
+
+class ClipLayerProjector(nn.Module):
+    """[N, tokens, features] → [N, tokens, width]: a layer of CLIP's vision encoder, then a linear one."""
+
+    def __init__(self, settings: ProjectorSettings, tokens: int, features: int, width: int) -> None:
+        super().__init__()
+        self.output_tokens = tokens
+        config = CLIPVisionConfig(
+            hidden_size=features,
+            intermediate_size=round(features * settings.mlp_ratio),
+            num_attention_heads=settings.heads,
+            attention_dropout=settings.dropout,
+            attn_implementation="sdpa",
+        )
+        self.layer = CLIPEncoderLayer(config)
+        self.linear = nn.Linear(features, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.layer(tokens, None))  # type: ignore[no-any-return]
 
 
 class PerceiverProjector(nn.Module):
@@ -190,8 +213,9 @@ class Standardise(nn.Module):
         return z
 
 
-_KINDS: dict[str, type[MlpProjector] | type[VitProjector] | type[PerceiverProjector]] = {
+_KINDS: dict[str, Callable[[ProjectorSettings, int, int, int], nn.Module]] = {
     "mlp": MlpProjector,
     "vit": VitProjector,
     "perceiver": PerceiverProjector,
+    "clip-layer": ClipLayerProjector,
 }

@@ -15,7 +15,7 @@ from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
 from train.answers.space import LEVELS, SCORES, AnswerSpace
 from train.data.reader import Features
-from train.errors import ContextExceeded
+from train.errors import ContextExceeded, TrainError
 from train.model.packed_decoder import PackedDecoder
 from train.model.packing import Layout, embed, lay_out
 from train.model.row import Place, Row
@@ -34,12 +34,24 @@ class QualityModel(nn.Module):
         token_order: Literal["blocks", "interleaved"] = "blocks",
         step: StepSettings | None = None,
         attention: Literal["causal", "mmca"] = "causal",
+        appended: Mapping[str, str] | None = None,
+        train_embeddings: bool = False,
     ) -> None:
+        """`appended`: branch → the branch to whose chunks its tokens are appended.
+
+        `train_embeddings`: prompts and answers take a trained copy of the decoder's token embeddings.
+        """
         super().__init__()
         self.decoder = decoder
         self.projectors = nn.ModuleDict(projectors)
         self.prompts = prompts
         self.token_order = token_order
+        self.appended = dict(appended or {})
+        self.embeddings: nn.Embedding | None = None
+        if train_embeddings:
+            table = embedding_table(decoder)
+            self.embeddings = nn.Embedding(*table.weight.shape, device=table.weight.device)
+            self.embeddings.weight.data.copy_(table.weight.data)
         self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
         end = prompts.chat.end_of_turn
         values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}
@@ -71,6 +83,8 @@ class QualityModel(nn.Module):
     def trainable_parameters(self) -> dict[str, int]:
         """Each trainable part's name → its number of parameters."""
         parts = {**self.projectors, "lora": self.decoder}
+        if self.embeddings is not None:
+            parts["embeddings"] = self.embeddings
         counts = {
             name: sum(p.numel() for p in part.parameters() if p.requires_grad) for name, part in parts.items()
         }
@@ -84,7 +98,10 @@ class QualityModel(nn.Module):
         the same chunks, that is spatial and temporal tokens of every second in turn.
         """
         chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
+        videos = [self._with_appended(video) for video in videos]
         for branch, projector in self.projectors.items():
+            if branch in self.appended:
+                continue
             counts = [len(video[branch]) for video in videos]
             projected = projector(torch.cat([video[branch] for video in videos]))  # [ΣK, T', H]
             for found, tokens in zip(chunks, projected.split(counts), strict=True):
@@ -93,6 +110,33 @@ class QualityModel(nn.Module):
             for found in chunks:
                 found.sort(key=lambda chunk: chunk[0])
         return [torch.cat([tokens for _, tokens in found]) for found in chunks]
+
+    def _with_appended(self, video: Features) -> Features:
+        """The features with the tokens that are appended to a branch behind that branch's own."""
+        found = dict(video)
+        for branch, target in self.appended.items():
+            tokens, own = self.projectors[branch](video[branch]), found[target]
+            if len(own) == 1:  # its features are averaged over time
+                tokens = tokens.mean(dim=0, keepdim=True)
+            if len(own) != len(tokens):
+                raise TrainError(
+                    f"the branch {branch} has {len(tokens)} chunks, but {target}, to which it is appended,"
+                    f" {len(own)}"
+                )
+            found[target] = torch.cat([own.to(tokens.dtype), tokens], dim=1)
+        return found
+
+    @property
+    def table(self) -> nn.Embedding:
+        """The token embeddings that prompts and answers take."""
+        return self.embeddings or embedding_table(self.decoder)
+
+    def tokens_per_chunk(self) -> dict[str, int]:
+        """Branch → tokens that a chunk takes in the decoder."""
+        return {
+            name: 0 if name in self.appended else int(p.output_tokens)  # type: ignore[arg-type]
+            for name, p in self.projectors.items()
+        }
 
     def forward(self, media: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
         """Loss of each conversation's answers (see AnswerLoss): float32 [conversations]."""
@@ -107,7 +151,7 @@ class QualityModel(nn.Module):
 
         Conversations that differ before their last medium share no context.
         """
-        row, table = Row(media), embedding_table(self.decoder)
+        row, table = Row(media), self.table
         answers, reads, places = [], list[int](), dict[Place, int]()
         for conversation in conversations:
             pieces = self.prompts.chat.pieces(conversation)
@@ -118,7 +162,7 @@ class QualityModel(nn.Module):
         layout = lay_out(row.contexts, device)
         rows = [layout.segments[context].start + token for context, token in places]
         return PackedConversations(
-            embed(row.contexts, table),
+            embed(row.contexts, table).to(self.decoder.dtype),
             layout,
             torch.tensor(rows, device=device),
             torch.tensor(reads, device=device),

@@ -35,6 +35,10 @@ class RegressionModel(nn.Module):
         self.head = _network(len(projectors) * settings.width, settings)
         self.prompts = Wordless()
 
+    def tokens_per_chunk(self) -> dict[str, int]:
+        """See QualityModel."""
+        return {name: int(p.output_tokens) for name, p in self.projectors.items()}  # type: ignore[arg-type]
+
     def check_length(self, tokens: int, video: str = "") -> None:
         """It takes videos of any length."""
 

@@ -91,10 +91,9 @@ def model(reference: dict[str, torch.Tensor]) -> QualityModel:
             if name.startswith("w.motion_proj.")
         }
     )
-    prompts: Any = TokensThemselves()
     model = QualityModel(
         decoder,
-        prompts,
+        prompts_without_words(),
         projectors,
         attention="mmca",
         appended={"temporal": "spatial"},

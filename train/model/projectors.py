@@ -46,7 +46,7 @@ class Projector(nn.Module):
 
     @property
     def output_tokens(self) -> int:
-        return self.project.output_tokens
+        return int(self.project.output_tokens)  # type: ignore[arg-type]
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         if self._draws_within_torch:
@@ -119,8 +119,8 @@ class ClipLayerProjector(nn.Module):
             intermediate_size=round(features * settings.mlp_ratio),
             num_attention_heads=settings.heads,
             attention_dropout=settings.dropout,
-            attn_implementation="sdpa",
         )
+        config._attn_implementation = "sdpa"
         self.layer = CLIPEncoderLayer(config)
         self.linear = nn.Linear(features, width)
 

@@ -50,8 +50,9 @@ class QualityModel(nn.Module):
         self.embeddings: nn.Embedding | None = None
         if train_embeddings:
             table = embedding_table(decoder)
-            self.embeddings = nn.Embedding(*table.weight.shape, device=table.weight.device)
-            self.embeddings.weight.data.copy_(table.weight.data)
+            self.embeddings = nn.Embedding.from_pretrained(
+                table.weight.detach().float().clone(), freeze=False
+            )
         self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
         end = prompts.chat.end_of_turn
         values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}

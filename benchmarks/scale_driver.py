@@ -43,7 +43,7 @@ def pretend(store: Path, name: str, worker: str) -> None:
     with closing(Leases(job.files)) as leases:
         while not job.over:
             while claim := job.claim(leases):
-                outcomes = [Extracted(task, _INFO, 1 << 20) for task in claim.lot.tasks]
+                outcomes = [Extracted(task, _INFO, 1 << 20, 1 << 20) for task in claim.lot.tasks]
                 job.finish(claim, leases, list(outcomes), {"run": 1.0})
             time.sleep(0.01)
 

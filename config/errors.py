@@ -1,7 +1,8 @@
-"""The one base class of errors that a person can put right, and a help for their words."""
+"""The one base class of errors that a person can put right, and what helps to raise them."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class Problem(Exception):
@@ -13,7 +14,25 @@ class Problem(Exception):
     """
 
 
+@contextmanager
+def refusing(refusal: type[Problem], what: str) -> Iterator[None]:
+    """Around a library's reading of a file that may be damaged: whatever it raises becomes `what: reason`."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:
+        # The message of a KeyError is the key alone, that of a MemoryError nothing.
+        reason = repr(error) if isinstance(error, KeyError) or not str(error) else str(error)
+        raise refusal(f"{what}: {reason}") from error
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def count(number: int, what: str) -> str:
+    """`1 video`, `1,200 videos`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

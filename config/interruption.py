@@ -2,13 +2,11 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from config.errors import Problem
-
-_TERMINATED = 128 + signal.SIGTERM
 
 
 class Interrupted(Problem):
@@ -34,39 +32,31 @@ class Requests:
 
 @contextmanager
 def remembers_signals() -> Iterator[Requests]:
-    """Within the block, SIGTERM and Ctrl-C are only noted: the job ends where it is ready to.
-
-    Elsewhere than in the main thread, nothing is changed: only that one may handle signals.
-    """
+    """Within the block, SIGTERM and Ctrl-C are only noted: the job ends where it is ready to."""
     requests = Requests()
-    if threading.current_thread() is not threading.main_thread():
+    with _handled(requests.note, signal.SIGTERM, signal.SIGINT):
         yield requests
-        return
-    before = {number: signal.signal(number, requests.note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield requests
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+def stops_on_sigterm() -> AbstractContextManager[None]:
+    """Within the block, SIGTERM raises SystemExit, so that what is finished is put away first."""
+    return _handled(_stop, signal.SIGTERM)
 
 
 @contextmanager
-def stops_on_sigterm() -> Iterator[None]:
-    """Within the block, SIGTERM raises SystemExit, so that what is finished is put away first.
-
-    Elsewhere than in the main thread, nothing is changed: only that one may handle signals.
-    """
+def _handled(handler: Callable[[int, FrameType | None], None], *signals: signal.Signals) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield  # Only the main thread may handle signals.
         return
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, known in before.items():
+            signal.signal(number, known)
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def _stop(number: int, _frame: FrameType | None) -> None:
     # A second one must not interrupt what the first one began.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(_TERMINATED)
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)

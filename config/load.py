@@ -1,7 +1,6 @@
 """Read pipelines.toml: inheritance, overrides from the command line, references, and plain errors."""
 
 import copy
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from config.schema import Settings
 DEFAULT_FILE = Path("pipelines.toml")
 _NAMED_SECTIONS = ("datasets", "encoders", "pipelines", "protocols")
 _SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders", "prompts")
-_NAMES_DECODER = re.compile(r"\s*(decoders\.|pipelines\.[^.=]+\.decoder\s*=)")
 _Entry = TypeVar("_Entry")
 
 
@@ -46,11 +44,9 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
     for section in _SECTIONS_WITH_EXTENDS:
         entries = raw.get(section, {})
         raw[section] = {name: _inherit(section, name, entries, file) for name in entries}
-    # What names a decoder, or changes a named one, comes before what changes a pipeline's own.
-    for text in sorted(overrides, key=lambda text: not _NAMES_DECODER.match(text)):
-        if not _NAMES_DECODER.match(text):
-            _resolve_decoders(raw, file)
-        _override(raw, text)
+    # What replaces a whole table comes before what changes a key of it.
+    for text in sorted(overrides, key=lambda text: text.partition("=")[0].count(".")):
+        _override(raw, text, file)
         _require_tables(raw, f"--set {text}")
     _resolve_decoders(raw, file)
     for section in _NAMED_SECTIONS:
@@ -66,7 +62,7 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
 def lookup(entries: Mapping[str, _Entry], name: str, what: str) -> _Entry:
     """The entry of that name, or a SettingsError that lists the nearest names."""
     if name not in entries:
-        raise SettingsError(f"no {what} named {name!r}{_nearest(name, entries)}")
+        raise SettingsError(f"the settings have no {what} named {name!r}{_nearest(name, entries)}")
     return entries[name]
 
 
@@ -74,10 +70,8 @@ def _require_tables(raw: Mapping[str, Any], where: str) -> None:
     """Raise SettingsError where a section, or an entry of one, is not a table of keys."""
     for section in _SECTIONS_WITH_EXTENDS:
         entries = raw.get(section, {})
-        found = {section: entries}
-        if isinstance(entries, dict):
-            found |= {f"{section}.{name}": entry for name, entry in entries.items()}
-        for name, value in found.items():
+        inner = entries.items() if isinstance(entries, dict) else []
+        for name, value in [(section, entries), *((f"{section}.{name}", entry) for name, entry in inner)]:
             if not isinstance(value, dict):
                 raise SettingsError(f"{where}: {name} is {value!r}: expected a table, [{name}], of keys")
 
@@ -92,11 +86,13 @@ def _inherit(section: str, name: str, entries: Mapping[str, Any], file: Path) ->
         if current not in entries:
             raise SettingsError(
                 f"{file}: [{section}.{chain[-1]}] extends {current!r}, which is not in [{section}]"
-                f"{_nearest(current, entries)}"
+                f"{_nearest(str(current), entries)}"
             )
         chain.append(current)
         own = copy.deepcopy(entries[current])
         current = own.pop("extends", None)
+        if isinstance(own.get("decoder"), str):
+            own["decoder"] = {"extends": own["decoder"]}
         entry = _merge(own, entry)
     return entry
 
@@ -105,12 +101,8 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in changes.items():
         known = merged.get(key)
-        if key == "decoder" and isinstance(value, dict):
-            if "extends" in value:
-                known = None
-            elif isinstance(known, str):
-                known = {"extends": known}
-        if isinstance(value, dict) and isinstance(known, dict):
+        # A table that extends another entry has nothing of the one in whose place it stands.
+        if isinstance(value, dict) and isinstance(known, dict) and "extends" not in value:
             value = _merge(known, value)
         merged[key] = value
     return merged
@@ -124,17 +116,16 @@ def _resolve_decoders(raw: dict[str, Any], file: Path) -> None:
         own = {"extends": decoder} if isinstance(decoder, str) else decoder
         if not isinstance(own, dict) or "extends" not in own:
             continue
-        name = own["extends"]
+        name = own.pop("extends")
         if name not in known:
             raise SettingsError(
                 f"{file}: pipelines.{pipeline}.decoder names {name!r}, which is not in [decoders]"
                 f"{_nearest(str(name), known)}"
             )
-        changes = {key: value for key, value in own.items() if key != "extends"}
-        entry["decoder"] = _merge(copy.deepcopy(known[name]), changes)
+        entry["decoder"] = _merge(copy.deepcopy(known[name]), own)
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
+def _override(raw: dict[str, Any], text: str, file: Path) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise SettingsError(f"--set {text}: expected KEY=VALUE, as in --set pipelines.tiny.training.epochs=3")
@@ -148,9 +139,11 @@ def _override(raw: dict[str, Any], text: str) -> None:
         known = table.get(part)
         if known is None and depth >= 2:
             known = table[part] = {}
+        if isinstance(known, str) and part == "decoder":
+            known = table[part] = {"extends": known}
         if not isinstance(known, dict):
             where = ".".join(parents[: depth + 1])
-            raise SettingsError(f"--set {key}: there is no [{where}]{_nearest(part, table)}")
+            raise SettingsError(f"--set {key}: {file} has no [{where}]{_nearest(part, table)}")
         table = known
     table[last] = parsed
 
@@ -186,20 +179,13 @@ def _fields_at(location: Sequence[int | str]) -> list[str]:
     kind: Any = Settings
     for part in location:
         kind = kind.model_fields[part].annotation if _is_entry(kind) else get_args(kind)[-1]
-        kind = (
-            next((member for member in get_args(kind) if _is_entry(member)), kind)
-            if _is_union(kind)
-            else kind
-        )
+        if isinstance(kind, UnionType):
+            kind = next(filter(_is_entry, get_args(kind)), kind)
     return list(kind.model_fields) if _is_entry(kind) else []
 
 
 def _is_entry(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _is_union(kind: Any) -> bool:
-    return isinstance(kind, UnionType)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -208,29 +194,20 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _check_references(settings: Settings, file: Path) -> None:
+    references: list[tuple[str, str, Mapping[str, Any]]] = []
     for name, pipeline in settings.pipelines.items():
-        references: list[tuple[str, str, Mapping[str, Any]]] = [
-            ("dataset", pipeline.dataset, settings.datasets),
-            ("prompts", pipeline.prompts, settings.prompts),
-        ]
+        own = f"pipelines.{name}"
+        references.append((f"{own}.dataset", pipeline.dataset, settings.datasets))
+        references.append((f"{own}.prompts", pipeline.prompts, settings.prompts))
+        for branch, branch_settings in pipeline.branches.items():
+            references.append((f"{own}.{branch}.encoder", branch_settings.encoder, settings.encoders))
         if pipeline.continues is not None:
-            references.append(("continues", pipeline.continues, settings.pipelines))
-        references += [(f"{b}.encoder", s.encoder, settings.encoders) for b, s in pipeline.branches.items()]
-        _check_names(f"pipelines.{name}", references, file)
+            references.append((f"{own}.continues", pipeline.continues, settings.pipelines))
     for name, protocol in settings.protocols.items():
-        _check_names(
-            f"protocols.{name}",
-            [
-                *(("pipelines", pipeline, settings.pipelines) for pipeline in protocol.pipelines),
-                ("dataset", protocol.dataset, settings.datasets),
-            ],
-            file,
-        )
-
-
-def _check_names(entry: str, references: Iterable[tuple[str, str, Mapping[str, Any]]], file: Path) -> None:
+        references.append((f"protocols.{name}.dataset", protocol.dataset, settings.datasets))
+        references += [(f"protocols.{name}.pipelines", p, settings.pipelines) for p in protocol.pipelines]
     for key, target, entries in references:
         if target not in entries:
             raise SettingsError(
-                f"{file}: {entry}.{key} names {target!r}, which does not exist{_nearest(target, entries)}"
+                f"{file}: {key} names {target!r}, which does not exist{_nearest(target, entries)}"
             )

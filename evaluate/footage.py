@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from extract.errors import CorruptVideo, NoFrames
 from extract.video.clock import Clock
-from extract.video.orientation import orientation, shown_size
+from extract.video.pictures import orientation, shown_size
 from extract.video.source import open_video
 
 _TRANSPOSED = "cclock_flip"

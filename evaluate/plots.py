@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from evaluate.metrics import logistic_of
-from store.labels.mos import MosScale
+from store.labels.files import MosScale
 from train.answers.space import LEVELS
 
 Vector = NDArray[np.float64]

@@ -17,8 +17,7 @@ from evaluate.svr import svr_scores, video_means
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import grouped_labels, join_split
-from store.labels.files import Label
-from store.labels.mos import MosScale
+from store.labels.files import Label, MosScale
 from store.labels.splits import k_fold, random_splits
 from train.data.reader import FeatureReader
 from train.data.samples import Split

@@ -14,7 +14,7 @@ from evaluate.plots import error_histogram, scale_decimals, scatter
 from evaluate.predictions import PredictedVideo
 from evaluate.tables import NOTHING, Table
 from store.durable.commit import make_folders, write_file
-from store.labels.mos import MosScale
+from store.labels.files import MosScale
 
 _WORST = 10
 _POINTS = MosScale(0.0, 100.0)

@@ -19,10 +19,8 @@ from evaluate.predictions import PredictedVideo, write_predictions
 from evaluate.score import predict_stored, run_reader
 from store.durable.commit import write_file
 from store.features import FeatureStore
-from store.labels.dataset import join_split, labelled_split
-from store.labels.digest import label_changes
-from store.labels.files import Label
-from store.labels.mos import MosScale
+from store.labels.dataset import join_split, label_changes, labelled_split
+from store.labels.files import Label, MosScale
 from train.errors import FeaturesMissingError, RunError
 from train.inference.predict import Prediction
 from train.pretrained import TrainedModel

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from config.schema import DatasetSettings
 from extract.encoders.registry import build_encoder
-from extract.job.devices import device_names
-from extract.run.in_memory import extract_features
+from extract.executors.devices import device_names
+from extract.run.extractor import extract_features
 from store.features import FeatureStore
 from train.data.reader import FeatureReader, branch_tokens
 from train.errors import ContextExceeded

@@ -1,8 +1,8 @@
 """`python -m extract`: videos of a dataset to features in the store, once."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +12,10 @@ from config.load import DEFAULT_FILE, load_settings, lookup
 from config.schema import Settings
 from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
-from extract.executors.choice import InvalidShare, Where, local_executor, ray_executor
+from extract.executors.base import Executor, InvalidShare
+from extract.executors.local import local_executor
 from extract.job.dataset import InvalidChoice, chosen_videos, labelled_videos
-from extract.job.devices import device_names
-from extract.job.job import ExtractionJob, OutdatedFeatures, default_workers
+from extract.job.job import ExtractionJob, NothingExtracted, OutdatedFeatures, default_workers
 from extract.job.plan import make_plan
 from extract.job.sources import videos_at
 from extract.location import Location
@@ -28,6 +28,13 @@ app = cli.command_app(
 
 _RAY_WORKERS = 64
 """More than a place in a cluster has CPUs for: it takes what there is."""
+
+
+class Where(StrEnum):
+    """What carries an extraction out."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 @app.command()
@@ -85,7 +92,7 @@ def extract(
         float, typer.Option(min=1, help="Give a video up after so many seconds without a result.")
     ] = 300.0,
     largest_gap: Annotated[
-        float, typer.Option(min=0, help="Accept a still picture of so many seconds between two frames.")
+        float, typer.Option(help="Accept a still picture of so many seconds between two frames.")
     ] = LARGEST_GAP_SECONDS,
     commit_seconds: Annotated[
         float, typer.Option(min=0, help="Commit finished videos at least this often.")
@@ -100,14 +107,19 @@ def extract(
 ) -> None:
     """Extract what the store lacks; the same command again continues a job that was stopped.
 
-    Ends with status 1 if the store keeps features that no longer hold: see --refresh.
+    Ends with status 1 if the store keeps features that no longer hold (see --refresh), or has none of the
+    videos.
     """
+    from extract.executors.devices import device_names
+
     settings = load_settings(config, overrides or [])
     names = lookup(settings.pipelines, pipeline, "pipeline").encoders
     if share and (shard or executor is Where.RAY):
         raise InvalidShare(
             f"--share {share} goes with neither --shard nor --executor ray: they share by themselves"
         )
+    if not largest_gap > 0:
+        raise InvalidChoice(f"--largest-gap {largest_gap:g}: expected more than 0 seconds between two frames")
     found, unmatched = _found_videos(settings, dataset, videos or [], into, json)
     chosen = chosen_videos(found, only or [], shard, limit)
     name = dataset or str(into)
@@ -121,10 +133,9 @@ def extract(
     encoders = {one.name: build_encoder(one, built_on) for one in encoder_settings}
     if workers is None:
         workers = _usual_workers(encoders, devices, device, executor)
-    store = settings.store
     recipe = Recipe(
-        store.path,
-        store.backend,
+        settings.store.path,
+        settings.store.backend,
         name,
         tuple(encoder_settings),
         workers,
@@ -140,20 +151,19 @@ def extract(
         )
         _report(json, {**facts, **plan.as_json()}, plan.lines())
         return
-    if retry_quarantined:
-        job.release_quarantined(chosen)
-    machinery = (
-        local_executor(recipe, devices, encoders, share)
-        if executor is Where.LOCAL
-        else ray_executor(recipe, ray_address, device)
-    )
+    if executor is Where.LOCAL:
+        machinery: Executor = local_executor(recipe, devices, encoders, share)
+    else:
+        from extract.executors.ray import ray_executor
+
+        machinery = ray_executor(recipe, ray_address, device)
     with closing(machinery):
-        summary = job.run(chosen, machinery, refresh=refresh, quiet=json)
+        summary = job.run(chosen, machinery, retry_quarantined=retry_quarantined, refresh=refresh, quiet=json)
     _report(json, {**facts, **summary.as_json(), **unmatched}, summary.lines())
-    if not summary.done and not summary.already:
-        print("no video gave features: see the reasons above", file=sys.stderr)
     if summary.outdated:
         raise OutdatedFeatures(summary.outdated)
+    if chosen and not job.stores_any(chosen):
+        raise NothingExtracted(f"no video of {name} gave features: see the reasons above")
     if dataset and not json and (summary.done or summary.already):
         print(f"next: python -m train {pipeline} --dataset {dataset}")
 
@@ -171,7 +181,7 @@ def _found_videos(
         return found, {}
     coverage = labelled_videos(lookup(settings.datasets, dataset, "dataset"))
     if not json:
-        print(_printable(f"{dataset}: {coverage.report()}"), flush=True)
+        print(f"{dataset}: {coverage.report()}", flush=True)
     return coverage.found, {"missing": coverage.missing, "unlabelled": coverage.extra}
 
 
@@ -186,12 +196,7 @@ def _report(json: bool, facts: dict[str, Any], lines: list[str]) -> None:
     if json:
         cli.print_json(facts)
     else:
-        print(_printable("\n".join(lines)))
-
-
-def _printable(text: str) -> str:
-    """With escapes for bytes of file names that are no text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+        print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -13,65 +13,52 @@ class UnreadableVideo(Problem):
 
     kind: ClassVar[str] = "unreadable"
 
+    def __init_subclass__(cls, kind: str | None = None) -> None:
+        cls.kind = kind or cls.kind
 
-class MissingFile(UnreadableVideo):
+
+class MissingFile(UnreadableVideo, kind="missing_file"):
     """There is no such file."""
 
-    kind = "missing_file"
+
+class UnreachableVideo(UnreadableVideo, kind="unreachable"):
+    """It could not be fetched from where it lies."""
 
 
-class NotAFile(UnreadableVideo):
+class NotAFile(UnreadableVideo, kind="not_a_file"):
     """A folder, a pipe, a socket or a device: opening it would fail or wait for ever."""
 
-    kind = "not_a_file"
 
-
-class EmptyFile(UnreadableVideo):
+class EmptyFile(UnreadableVideo, kind="empty_file"):
     """A file of zero bytes."""
 
-    kind = "empty_file"
 
-
-class NotAVideo(UnreadableVideo):
+class NotAVideo(UnreadableVideo, kind="not_a_video"):
     """No demuxer recognises the bytes, or they are a playlist that points elsewhere."""
 
-    kind = "not_a_video"
 
-
-class MissingIndex(UnreadableVideo):
+class MissingIndex(UnreadableVideo, kind="missing_index"):
     """An MP4 file without its index (moov): an upload or a recording that never finished."""
 
-    kind = "missing_index"
 
-
-class NoVideoStream(UnreadableVideo):
+class NoVideoStream(UnreadableVideo, kind="no_video_stream"):
     """Sound, subtitles or cover art only."""
 
-    kind = "no_video_stream"
 
-
-class NoFrames(UnreadableVideo):
+class NoFrames(UnreadableVideo, kind="no_frames"):
     """A video stream of which not one frame decodes."""
 
-    kind = "no_frames"
 
-
-class TruncatedVideo(UnreadableVideo):
+class TruncatedVideo(UnreadableVideo, kind="truncated"):
     """Far fewer seconds or frames decode than the container declares."""
 
-    kind = "truncated"
 
-
-class CorruptVideo(UnreadableVideo):
+class CorruptVideo(UnreadableVideo, kind="corrupt"):
     """Too large a share of the frames is damaged."""
 
-    kind = "corrupt"
 
-
-class ImplausibleTiming(UnreadableVideo):
+class ImplausibleTiming(UnreadableVideo, kind="implausible_timing"):
     """Timestamps that no camera makes: the file's timescale or time table is broken."""
-
-    kind = "implausible_timing"
 
 
 class EncoderError(Problem):

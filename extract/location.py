@@ -1,13 +1,14 @@
 """Where a video's bytes lie: in a file, at a URL, or within a tar; and what tells that they were replaced."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from extract.errors import MissingFile, UnreadableVideo
+from extract.errors import MissingFile, UnreachableVideo
 
 _BLOCK_BYTES = 4 << 20
 _SAMPLE_BYTES = 64 << 10
@@ -15,12 +16,6 @@ _SAMPLES = 4
 _WAITS_SECONDS = (1.0, 4.0)
 _MODIFIED = ("ETag", "LastModified", "Last-Modified", "last_modified", "mtime")
 """What file systems of fsspec call the thing that changes with a file."""
-
-
-class UnreachableVideo(UnreadableVideo):
-    """A video that could not be fetched from where it lies."""
-
-    kind = "unreachable"
 
 
 @dataclass(frozen=True)
@@ -39,14 +34,6 @@ class RemoteVideo:
 
     def __str__(self) -> str:
         return f"{self.url}:{self.member}" if self.member else self.url
-
-    def asked(self) -> tuple[int, str]:
-        """Size in bytes and what tells a replacement: as listed, or as the storage says. Raises OSError."""
-        if self.size_bytes and self.modified:
-            return self.size_bytes, self.modified
-        files, path = file_system(self.url)
-        info = files.info(path)
-        return int(info.get("size") or 0), modified_of(info)
 
     def copied(self, file: IO[bytes]) -> Iterator[None]:
         """Copy the video into the file, block by block.
@@ -70,14 +57,19 @@ class RemoteVideo:
                 time.sleep(wait_seconds)
 
     def _copied(self, file: IO[bytes]) -> Iterator[None]:
-        with _opened(self) as remote:
-            left = self.size_bytes if self.member else None
-            while block := remote.read(_BLOCK_BYTES if left is None else min(left, _BLOCK_BYTES)):
+        files, path = file_system(self.url)
+        # Whole objects of the web come as a stream, for servers that know no ranges.
+        block_size = 0 if is_http(self.url) and not self.member else _BLOCK_BYTES
+        left = self.size_bytes if self.member else sys.maxsize
+        with files.open(path, "rb", block_size=block_size) as remote:
+            if self.member:
+                remote.seek(self.offset)
+            while block := remote.read(min(left, _BLOCK_BYTES)):
                 file.write(block)
-                left = None if left is None else left - len(block)
+                left -= len(block)
                 yield
         file.flush()
-        if left:
+        if self.member and left:
             raise EOFError(f"the tar ends {left} bytes before its member does")
 
 
@@ -88,12 +80,12 @@ Location = Path | RemoteVideo
 class FileStamp:
     """What is noted of a video's file beside its features.
 
-    modified: the time of the last change, or an object's ETag. sample: hash of a few blocks.
+    file_modified: the time of the last change, or an object's ETag. file_sample: hash of a few blocks.
     """
 
-    size_bytes: int
-    modified: str
-    sample: str
+    file_bytes: int
+    file_modified: str
+    file_sample: str
 
     @classmethod
     def of(cls, location: Location, local: Path) -> Self:
@@ -102,10 +94,6 @@ class FileStamp:
         if not local.is_file():
             raise FileNotFoundError(str(local))  # reading a pipe would wait for ever
         return cls(local.stat().st_size or size, modified, _sample(local))
-
-    def as_meta(self) -> dict[str, Any]:
-        """For a video's meta data."""
-        return {"file_bytes": self.size_bytes, "file_modified": self.modified, "file_sample": self.sample}
 
 
 def replaced(meta: Mapping[str, Any], location: Location) -> bool:
@@ -129,21 +117,18 @@ def replaced(meta: Mapping[str, Any], location: Location) -> bool:
 
 
 def status(location: Location) -> tuple[int, str]:
-    """Size in bytes, and what changes when the file is replaced. Raises OSError."""
-    if isinstance(location, RemoteVideo):
-        return location.asked()
-    found = location.stat()
-    return found.st_size, str(found.st_mtime_ns)
+    """Size in bytes, and what changes when the file is replaced: as listed, or as the storage says.
 
-
-def size_bytes(location: Location) -> int:
-    """Size of the video's file; 0 where it cannot be told without asking a storage."""
-    if isinstance(location, RemoteVideo):
-        return location.size_bytes
-    try:
-        return location.stat().st_size
-    except OSError:
-        return 0
+    Raises OSError.
+    """
+    if not isinstance(location, RemoteVideo):
+        found = location.stat()
+        return found.st_size, str(found.st_mtime_ns)
+    if location.size_bytes and location.modified:
+        return location.size_bytes, location.modified
+    files, path = file_system(location.url)
+    info = files.info(path)
+    return int(info.get("size") or 0), modified_of(info)
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -174,25 +159,14 @@ def _absent(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError) and not failed
 
 
-def _opened(location: RemoteVideo) -> Any:
-    """The object, read from the video's first byte on."""
-    files, path = file_system(location.url)
-    if is_http(location.url) and not location.member:
-        return files.open(path, "rb", block_size=0)  # a stream, for servers that know no ranges
-    file = files.open(path, "rb", block_size=_BLOCK_BYTES)
-    if location.member:
-        file.seek(location.offset)
-    return file
-
-
 def _sample(location: Location) -> str:
     """Hash of the size and of a few blocks, evenly spread from the first to the last. Raises OSError."""
+    size, begin = status(location)[0], 0
     if isinstance(location, RemoteVideo):
         files, path = file_system(location.url)
-        size, begin = location.asked()[0], location.offset
-        file = files.open(path, "rb", block_size=_SAMPLE_BYTES)
+        begin, file = location.offset, files.open(path, "rb", block_size=_SAMPLE_BYTES)
     else:
-        size, begin, file = location.stat().st_size, 0, location.open("rb")
+        file = location.open("rb")
     total = hashlib.blake2b(str(size).encode(), digest_size=8)
     with file:
         for number in range(_SAMPLES):

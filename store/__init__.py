@@ -9,8 +9,8 @@ The rooms, from the ground up; each imports only those before it (import-linter 
     remote      object storage through fsspec
     files       the files of a feature set, in a folder or in object storage, and how a part gets there
     write       from arrays to a committed part
-    read        from a committed part to arrays
-    leases      which process has which piece of work (shared_files: by which files they agree)
+    index       which part holds each video
+    leases      which process has which piece of work
     care        verify, repair, compact, remove what nobody needs
     exchange    in from, and out to, the layouts that other programs use
     labels      label files, video names, splits; knows nothing of features

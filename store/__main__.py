@@ -8,16 +8,13 @@ import typer
 from tabulate import tabulate
 
 from config import cli
+from config.errors import count
 from store.care.summary import coverage, summary
-from store.commands import care as care_commands
-from store.commands import exchange as exchange_commands
-from store.commands.options import SetName, StoreFolder, count, fail_with, find_set, open_store, size
+from store.commands import care, exchange
+from store.commands.options import SetName, StoreFolder, fail_with, find_set, open_store, print_some, size
 from store.errors import StoreError
-from store.feature_set import FeatureSet
 
 app = cli.command_app("Look at, check, import and export stored features.")
-
-_SHOWN = 10
 
 
 @app.command("ls")
@@ -74,7 +71,12 @@ def show(
     ]
     print(tabulate(facts, tablefmt="plain", disable_numparse=True))
     if features.streams:
-        print("\n" + tabulate(_stream_rows(features), ["stream", "item", "dtype", "items"], intfmt=","))
+        videos = features.videos()
+        rows = [
+            [stream, str(list(s.shape)), s.dtype, sum(features.length(video, stream) for video in videos)]
+            for stream, s in features.streams.items()
+        ]
+        print("\n" + tabulate(rows, ["stream", "item", "dtype", "items"], intfmt=","))
     for provenance in features.provenance:
         print("made with " + ", ".join(f"{key} {value}" for key, value in provenance.items()))
     print("\nspecification " + json_text.dumps(features.specification, indent=2, ensure_ascii=False))
@@ -114,22 +116,15 @@ def diff(
         print(
             f"{features.name}: {count(len(features), 'video')}, subset hash {subset}, {len(only):,} only here"
         )
-        for video in only[:_SHOWN]:
-            print(f"  only here: {video}")
-        if len(only) > _SHOWN:
-            print("  … (--json lists all)")
+        print_some([f"only here: {video}" for video in only])
 
 
-def _stream_rows(features: FeatureSet) -> list[list[object]]:
-    videos = features.videos()
-    return [
-        [name, str(list(s.shape)), s.dtype, sum(features.length(video, name) for video in videos)]
-        for name, s in features.streams.items()
-    ]
-
-
-exchange_commands.register(app)
-care_commands.register(app)
+app.command("import")(exchange.import_features)
+app.command("export")(exchange.export_features)
+app.command("verify")(care.verify)
+app.command("repair")(care.repair)
+app.command("gc")(care.collect_garbage)
+app.command("compact")(care.compact)
 
 if __name__ == "__main__":
     cli.run(app)

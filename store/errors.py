@@ -3,6 +3,8 @@
 One message is the only argument, so that the errors survive the way from a worker process.
 """
 
+import os
+
 from config.errors import Problem
 
 
@@ -24,6 +26,10 @@ class InvalidFeatures(StoreError):
 
 class DuplicateVideo(StoreError):
     """The same video was given to a writer, or to an import, twice."""
+
+
+class ReadFailed(StoreError):
+    """The operating system refused a read: the folder is not ours, the disk fails, …"""
 
 
 class WriteFailed(StoreError):
@@ -88,3 +94,19 @@ class ImportFailed(StoreError):
 
 class ExportFailed(StoreError):
     """The target folder cannot take an export."""
+
+
+def read_failed(what: str, error: OSError) -> ReadFailed:
+    """The error to raise for what the operating system would not let be read."""
+    return ReadFailed(
+        f"{what} cannot be read: {error.strerror}. Give this user access to it, or check the disk"
+    )
+
+
+def write_failed(what: str, error: OSError) -> WriteFailed:
+    """The error to raise for what the operating system refused."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return WriteFailed(
+        f"{what}: {reason}. Committed videos are safe;"
+        " the others are extracted when the command is run again."
+    )

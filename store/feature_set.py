@@ -7,26 +7,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from store.backends.base import Fault
-from store.backends.registry import backend
-from store.durable.litter import FOREIGN_HOURS
+from store.backends.registry import backend, read_items
 from store.errors import DamagedPart, FeaturesNotFound, InvalidRange, UnknownStream
 from store.files import Files
-from store.format.description import DESCRIPTION, description
-from store.format.fingerprint import canonical_json, content_hash, fingerprint, subset_hash
+from store.files.litter import FOREIGN_HOURS, remove_litter
+from store.format.dtypes import array_dtype
+from store.format.fingerprint import (
+    DESCRIPTION,
+    canonical_json,
+    content_hash,
+    description,
+    fingerprint,
+    subset_hash,
+)
 from store.format.layout import Place, next_place
 from store.format.marker import SCALE, Marker, StreamRows, StreamShape
 from store.ids import storable_id
+from store.index import Index, Metas, any_streams, describe
 from store.quarantine import Quarantine
-from store.read.index import Index, any_streams, describe
-from store.read.items import read_items, target
-from store.read.metas import Metas
 from store.write.checks import checksum, mismatch
-from store.write.open_part import Provenance
 from store.write.quantised import given_shapes, restored
-from store.write.writer import PART_BYTES, PartWriter
+from store.write.writer import PART_BYTES, PartWriter, Provenance
 
 
 class FeatureSet:
@@ -154,7 +158,7 @@ class FeatureSet:
             return self.read_stored(video, stream, start, stop, out)
         values = self.read_stored(video, stream, start, stop)
         scales = self.read_stored(video, stream + SCALE, start, stop)
-        return restored(values, scales, target(video, out, values.shape, "float16"))
+        return restored(values, scales, _target(video, out, values.shape, "float16"))
 
     def read_verified(self, video: str, stream: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """As `read`, the whole video, after comparing what was read with its checksum.
@@ -164,7 +168,7 @@ class FeatureSet:
         if stream + SCALE not in self.index.streams:
             return self._checked(video, stream, out)
         values, scales = self._checked(video, stream), self._checked(video, stream + SCALE)
-        return restored(values, scales, target(video, out, values.shape, "float16"))
+        return restored(values, scales, _target(video, out, values.shape, "float16"))
 
     def read_stored(
         self,
@@ -181,17 +185,10 @@ class FeatureSet:
         stop = length if stop is None else stop
         if not 0 <= start <= stop <= length:
             raise InvalidRange(f"{video!r} has {length} items of {stream!r}: cannot read {start} to {stop}")
-        shape = (stop - start, *rows.shape)
-        out = target(video, out, shape, rows.dtype)
+        out = _target(video, out, (stop - start, *rows.shape), rows.dtype)
         if stop > start:
             read_items(self.files.fill, self.location, marker, stream, rows.offsets[row] + start, out)
         return out
-
-    def faults(self, marker: Marker) -> list[Fault]:
-        """What tools other than this project would misread in a part."""
-        with self.files.descriptions(marker) as folder:
-            found = backend(marker.backend).check(folder / marker.part, marker)
-            return [Fault(f.stream, f.reason.replace(str(folder), self.location)) for f in found]
 
     def checksum(self, video: str, stream: str) -> int:
         """crc32c of the video's bytes, as written: those of `read_stored`."""
@@ -233,7 +230,7 @@ class FeatureSet:
 
     def clean(self, foreign_hours: float = FOREIGN_HOURS) -> list[str]:
         """Remove what stopped writers left behind; other writers may be at work. Returns the names."""
-        return self.files.clean(foreign_hours)
+        return remove_litter(self.files, foreign_hours)
 
     def refresh(self) -> None:
         """Take up what other writers committed since the index was read."""
@@ -260,7 +257,7 @@ class FeatureSet:
 
     def read_note(self, name: str) -> bytes | None:
         """Content of a small file beside the parts; None where there is none."""
-        return self.files.read(name) if self.files.exists(name) else None
+        return self.files.read(name)
 
     def write_note(self, name: str, content: bytes) -> None:
         """Write a small file beside the parts, durably."""
@@ -303,3 +300,15 @@ class FeatureSet:
             raise UnknownStream(
                 f"{self.location} has no stream {stream!r}; it has {describe(marker.streams)}"
             ) from None
+
+
+def _target(video: str, out: NDArray[Any] | None, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """`out`, or a new array where it is not given. Raises InvalidRange where it does not fit."""
+    if out is None:
+        return np.empty(shape, array_dtype(dtype))
+    if out.shape != shape or out.dtype != array_dtype(dtype) or not out.flags.c_contiguous:
+        raise InvalidRange(
+            f"cannot read {video!r} into {list(out.shape)} {out.dtype.name}:"
+            f" expected a C-contiguous array {list(shape)} {dtype}"
+        )
+    return out

@@ -10,20 +10,17 @@ features/
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from store.backends import registry as parts
-from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound
+from store.errors import AmbiguousFeatures, DamagedFeatureSet, FeaturesNotFound, ReadFailed
 from store.feature_set import FeatureSet
-from store.files import Bucket, Files, Folder
-from store.format.description import DESCRIPTION, parse_specification
-from store.format.fingerprint import fingerprint
+from store.files import Files, files_at
+from store.format.fingerprint import DESCRIPTION, fingerprint, parse_specification
 from store.format.layout import is_marker, parts_folders
 from store.format.marker import StreamShape
-from store.format.names import check_folder_name
-from store.quarantine import Quarantine, QuarantineEntry
+from store.ids import check_folder_name
 from store.remote.place import as_folder, is_url
 from store.remote.storage import Remote
 from store.write.writer import PartWriter
@@ -32,8 +29,6 @@ __all__ = [
     "FeatureSet",
     "FeatureStore",
     "PartWriter",
-    "Quarantine",
-    "QuarantineEntry",
     "StreamShape",
 ]
 
@@ -45,8 +40,7 @@ class FeatureStore:
     """
 
     def __init__(self, root: Path | str, backend: str = "zarr") -> None:
-        self._remote = Remote(root) if is_url(root) else None
-        self.root: Path | str = self._remote.url if self._remote else as_folder(root)
+        self.root: Path | str = Remote(root).url if is_url(root) else as_folder(root)
         self._backend = parts.writable(backend).name
 
     def feature_set(self, dataset: str, encoder: str, specification: Mapping[str, Any]) -> FeatureSet:
@@ -92,22 +86,25 @@ class FeatureStore:
 
     def paths(self, dataset: str | None = None) -> list[PurePosixPath]:
         """All feature sets (of one dataset), sorted, as DATASET/ENCODER@KEY below the store."""
-        datasets = self._names("") if dataset is None else [dataset]
+        datasets = self._files("").names() if dataset is None else [dataset]
         found = []
         for folder in datasets:
-            with suppress(PermissionError):  # such as the lost+found of a disk of its own
-                found += [PurePosixPath(folder, name) for name in self._names(folder) if "@" in name]
+            try:
+                found += [PurePosixPath(folder, name) for name in self._files(folder).names() if "@" in name]
+            except ReadFailed as error:
+                # Such as the lost+found of a disk of its own.
+                if not isinstance(error.__cause__, PermissionError):
+                    raise
         return sorted(path for path in found if self._files(str(path)).exists(DESCRIPTION))
 
     def open(self, path: PurePosixPath) -> FeatureSet:
-        """One of `paths`. Raises DamagedFeatureSet, NewerFormat."""
+        """One of `paths`. Raises DamagedFeatureSet, NewerFormat, ReadFailed."""
         encoder, _, key = path.name.rpartition("@")
         files = self._files(str(path))
         where = f"{files.location}/{DESCRIPTION}"
-        try:
-            specification = parse_specification(where, files.read(DESCRIPTION))
-        except OSError as error:
-            raise DamagedFeatureSet(f"{where} cannot be read: {error!r}") from None
+        if (data := files.read(DESCRIPTION)) is None:
+            raise DamagedFeatureSet(f"{where} is missing: restore it, or delete the folder")
+        specification = parse_specification(where, data)
         found = fingerprint(specification)
         if found != key:
             raise DamagedFeatureSet(
@@ -117,16 +114,7 @@ class FeatureStore:
         return FeatureSet(files, path.parent.name, encoder, specification, self._backend, made=True)
 
     def _files(self, folder: str) -> Files:
-        return (
-            Bucket(self._remote, folder) if self._remote else Folder(Path(self.root, folder), Path(self.root))
-        )
-
-    def _names(self, folder: str) -> list[str]:
-        """What lies in a folder of the store; nothing where it is none."""
-        try:
-            return self._files(folder).names()
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return files_at(self.root, folder)
 
     def _has_parts(self, path: PurePosixPath) -> bool:
         files = self._files(str(path))

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 from store.durable.owner import owner_alive, temporary_name
 from store.errors import StoreError, WriteFailed
-from store.shared_files import SharedFiles
+from store.files import Files
 
 EXPIRY_SECONDS = 120.0
 """An owner on another machine is dead when its count has not changed for so long. NFS may show an old one for
 a minute."""
 
 _BEATS_PER_EXPIRY = 8
+_LOOKS_PER_EXPIRY = 240
+_OWNER = "worker"
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class Lease:
 class Leases:
     """The leases of one process, among those of others in the same folder, which is made. Used by one thread.
 
-    Raises what SharedFiles raises.
+    Raises what Files raise.
     """
 
-    def __init__(self, files: SharedFiles, expiry_seconds: float = EXPIRY_SECONDS) -> None:
+    def __init__(self, files: Files, expiry_seconds: float = EXPIRY_SECONDS) -> None:
         self._files = files
         self._expiry_seconds = expiry_seconds
-        self._owner = temporary_name("worker")
+        self._owner = temporary_name(_OWNER)
         self._seen: dict[str, tuple[bytes | None, float]] = {}
         self._closed = threading.Event()
         self._enter()
@@ -66,16 +68,35 @@ class Leases:
         """Let go, but let `takeovers` stay what it is."""
         self._files.remove(_file(lease.name, lease.takeovers))
 
+    def others_alive(self) -> bool:
+        """Whether a living process has a lease; of another machine's, this waits for a sign of life."""
+        held = [self._files.read(name) for name in self._files.names() if ".lease-" in name]
+        owners = {content.decode() for content in held if content} - {self._owner}
+        first = {owner: self._files.read(owner) for owner in owners}
+        while first:
+            for owner, beat in list(first.items()):
+                now = self._files.read(owner)
+                if now is None or self._dead(owner, owner):
+                    del first[owner]
+                elif owner_alive(owner) or now != beat:
+                    return True
+            time.sleep(self._expiry_seconds / _LOOKS_PER_EXPIRY if first else 0)
+        return False
+
     def close(self) -> None:
-        """End the heartbeat. All leases must have been let go: this process does not count as dead."""
+        """End the heartbeat, and what is left of those of dead processes.
+
+        All leases must have been let go: this process does not count as dead.
+        """
         self._closed.set()
         self._heart.join()
-        self._files.remove(self._owner)
+        others = [name for name in self._files.names() if name.startswith(_OWNER) and name != self._owner]
+        self._files.remove(self._owner, *(name for name in others if self._dead(name, name)))
 
     def _enter(self) -> None:
         while True:
-            self._files.make()
             try:
+                self._files.make()
                 return self._files.write(self._owner, b"0")
             except WriteFailed as error:
                 # The last process of an earlier job may have just removed the folder.

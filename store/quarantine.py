@@ -16,9 +16,9 @@ from threading import Lock
 from typing import Any
 
 from store.durable.owner import own_unique
+from store.errors import read_failed
 from store.files import Files
-from store.format.names import check_video_id
-from store.ids import storable_id
+from store.ids import check_video_id, storable_id
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +88,21 @@ class Quarantine:
             self._files.append(f"quarantine-{own_unique()}", line.encode("ascii"))
 
     def _catch_up(self) -> None:
-        try:
-            names = [n for n in self._files.names() if n.startswith("quarantine") and n.endswith(".jsonl")]
-        except FileNotFoundError:
-            return
-        new = sorted(set(names) - self._read.keys())
-        grown = [(name, self._files.read(name, at)) for name, (at, _) in self._read.items()]
-        for name, data in [*self._files.read_all(new), *grown]:
+        there = self._files.names()
+        names = [name for name in there if name.startswith("quarantine") and name.endswith(".jsonl")]
+        if there and not self._read.keys() <= set(names):
+            # A person has deleted a file: what it said does not count any more.
+            self._read.clear()
+            self._last.clear()
+        grown = [
+            (name, self._files.read(name, self._read[name][0]) or b"") for name in names if name in self._read
+        ]
+        new = [name for name in names if name not in self._read]
+        for name, data in [*grown, *self._files.read_all(new)]:
+            if isinstance(data, FileNotFoundError):
+                continue
             if isinstance(data, OSError):
-                raise data
+                raise read_failed(f"{self._files.location}/{name}", data)
             # A last line without its end may still be in the writing.
             whole, newline, _ = data.rpartition(b"\n")
             if not newline:

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
+from store.ahead import read_ahead
 from store.feature_set import FeatureSet
 from store.format.dtypes import array_dtype
-from store.read.ahead import read_ahead
 
 Request = str | tuple[str, int, int | None]
 """A video, or a video with the first item that is wanted and the first one that is not."""

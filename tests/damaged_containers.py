@@ -59,12 +59,15 @@ def record(
     offset: Fraction = Fraction(0),
     claimed_last: Fraction | None = None,
     options: dict[str, str] | None = None,
+    codec: str | None = None,
+    settings: dict[str, str] | None = None,
 ) -> Path:
     """Record the frames without loss, beginning at `offset`; the last packet claims to last so long."""
     raw = path.suffix == ".y4m"
     with av.open(str(path), "w", format="yuv4mpegpipe" if raw else None, options=options or {}) as container:
-        codec = "rawvideo" if raw else "ffv1" if path.suffix == ".avi" else "libx264"
-        settings = {"qp": "0", "preset": "ultrafast", "g": "12"} if codec == "libx264" else {}
+        if codec is None:
+            codec = "rawvideo" if raw else "ffv1" if path.suffix == ".avi" else "libx264"
+            settings = {"qp": "0", "preset": "ultrafast", "g": "12"} if codec == "libx264" else {}
         rate = 1 / shown.last_seconds
         stream = container.add_stream(codec, rate=rate, options=settings)
         stream.height = stream.width = SIDE
@@ -84,6 +87,18 @@ def record(
         for packet in packets:
             container.mux(packet)
     return path
+
+
+def cut_out(path: Path, target: Path, group: int, frames: int, options: dict[str, str]) -> Path:
+    """Copy some packets, from a key frame on, without encoding them again: `group` counts key frames."""
+    with av.open(str(path)) as source, av.open(str(target), "w", options=options) as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        start = [number for number, packet in enumerate(packets) if packet.is_keyframe][group]
+        for packet in packets[start : start + frames]:
+            packet.stream = stream
+            container.mux(packet)
+    return target
 
 
 def seen_numbers(luma: np.ndarray) -> list[int]:

@@ -32,6 +32,7 @@ def run_job(
     encoders: Mapping[str, Encoder],
     videos: Mapping[str, Path],
     refresh: bool = False,
+    retry_quarantined: bool = False,
     **changes: Any,
 ) -> tuple[ExtractionJob, ExtractionSummary]:
     """Extract the videos on the CPU; `changes` of the recipe, such as the number of workers."""
@@ -39,6 +40,7 @@ def run_job(
     job = ExtractionJob(how, encoders)
     executor = LocalExecutor(how, "cpu", encoders)
     try:
-        return job, job.run(videos, executor, refresh=refresh, quiet=True)
+        summary = job.run(videos, executor, refresh=refresh, retry_quarantined=retry_quarantined, quiet=True)
+        return job, summary
     finally:
         executor.close()

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.exchange.importing import Imported, import_features
-from store.exchange.registry import open_source
+from store.exchange.importing import Imported, import_features, open_source
 from store.exchange.source import Options
 from store.features import FeatureStore
 

@@ -31,6 +31,8 @@ def s3_server() -> Iterator[str]:
         reset = Request(f"http://{host}:{port}/moto-api/reset", method="POST")
         with urlopen(reset) as answer:
             assert answer.status == 200
+        # What a server of an earlier module was reached by.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
         yield f"http://{host}:{port}"
     server.stop()

@@ -9,7 +9,6 @@ import numpy as np
 from extraction import recipe
 
 from config.schema import EncoderSettings
-from extract.executors.worker import with_size
 from extract.run.extractor import Extractor
 from extract.tasks import Outcome, Recipe, VideoTask
 from store.care.verify import verify
@@ -35,7 +34,7 @@ def tasks_of(videos: Mapping[str, Path], how: Recipe) -> list[VideoTask]:
 def undisturbed(how: Recipe, tasks: Sequence[VideoTask]) -> list[Outcome]:
     """Outcomes of an extraction by this process."""
     with Extractor(how, "cpu") as extractor:
-        return list(extractor.extract(map(with_size, tasks)))
+        return list(extractor.extract(tasks))
 
 
 def stored(store: Path) -> Iterator[FeatureSet]:

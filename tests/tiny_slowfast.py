@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from extract.encoders.slowfast.torchvision_guard import import_slowfast
+from extract.encoders.slowfast.network import import_slowfast
 
 
 def trained_slowfast(**architecture: Any) -> nn.Module:

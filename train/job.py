@@ -10,7 +10,7 @@ import torch
 from config.schema import RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
-from store.labels.digest import labels_digest
+from store.labels.dataset import labels_digest
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split, dataset_samples

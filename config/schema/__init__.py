@@ -2,19 +2,21 @@
 
 from pydantic import Field, model_validator
 
-from config.schema.datasets import DatasetSettings
+from config.schema.datasets import DatasetSettings, StoreSettings
 from config.schema.encoders import EncoderSettings
 from config.schema.entry import Entry
-from config.schema.model import (
+from config.schema.pipelines import (
     BranchSettings,
     DecoderSettings,
     LoraSettings,
+    PipelineSettings,
     ProjectorSettings,
+    PromptSettings,
+    ProtocolSettings,
     RegressionSettings,
+    Task,
+    TaskPrompts,
 )
-from config.schema.pipelines import PipelineSettings, ProtocolSettings
-from config.schema.prompts import PromptSettings, Task, TaskPrompts
-from config.schema.storage import StoreSettings
 from config.schema.training import StepSettings, TargetSettings, TrainingSettings
 
 __all__ = [
@@ -32,7 +34,6 @@ __all__ = [
     "RunSettings",
     "Settings",
     "StepSettings",
-    "StoreSettings",
     "TargetSettings",
     "Task",
     "TaskPrompts",

@@ -1,10 +1,19 @@
-"""`[datasets.NAME]`: where videos and opinion scores are, and how they are read and split."""
+"""`[store]` and `[datasets.NAME]`: where features, videos and opinion scores are, and how these are split."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from config.schema.entry import Entry
+
+
+class StoreSettings(Entry):
+    """Where features are kept."""
+
+    path: Path
+    backend: Literal["zarr", "hdf5"] = "zarr"
+    """What new parts are written as; parts of all kinds are read."""
 
 
 class DatasetSettings(Entry):

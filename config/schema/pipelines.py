@@ -1,13 +1,152 @@
-"""`[pipelines.NAME]` and `[protocols.NAME]`: what is trained, on what, and how it is evaluated."""
+"""`[decoders]`, `[prompts]`, `[pipelines]`, `[protocols]`: models, what they are asked, and their tests."""
 
+from string import Formatter
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from config.schema.entry import Entry
-from config.schema.model import BranchSettings, DecoderSettings, RegressionSettings
-from config.schema.prompts import Task
+from config.schema.entry import Entry, Weights
 from config.schema.training import TrainingSettings
+
+Task = Literal["score", "level"]
+
+
+class TaskPrompts(Entry):
+    """The wording of one task."""
+
+    questions: tuple[str, ...] = Field(min_length=1)
+    """Phrasings: training draws one at random, evaluation always asks the first."""
+    restriction: str
+    """The form that the answer must have."""
+    answer: str
+    """The answer, with `{score}` or `{level}` in it."""
+
+
+class PromptSettings(Entry):
+    """System prompt and tasks."""
+
+    system: str
+    score: TaskPrompts
+    level: TaskPrompts
+
+    @model_validator(mode="after")
+    def _answers_state_their_value(self) -> "PromptSettings":
+        for task, prompts in (("score", self.score), ("level", self.level)):
+            named = [name for _, name, _, _ in Formatter().parse(prompts.answer) if name is not None]
+            if named != [task]:
+                raise ValueError(
+                    f"{task}.answer is {prompts.answer!r}: expected {{{task}}} in it, once, and no other"
+                )
+        return self
+
+
+class ProjectorSettings(Entry):
+    """A trainable map from features to the decoder's embedding space."""
+
+    kind: Literal["vit", "mlp", "perceiver", "clip-layer"]
+    """`clip-layer`: one layer of CLIP's own encoder, then a linear layer, as in LMM-VQA's released code."""
+    hidden: tuple[PositiveInt, ...] = ()
+    """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
+    heads: int = Field(16, ge=1)
+    """vit, perceiver, clip-layer: attention heads."""
+    mlp_ratio: float = Field(4.0, gt=0)
+    """vit, perceiver, clip-layer: width of the hidden layer, as a multiple of the feature width."""
+    layers: int = Field(2, ge=1)
+    """perceiver: how often the learned tokens look at the chunk's."""
+    tokens: int | None = Field(None, ge=1)
+    """Output tokens of a chunk. perceiver: so many are learned. mlp: so many are made from all input tokens
+    together; None maps token by token."""
+    output_norm: bool = False
+    """A LayerNorm behind the last linear layer, as in LMM-VQA's released code."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    noise: float = Field(0.0, ge=0)
+    """Standard deviation of the noise added to the (standardised) input in training."""
+    standardise: bool = False
+    """z-score the input with the training split's statistics."""
+    clip: float | None = Field(None, gt=0)
+    """Bound of the z-scores."""
+    match_embeddings: bool = False
+    """Scale the output at the start to the standard deviation of the decoder's token embeddings."""
+
+    @model_validator(mode="after")
+    def _tokens_suit_the_kind(self) -> "ProjectorSettings":
+        if self.kind == "perceiver" and self.tokens is None:
+            raise ValueError("a perceiver needs `tokens`: how many it makes of a chunk, such as 64")
+        if self.kind in ("vit", "clip-layer") and self.tokens is not None:
+            raise ValueError(
+                f"a {self.kind} keeps its input's tokens: remove `tokens`, or choose kind = perceiver"
+            )
+        return self
+
+
+class BranchSettings(Entry):
+    """One branch of the model: which features it reads and how they become tokens."""
+
+    encoder: str
+    stream: str
+    grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
+    over_time: Literal["keep", "mean"] = "keep"
+    """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
+    first_chunks: int | None = Field(None, ge=1)
+    """Read so many chunks, the video's first; a shorter video's last is repeated. None reads all."""
+    append_to: str | None = None
+    """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
+    and go through its projector. Where it averages over time, so do they."""
+    projector: ProjectorSettings
+
+
+class LoraSettings(Entry):
+    """Low-rank adapters on the decoder (peft)."""
+
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    """The update is scaled by alpha / rank."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(("q_proj", "k_proj", "v_proj", "o_proj"), min_length=1)
+    """Names of the linear layers that are adapted."""
+
+
+class DecoderSettings(Entry):
+    """The frozen language model that answers."""
+
+    weights: Weights
+    """`random:SEED`, a hub id or a path (`./…`)."""
+    revision: str | None = None
+    tokenizer: str | None = None
+    """A hub id or path, where it is not beside the weights."""
+    architecture: dict[str, Any] = Field(default_factory=dict)
+    """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
+    chat_template: str | None = None
+    """Jinja template, for tokenizers that come without one."""
+    train_embeddings: bool = False
+    """Train a copy of the token embeddings, which prompts and answers take; text that is generated takes the
+    decoder's own, as in LMM-VQA's released code."""
+    attention: Literal["causal", "mmca"] = "causal"
+    """`mmca`: the sum of two softmaxes, over media and over text, of LMM-VQA's released code."""
+    rope_theta: float | None = Field(None, gt=0)
+    """Base of the rotary positions, where not the model's own."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Of the weights, or, where they are quantised, of the computation."""
+    quantised: Literal["none", "8bit", "4bit"] = "none"
+    """How the frozen weights are held: as they are, or by bitsandbytes as LLM.int8() or NF4."""
+    lora: LoraSettings | None = None
+    licence: str = ""
+    """Said in the model card of what is trained on it."""
+    source: str = ""
+    """Where to get the weights: printed when they are absent."""
+
+
+class RegressionSettings(Entry):
+    """The head that reads scores off the projected tokens without a language model: a baseline."""
+
+    width: int = Field(256, ge=1)
+    """Of the projected tokens, in place of the decoder's."""
+    pooling: Literal["mean", "attention"] = "mean"
+    """How a branch's tokens become one vector; `attention` weighs them by a learned query."""
+    hidden: tuple[PositiveInt, ...] = (256,)
+    """Widths of the hidden layers."""
+    dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class PipelineSettings(Entry):

@@ -46,7 +46,8 @@ class TrainingSettings(Entry):
     prefetch: int = Field(4, ge=1)
     """Batches that may wait, read ahead."""
     data_share: float = Field(1.0, gt=0, le=1)
-    """Share of each dataset's training videos that is used; by one seed, a smaller share lies in a larger."""
+    """Share of each dataset's training videos that is used: by a hash of `seed` and the video's id, so that a
+    smaller share lies in a larger one, and sizes are approximate."""
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)
     warmup_share: float = Field(0.03, ge=0, lt=1)

@@ -1,6 +1,6 @@
 """Frames to the input of a model, and its output to the arrays that are stored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,16 +34,6 @@ class Normalisation:
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         return (pictures.float() * self._scale - self._offset).to(self._dtype)
-
-
-def batches(shapes: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
-    """Positions of arrays that can be stacked, at most `size` at a time: equal shapes, in order."""
-    alike: dict[tuple[int, ...], list[int]] = {}
-    for position, shape in enumerate(shapes):
-        alike.setdefault(shape, []).append(position)
-    for positions in alike.values():
-        for start in range(0, len(positions), size):
-            yield positions[start : start + size]
 
 
 def uploaded(pictures: Sequence[NDArray[np.uint8]], device: torch.device) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """What all encoders share that run a model: the device, precision, batches of one size, the specification."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -8,12 +9,14 @@ import torch
 from torch import nn
 
 from config.schema import EncoderSettings
-from extract.encoders.arrays import PRECISIONS, Normalisation, batches, storable, uploaded
-from extract.encoders.base import Features, StreamShape
-from extract.encoders.choices import FRAMES
+from extract.encoders.arrays import PRECISIONS, Normalisation, storable, uploaded
+from extract.encoders.base import FRAMES, Features, StreamShape, kept_streams
 from extract.encoders.weights import digest
 from extract.video.decode import DECODE_VERSION
 from extract.video.view import Chunk, View
+
+_TENSOR_CORE_LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""Of the weights of convolutions, by how many axes they have."""
 
 
 class ModelEncoder(ABC):
@@ -41,12 +44,15 @@ class ModelEncoder(ABC):
         device: str,
         model: nn.Module,
         view: View,
-        streams: Mapping[str, StreamShape],
+        shapes: Mapping[str, Sequence[int]],
     ) -> None:
-        """`model`: on the CPU, in float32, with its weights; only the layers that are run."""
+        """`model`: on the CPU, in float32, with its weights; only the layers that are run.
+
+        `shapes`: of an item of each stream that there is. Raises EncoderError if a setting asks for another.
+        """
         self.settings = settings
         self.view = view
-        self.streams = streams
+        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes)
         self.device = torch.device(device)
         on_gpu = self.device.type == "cuda"
         if on_gpu:
@@ -62,7 +68,9 @@ class ModelEncoder(ABC):
         model = model.eval().requires_grad_(False)
         model = (self.fast_on_gpu(model) if on_gpu else model).to(self.device, dtype)
         if on_gpu:
-            _lay_out(model)
+            for parameter in model.parameters():
+                layout = _TENSOR_CORE_LAYOUTS.get(parameter.dim(), torch.contiguous_format)
+                parameter.data = parameter.data.contiguous(memory_format=layout)
         self.model = model
         self._features = torch.compile(self._run, dynamic=False) if settings.compile else self._run
 
@@ -103,8 +111,15 @@ class ModelEncoder(ABC):
     @torch.inference_mode()
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
         """See Encoder. Raises Overflow if the stored dtype cannot hold a feature."""
+        alike: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for position, chunk in enumerate(chunks):
+            alike[chunk.frames[FRAMES].shape].append(position)
         found: dict[int, Features] = {}
-        for positions in batches([chunk.frames[FRAMES].shape for chunk in chunks], self.batch):
+        for positions in (
+            same[start : start + self.batch]
+            for same in alike.values()
+            for start in range(0, len(same), self.batch)
+        ):
             filled = positions + positions[-1:] * (self.batch - len(positions))
             pictures = uploaded([chunks[position].frames[FRAMES] for position in filled], self.device)
             outputs = self._features(pictures)
@@ -125,12 +140,3 @@ class ModelEncoder(ABC):
 
     def _run(self, pictures: torch.Tensor) -> Mapping[str, torch.Tensor]:
         return self.forward(self._normalised(pictures))
-
-
-def _lay_out(model: nn.Module) -> None:
-    """Put the weights of convolutions into the order in which tensor cores take them."""
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for parameter in model.parameters():
-        layout = layouts.get(parameter.dim())
-        if layout is not None:
-            parameter.data = parameter.data.contiguous(memory_format=layout)

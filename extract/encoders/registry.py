@@ -10,17 +10,12 @@ def build_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
 
     Each kind is imported only where it is used: those with a model bring large libraries along.
     """
-    if settings.kind == "clip":
-        from extract.encoders.vit.clip import ClipEncoder
+    if settings.kind in ("clip", "siglip"):
+        from extract.encoders.vit.key_frame import ClipEncoder, SiglipEncoder
 
-        return ClipEncoder(settings, device)
-    if settings.kind == "siglip":
-        from extract.encoders.vit.siglip import SiglipEncoder
-
-        return SiglipEncoder(settings, device)
+        return (ClipEncoder if settings.kind == "clip" else SiglipEncoder)(settings, device)
     if settings.kind == "slowfast":
-        from extract.encoders.slowfast.maps import SlowFastEncoder
-        from extract.encoders.slowfast.motion import MOTION, MotionEncoder
+        from extract.encoders.slowfast.encoders import MOTION, MotionEncoder, SlowFastEncoder
 
         return (MotionEncoder if MOTION in (settings.streams or ()) else SlowFastEncoder)(settings, device)
     if settings.kind == "videomae":

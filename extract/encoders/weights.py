@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,8 +18,11 @@ _URL = ("https://", "http://")
 _Model = TypeVar("_Model", bound=nn.Module)
 
 
-def random_seed(settings: EncoderSettings) -> int | None:
-    """The seed of `random:SEED` weights, or None for real ones. Raises EncoderError if none are named."""
+def random_weights(settings: EncoderSettings, build: Callable[[], _Model]) -> _Model | None:
+    """The model with weights that depend on the seed of `random:SEED` alone, or None for real ones.
+
+    The caller's generator stays as it was. Raises EncoderError if no weights are named.
+    """
     if not settings.weights:
         raise EncoderError(
             f"encoders.{settings.name}.weights is not set: expected random:SEED, a hub id, a path (./…) or, "
@@ -28,13 +30,8 @@ def random_seed(settings: EncoderSettings) -> int | None:
         )
     if not settings.weights.startswith(RANDOM):
         return None
-    return int(settings.weights.removeprefix(RANDOM))
-
-
-def seeded(build: Callable[[], _Model], seed: int) -> _Model:
-    """Build a model whose random weights depend on the seed alone; the caller's generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(settings.weights.removeprefix(RANDOM)))
         return build()
 
 
@@ -62,23 +59,18 @@ def checkpoint(settings: EncoderSettings) -> dict[str, torch.Tensor]:
         raise absent(settings, "these weights are a checkpoint file or its URL, not a hub id")
     of_url = hashlib.sha256(url.encode()).hexdigest()[:12]
     kept = Path(torch.hub.get_dir()) / "checkpoints" / f"{of_url}-{Path(urlsplit(url).path).name}"
-    return _read(kept, settings) if kept.exists() else _download(url, kept, settings)
-
-
-def _download(url: str, kept: Path, settings: EncoderSettings) -> dict[str, torch.Tensor]:
-    """State dict of the checkpoint at the URL; it is kept only if it can be read, so that a broken
-    download is not met again."""
-    partial = kept.with_name(f"{kept.name}.{uuid.uuid4().hex}")
+    if kept.exists():
+        return _read(kept, settings)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(partial), progress=sys.stderr.isatty())
-        state = _read(partial, settings, found_at=url)
-        partial.replace(kept)
+        torch.hub.download_url_to_file(url, str(kept), progress=sys.stderr.isatty())
     except OSError as error:
         raise absent(settings, f"the download to {kept.parent} failed: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return state
+    try:
+        return _read(kept, settings, found_at=url)
+    except EncoderError:
+        kept.unlink(missing_ok=True)  # so that a broken download is not met again
+        raise
 
 
 def _read(path: Path, settings: EncoderSettings, found_at: str = "") -> dict[str, torch.Tensor]:

@@ -1,26 +1,44 @@
-"""What carries out an extraction: this process, or processes that it launches, here or on other machines."""
+"""What carries out an extraction, and what can be wrong with it rather than with a video."""
 
 from collections.abc import Generator, Hashable, Iterable, Sequence
 from typing import Protocol
 
 from config.errors import Problem
-from extract.tasks import Outcome, VideoTask
-from extract.timing import Phases
+from extract.tasks import Outcome, Phases, VideoTask
+
+
+class InvalidShare(Problem):
+    """A job cannot be shared in this way."""
+
+
+class WorkersLost(Problem):
+    """No process is left that could extract: each died again and again."""
+
+
+class RayMissing(Problem):
+    """Ray is asked for, but not installed."""
+
+
+class NoPlace(Problem):
+    """No machine has, or gets, room for a single process."""
+
+
+class StoreNotShared(Problem):
+    """A machine does not see the folder of the feature store."""
 
 
 class Executor(Protocol):
     """Extracts videos into the store, somewhere."""
 
-    @property
-    def phases(self) -> Phases:
-        """Of all devices together; see Extractor."""
-        ...
+    phases: Phases
+    """Of all devices together; see Extractor."""
 
-    def run(self, tasks: Iterable[VideoTask]) -> Generator[Outcome]:
+    def run(self, tasks: Iterable[VideoTask], listed: str = "") -> Generator[Outcome]:
         """Extract the videos, whose ids must differ; one outcome for each task that names an encoder.
 
         Outcomes come in any order; all is committed when they end. Tasks are read while others are worked at.
-        One that names no encoder counts as a video of the job for which there is nothing to do.
+        One that names no encoder counts as a video of the job for which there is nothing to do. `listed`: a
+        digest of the list of videos, the same for all who share the job.
         """
         ...
 
@@ -32,18 +50,13 @@ class Executor(Protocol):
 class Process(Protocol):
     """A process that was launched to do `extract.executors.worker.launched`."""
 
+    problem: Problem | None = None
+    """What it met that a person must put right, once it has ended."""
+    death: str | None = None
+    """What it died of; None where it came to its end."""
+
     def ended(self) -> bool:
         """Whether it has: then `problem` and `death` are known."""
-        ...
-
-    @property
-    def problem(self) -> Problem | None:
-        """What it met that a person must put right."""
-        ...
-
-    @property
-    def death(self) -> str | None:
-        """What it died of; None where it came to its end."""
         ...
 
     def stop(self) -> None:
@@ -58,13 +71,11 @@ class Process(Protocol):
 class Launcher(Protocol):
     """Starts processes that share a job."""
 
+    no_place: str
+    """What a person can do where there is no room."""
+
     def places(self) -> Sequence[Hashable]:
         """Where there is room for a process each, now. The text of each is one of a kind."""
-        ...
-
-    @property
-    def no_place(self) -> str:
-        """What a person can do where there is no room."""
         ...
 
     def launch(self, place: Hashable, job: str) -> Process:

@@ -1,4 +1,4 @@
-"""Several devices of one machine, such as cuda:0 and cuda:1: a process for each."""
+"""The devices of one machine, such as cuda:0 and cuda:1: their names, and a process for each."""
 
 import multiprocessing
 import os
@@ -13,6 +13,7 @@ import torch
 
 from config.errors import Problem
 from config.interruption import stops_on_sigterm
+from extract.executors.base import Launcher, Process
 from extract.executors.worker import launched
 from extract.tasks import Recipe
 
@@ -22,8 +23,32 @@ _STOP_SECONDS = 60.0
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-class DeviceLauncher:
-    """See Launcher. The recipe's decode workers are for each device."""
+class NoSuchDevice(Problem):
+    """A device that this machine does not have."""
+
+
+def device_names(text: str) -> list[str]:
+    """`auto`, `cpu`, `cuda` (every GPU; with `auto`, if there is one) or a list such as `cuda:0,cuda:1`.
+
+    Raises NoSuchDevice.
+    """
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if text == "auto":
+        return gpus or ["cpu"]
+    if text == "cuda" and gpus:
+        return gpus
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in ("cpu", *gpus):
+            raise NoSuchDevice(
+                f"--device {text}: there is no {name!r} here; expected auto, cuda, or some of"
+                f" {', '.join(['cpu', *gpus])}"
+            )
+    return names
+
+
+class DeviceLauncher(Launcher):
+    """A process for each device. The recipe's decode workers are for each of them, too."""
 
     no_place = "give another --device"
 
@@ -36,11 +61,9 @@ class DeviceLauncher:
             self._devices[device if count[device] == 1 else f"{device} ({count[device]})"] = device
 
     def places(self) -> Sequence[Hashable]:
-        """See Launcher."""
         return list(self._devices)
 
     def launch(self, place: Hashable, job: str) -> "DeviceProcess":
-        """See Launcher."""
         device = self._devices[place]
         threads = torch.get_num_threads()
         if device == "cpu":
@@ -48,11 +71,11 @@ class DeviceLauncher:
         return DeviceProcess(self._recipe, device, job, str(place), threads)
 
     def close(self) -> None:
-        """See Launcher: the processes are the driver's to stop."""
+        """Nothing: the processes are the driver's to stop."""
 
 
-class DeviceProcess:
-    """See Process."""
+class DeviceProcess(Process):
+    """A process of this machine."""
 
     def __init__(self, *args: object) -> None:
         """`args`: those of `_extract`, but the first."""
@@ -61,30 +84,21 @@ class DeviceProcess:
         self._process = _SPAWN.Process(target=_extract, args=(its, *args))
         self._process.start()
         its.close()
-        self.problem: Problem | None = None
 
     def ended(self) -> bool:
-        """See Process."""
         if self.problem is None and self._connection.poll():
             with suppress(EOFError, OSError):
                 self.problem = self._connection.recv()
             self._process.join(_STOP_SECONDS)
-        return self.problem is not None or self._process.exitcode is not None
-
-    @property
-    def death(self) -> str | None:
-        """See Process."""
         status = self._process.exitcode
-        if not status:
-            return None
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        if status:
+            self.death = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return self.problem is not None or status is not None
 
     def stop(self) -> None:
-        """See Process."""
         self._process.terminate()
 
     def join(self) -> None:
-        """See Process."""
         self._process.join(_STOP_SECONDS)
         self._process.kill()
         self._process.join()

@@ -5,12 +5,10 @@ import time
 from collections.abc import Generator, Hashable, Iterable, Iterator
 from itertools import islice
 
-from extract.executors.base import Launcher, Process
-from extract.executors.errors import NoPlace, StoreNotShared, WorkersLost
-from extract.executors.lots import Lot, cut
+from extract.executors.base import Executor, Launcher, NoPlace, Process, StoreNotShared, WorkersLost
+from extract.executors.lots import cut
 from extract.executors.shared_job import SharedJob, remove_dead_jobs
-from extract.tasks import Outcome, Recipe, Refused, VideoTask
-from extract.timing import Phases
+from extract.tasks import Outcome, Phases, Recipe, VideoTask
 from store.durable.owner import temporary_name
 
 logger = logging.getLogger(__name__)
@@ -25,8 +23,8 @@ _DEATHS_IN_A_ROW = 6
 _SAFE = "What was committed is safe; the same command continues."
 
 
-class Driver:
-    """See Executor. `phases` adds up over the processes.
+class Driver(Executor):
+    """By processes that a launcher starts; `phases` adds up over them.
 
     Where a process dies, another one takes the lots that it had leased. Once the processes of a place died
     six times without a finished lot in between, the others go on without that place.
@@ -37,16 +35,22 @@ class Driver:
         self._recipe = recipe
         self._launcher = launcher
 
-    def run(self, tasks: Iterable[VideoTask]) -> Generator[Outcome]:
+    def run(self, tasks: Iterable[VideoTask], listed: str = "") -> Generator[Outcome]:
         """See Executor. Raises NoPlace, WorkersLost, StoreNotShared, and any Problem that a process met."""
         fleet = _Fleet(self._launcher)
         remove_dead_jobs(self._recipe.store)
         job = SharedJob(self._recipe.store, temporary_name("job")).open()
-        lots: Iterator[Lot] | None = cut(tasks)
+        lots = cut(tasks)
+        all_offered = False
         try:
-            while (unfinished := job.unfinished()) or lots:
-                if lots and unfinished < OPEN_LOTS:
-                    lots = _offer(job, lots)
+            while (unfinished := job.unfinished()) or not all_offered:
+                if unfinished < OPEN_LOTS and not all_offered:
+                    offered = list(islice(lots, _LOTS_AT_ONCE))
+                    for lot in offered:
+                        job.publish(lot)
+                    all_offered = len(offered) < _LOTS_AT_ONCE
+                    if all_offered:
+                        job.end_list(listed)
                 else:
                     time.sleep(_POLL_SECONDS)
                 fleet.tend(job)
@@ -57,26 +61,14 @@ class Driver:
             job.remove()
 
     def close(self) -> None:
-        """See Executor."""
         self._launcher.close()
 
     def _outcomes(self, job: SharedJob, fleet: "_Fleet") -> Iterator[Outcome]:
         for result in job.results():
-            given_up = all(isinstance(o, Refused) and o.kind == "crash" for o in result.outcomes)
-            fleet.works(result.worker, given_up)
+            fleet.works(result.worker)
             for phase, seconds in result.seconds.items():
                 self.phases.add(phase, seconds)
             yield from result.outcomes
-
-
-def _offer(job: SharedJob, lots: Iterator[Lot]) -> Iterator[Lot] | None:
-    """Publish some lots; None if those were the last."""
-    for number, lot in enumerate(islice(lots, _LOTS_AT_ONCE), start=1):
-        job.publish(lot)
-        if number == _LOTS_AT_ONCE:
-            return lots
-    job.end_list()
-    return None
 
 
 class _Fleet:
@@ -87,21 +79,14 @@ class _Fleet:
         self._launcher = launcher
         self._running: dict[Hashable, Process] = {}
         self._deaths: dict[str, int] = {}
-        self._proven = False
         self._working = time.monotonic()
         self._founders = set(launcher.places())
         if not self._founders:
             raise NoPlace(launcher.no_place)
 
-    def works(self, place: str, given_up: bool) -> None:
-        """A process there has finished a lot, or given it up.
-
-        That videos were given up says that they are deadly, unless no process ever finished anything: then
-        it is the machine, and the videos are as good as they were.
-        """
-        self._proven = self._proven or not given_up
-        if self._proven:
-            self._deaths[place] = 0
+    def works(self, place: str) -> None:
+        """A process there has finished a lot, or refused a deadly video."""
+        self._deaths[place] = 0
 
     def tend(self, job: SharedJob) -> None:
         """See to it that every place has a process, or as many as there are lots.
@@ -120,7 +105,10 @@ class _Fleet:
                 self._running[place] = self._launcher.launch(place, job.name)
         if places and not self._running and lots:
             where = ", ".join(sorted(map(str, places)))
-            raise WorkersLost(f"the processes on {where} died again and again: see the errors above. {_SAFE}")
+            raise WorkersLost(
+                f"the processes on {where} died again and again: see the errors above, and whether memory is"
+                f" short. {_SAFE}"
+            )
         if self._running and job.has_workers():
             self._working = time.monotonic()
         waited = time.monotonic() - self._working

@@ -6,6 +6,7 @@
     lot-00000017.lease-0        who is at it; see store.leases
     done-lot-00000017           what became of them, for the process that launched the others
     listed                      all lots are there, with a digest of the job's videos
+    proven                      a process has finished a lot: the machines can extract
 """
 
 import time
@@ -14,15 +15,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
-from zlib import crc32
 
 from config.errors import Problem
 from extract.executors.lots import Lot, Result, cut
 from extract.tasks import Outcome, VideoTask
-from store.durable.litter import remove_litter
+from store.durable.owner import is_temporary
+from store.files import Files, files_at
+from store.files.litter import FOREIGN_HOURS, remove_litter
 from store.leases import Lease, Leases, leased
-from store.remote.place import is_url
-from store.shared_files import SharedFiles, shared_files
 
 _JOBS = ".jobs"
 _POLL_SECONDS = 0.5
@@ -34,7 +34,7 @@ class OtherJob(Problem):
 
 @dataclass(frozen=True)
 class Claim:
-    """A lot that this process has. `deadly`: its one video has killed its processes, and is to be refused."""
+    """A lot that this process has. `deadly`: its one video has cost as many processes as it may."""
 
     lot: Lot
     lease: Lease
@@ -49,11 +49,12 @@ class SharedJob:
 
     def __init__(self, store: Path, name: str, worker: str = "") -> None:
         self.name = name
-        self.files: SharedFiles = shared_files(store, f"{_JOBS}/{name}")
+        self.files: Files = files_at(store, f"{_JOBS}/{name}", durable=False)
         self._worker = worker
         self._candidates: deque[str] = deque()
         self._held: set[str] = set()
         self._listed_here = False
+        self._proven = False
 
     def open(self) -> Self:
         """Make the job's folder."""
@@ -65,31 +66,40 @@ class SharedJob:
         """Offer a lot to everyone."""
         self.files.write(lot.name, lot.content())
 
-    def publish_all(self, tasks: Iterable[VideoTask], leases: Leases) -> None:
-        """Offer all, unless another process has. Raises OtherJob where that one's videos are others."""
-        digest = _Digest()
+    def publish_all(self, tasks: Iterable[VideoTask], listed: str, leases: Leases) -> None:
+        """Offer all, unless other processes have. `listed`: a digest of the list.
+
+        What processes left that have all died is taken up where their list was this one, or else removed.
+        Raises OtherJob where one of them is alive, at another list.
+        """
         while (lease := leases.take("list")) is None:
             time.sleep(_POLL_SECONDS)
         try:
-            listed = self.files.read("listed")
-            new = listed is None or not self.unfinished()
-            for lot in cut(digest.of(tasks)):
+            before = self.files.read("listed")
+            new = before is None or not self.unfinished()
+            if before is not None and not new and before.decode() != listed:
+                if leases.others_alive():
+                    raise OtherJob(
+                        f"{self.files.location}: a job of this name is under way, with {before.decode()};"
+                        f" this one has {listed}. Give this one another name, or wait until that one is over."
+                    )
+                new = True
+            if new:
+                self.files.remove(
+                    *(name for name in self.files.names() if name.startswith(("lot-", "done-")))
+                )
+            for lot in cut(tasks):
                 if new:
                     self.publish(lot)
             if new:
-                self.end_list(str(digest))
-            elif listed and listed.decode() != str(digest):
-                raise OtherJob(
-                    f"{self.files.location}: a job of this name is under way, with {listed.decode()};"
-                    f" this one has {digest}. Give this one another name, or wait until that one is over."
-                )
+                self.end_list(listed)
         finally:
             leases.release(lease)
         self._listed_here = True
 
-    def end_list(self, digest: str = "") -> None:
+    def end_list(self, listed: str = "") -> None:
         """All lots have been published."""
-        self.files.write("listed", digest.encode())
+        self.files.write("listed", listed.encode())
 
     def results(self) -> Iterator[Result]:
         """What has become of lots; each result is given once."""
@@ -109,16 +119,23 @@ class SharedJob:
     def remove(self) -> None:
         """Remove the job's folder."""
         self.files.remove_all()
+        self.files.remove_empty()
 
     def leave(self) -> None:
         """A process that has seen all be finished goes; the last one removes the folder."""
-        self.files.remove("listed")
+        self.files.remove("listed", "proven")
         self.files.remove_empty()
 
     @property
     def over(self) -> bool:
         """Whether every lot is finished, or the job was given up."""
         return self._seems_over() and self._seems_over()
+
+    @property
+    def proven(self) -> bool:
+        """Whether a process has finished a lot: if not, it may be the machine that kills them."""
+        self._proven = self._proven or self.files.read("proven") is not None
+        return self._proven
 
     def claim(self, leases: Leases) -> Claim | None:
         """A lot that nobody is at; None if there is none now. One that was deadly is taken apart."""
@@ -149,6 +166,8 @@ class SharedJob:
         # Unless another process did it too, and was faster.
         if self._worker and self.files.read(claim.lot.name) is not None:
             self.files.write(f"done-{claim.lot.name}", Result(self._worker, outcomes, seconds).content())
+        if not claim.deadly and not self.proven:
+            self.files.write("proven", b"")
         self._drop(claim, leases)
 
     def give_back(self, claim: Claim, leases: Leases) -> None:
@@ -183,27 +202,15 @@ class SharedJob:
 
 
 def remove_dead_jobs(store: Path) -> None:
-    """Remove the folders of jobs whose driver was killed; in object storage, they stay."""
-    if not is_url(store):
-        remove_litter(store / _JOBS)
+    """Remove what jobs left whose processes have all died.
 
-
-class _Digest:
-    """How many videos a job has, and a checksum of their ids and places."""
-
-    def __init__(self) -> None:
-        self._count = self._checksum = 0
-
-    def of(self, tasks: Iterable[VideoTask]) -> Iterator[VideoTask]:
-        """The same tasks, counted."""
-        for task in tasks:
-            self._count += 1
-            text = f"{task.video}\0{task.path}\0{task.largest_gap_seconds}\n"
-            self._checksum = crc32(text.encode("utf-8", "surrogatepass"), self._checksum)
-            yield task
-
-    def __str__(self) -> str:
-        return f"{self._count} videos ({self._checksum:08x})"
+    At once where this machine can tell, else when it has not changed for a day.
+    """
+    jobs = files_at(store, _JOBS)
+    remove_litter(jobs)
+    for job in jobs.names():
+        if not is_temporary(job) and time.time() - jobs.last_change(job) > FOREIGN_HOURS * 3600:
+            jobs.remove_all(job)
 
 
 def _is_lot(name: str) -> bool:

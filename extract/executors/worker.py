@@ -5,14 +5,13 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, fields, replace
-from itertools import chain
+from dataclasses import dataclass, field, fields
 
 from config.errors import Problem
-from extract.executors.errors import StoreNotShared
+from extract.executors.base import StoreNotShared
 from extract.executors.shared_job import Claim, SharedJob
-from extract.location import size_bytes
 from extract.run.extractor import Extractor
+from extract.run.recorder import quarantine
 from extract.tasks import Extracted, Outcome, Recipe, Refused, VideoTask
 from extract.video.decode import VideoInfo
 from store.features import FeatureSet
@@ -43,10 +42,12 @@ def work(extractor: Extractor, job: SharedJob, leases: Leases) -> Generator[Outc
     """Extract lots until none is left, by this process or by another; this one's outcomes, as they come.
 
     A lot is let go when it is committed, and commits come when they are due (see Recipe), whatever lots there
-    are. When the iterator is closed, what is finished is committed, and the rest left to others. Raises what
-    Extractor.extract and SharedFiles raise.
+    are. One that a process died with is extracted alone, so that a deadly video harms no other. When the
+    iterator is closed, what is finished is committed, and the rest left to others. Raises what
+    Extractor.extract and store.files raise.
     """
     while not job.over:
+        extractor.check()  # a machine that cannot extract finds out before it takes anything
         share = _Share(extractor, job, leases)
         with closing(share.run()) as outcomes:
             yield from outcomes
@@ -56,10 +57,9 @@ def work(extractor: Extractor, job: SharedJob, leases: Leases) -> Generator[Outc
 
 @dataclass(eq=False)
 class _Taken:
-    """A lot that is being extracted. `left`: videos whose outcomes have not come."""
+    """A lot that is being extracted, and the outcomes that have come."""
 
     claim: Claim
-    left: set[str]
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -72,19 +72,14 @@ class _Share:
         self._leases = leases
         self._lot_of: dict[str, _Taken] = {}
         self._complete: deque[_Taken] = deque()
-        self._completed = self._committed = self._finished = 0
+        self._committed: deque[_Taken] = deque()
         self._seconds = dict(extractor.phases.seconds)
         self.began = False
 
     def run(self) -> Generator[Outcome]:
         """See `work`."""
-        tasks = self._tasks()
-        first = next(tasks, None)
-        if first is None:
-            return
-        self.began = True
         try:
-            with closing(self._extractor.extract(chain([first], tasks), self._on_commit)) as outcomes:
+            with closing(self._extractor.extract(self._tasks(), self._on_commit)) as outcomes:
                 for outcome in outcomes:
                     self._add(outcome)
                     self._finish_committed()
@@ -96,48 +91,52 @@ class _Share:
 
     def _tasks(self) -> Iterator[VideoTask]:
         while claim := self._job.claim(self._leases):
-            if claim.deadly:
-                self._give_up(claim)
+            if claim.deadly and self._is_settled(claim):
                 continue
-            taken = _Taken(claim, {task.video for task in claim.lot.tasks})
-            self._lot_of |= dict.fromkeys(taken.left, taken)
-            for task in claim.lot.tasks:
-                yield with_size(task)
+            alone = claim.lease.takeovers > 0
+            if alone and self.began:
+                self._job.give_back(claim, self._leases)
+                return
+            self.began = True
+            self._lot_of |= dict.fromkeys((task.video for task in claim.lot.tasks), _Taken(claim))
+            yield from claim.lot.tasks
+            if alone:
+                return
 
     def _add(self, outcome: Outcome) -> None:
         taken = self._lot_of.pop(outcome.task.video)
         taken.outcomes.append(outcome)
-        taken.left.remove(outcome.task.video)
-        if not taken.left:
+        if len(taken.outcomes) == len(taken.claim.lot.tasks):
             self._complete.append(taken)
-            self._completed += 1
 
     def _on_commit(self) -> None:
         # In the thread that writes: outcomes that have come were written before this commit began.
-        self._committed = self._completed
+        while self._complete:
+            self._committed.append(self._complete.popleft())
 
     def _finish_committed(self) -> None:
-        while self._finished < self._committed:
-            taken = self._complete.popleft()
-            self._finished += 1
-            self._job.finish(taken.claim, self._leases, taken.outcomes, self._new_seconds())
+        while self._committed:
+            taken = self._committed.popleft()
+            now, before = dict(self._extractor.phases.seconds), self._seconds
+            self._seconds = now
+            seconds = {phase: spent - before.get(phase, 0.0) for phase, spent in now.items()}
+            self._job.finish(taken.claim, self._leases, taken.outcomes, seconds)
 
-    def _give_up(self, claim: Claim) -> None:
-        """Refuse the video, unless a process had recorded it before it died."""
+    def _is_settled(self, claim: Claim) -> bool:
+        """Refuse the video, unless a process had recorded it before it died.
+
+        False where no process has finished anything yet: the video may be as good as others.
+        """
         (task,) = claim.lot.tasks
         outcome = recorded(task, self._extractor.sets)
         if outcome is None:
+            if not self._job.proven:
+                return False
             advice = "encode it again, or leave it out"
             reason = f"{task.path}: process after process died while it was extracted; {advice}"
-            outcome = Refused(task, "crash", reason)
-            for name in task.encoders:
-                self._extractor.sets[name].quarantine.add(task.video, reason, outcome.kind, str(task.path))
+            outcome = quarantine(Refused(task, "crash", reason), self._extractor.sets)
         self._job.finish(claim, self._leases, [outcome], {})
-
-    def _new_seconds(self) -> dict[str, float]:
-        now, before = dict(self._extractor.phases.seconds), self._seconds
-        self._seconds = now
-        return {phase: seconds - before.get(phase, 0.0) for phase, seconds in now.items()}
+        return True
 
 
 def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
@@ -157,12 +156,9 @@ def recorded(task: VideoTask, sets: Mapping[str, FeatureSet]) -> Outcome | None:
             size += features.length(task.video, stream) * shape.item_bytes
     meta = fresh[0].meta(task.video)
     known = {field.name: meta[field.name] for field in fields(VideoInfo)}
-    return Extracted(task, VideoInfo(**{**known, "warnings": tuple(meta["warnings"])}), size)
-
-
-def with_size(task: VideoTask) -> VideoTask:
-    """The task with its file's size, which nobody has looked at before: 0 if it cannot be told."""
-    return task if task.file_bytes else replace(task, file_bytes=size_bytes(task.path))
+    return Extracted(
+        task, VideoInfo(**{**known, "warnings": tuple(meta["warnings"])}), meta.get("file_bytes", 0), size
+    )
 
 
 def _require_seen(job: SharedJob) -> None:

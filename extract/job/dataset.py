@@ -3,9 +3,8 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from config.errors import Problem
 from config.schema import DatasetSettings
@@ -24,29 +23,6 @@ class InvalidChoice(Problem):
     """A choice of videos that cannot be made: there is no such shard, or no such video."""
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One of `count` parts of a dataset, numbered from 0."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """From `i/n`. Raises InvalidChoice."""
-        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-        index, count = map(int, match.groups()) if match else (0, 0)
-        if not index < count:
-            raise InvalidChoice(
-                f"--shard {text}: expected I/N with 0 <= I < N: on four machines 0/4, 1/4, 2/4 and 3/4"
-            )
-        return cls(index, count)
-
-    def of(self, videos: Mapping[str, Video]) -> dict[str, Video]:
-        """Every n-th of the sorted ids: the same videos always, whatever has been extracted already."""
-        return {video: videos[video] for video in sorted(videos)[self.index :: self.count]}
-
-
 def chosen_videos(
     videos: Mapping[str, Video], only: Sequence[str] = (), shard: str | None = None, limit: int | None = None
 ) -> dict[str, Video]:
@@ -63,7 +39,14 @@ def chosen_videos(
             raise InvalidChoice(f"--only {video}: none of the {len(videos)} videos has this id; {hint}")
     chosen = {video: videos[video] for video in only or videos}
     if shard is not None:
-        chosen = Shard.parse(shard).of(chosen)
+        match = re.fullmatch(r"(\d+)/(\d+)", shard.strip())
+        index, count = map(int, match.groups()) if match else (0, 0)
+        if not index < count:
+            raise InvalidChoice(
+                f"--shard {shard}: expected I/N with 0 <= I < N: on four machines 0/4, 1/4, 2/4 and 3/4"
+            )
+        # By the sorted ids: the same videos always, whatever has been extracted already.
+        chosen = {video: chosen[video] for video in sorted(chosen)[index::count]}
     return dict(list(chosen.items())[:limit])
 
 

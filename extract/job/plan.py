@@ -108,7 +108,7 @@ def make_plan(
     return ExtractionPlan(
         videos=len(videos),
         to_do=len(tasks),
-        source_bytes=sum(task.file_bytes for task in tasks),
+        source_bytes=sum(_size_bytes(task.path) for task in tasks),
         video_seconds=video_seconds,
         feature_bytes=None if headers == [] else sum(plan.feature_bytes or 0.0 for plan in plans.values()),
         speed=speed,
@@ -138,59 +138,57 @@ def measured_speed(
     on a CPU they share the cores. The start of processes and models does not count: a long job forgets it.
     """
     decoded: dict[Attempt, dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+    waiting: dict[str, list[Chunk]] = {name: [] for name, one in encoders.items() if not one.in_worker}
+    costs: dict[str, list[float]] = {name: [] for name in waiting}
+
+    def encode(name: str) -> None:
+        """Time a batch, in the thread where it would run: seconds for a second of video."""
+        chunks, waiting[name] = waiting[name], []
+        began = time.perf_counter()
+        threads.encode(encoders[name], chunks).result()
+        seconds = len(chunks) * float(encoders[name].view.chunk_seconds)
+        costs[name].append((time.perf_counter() - began) / seconds)
+
     began = started = time.perf_counter()
     decode_seconds = 0.0
     with (
         closing(DeviceThreads(device)) as threads,
         closing(DecodeHere(encoders).events(tasks)) as events,
     ):
-        trials = {name: _Trial(one, threads) for name, one in encoders.items() if not one.in_worker}
         for attempt, message in filter(None, events):
             decode_seconds += time.perf_counter() - started
             if isinstance(message, Decoded | Encoded):
                 decoded[attempt][message.encoder] += encoders[message.encoder].view.chunk_seconds
             if isinstance(message, Decoded):
-                trials[message.encoder].put(message.chunk)
+                waiting[message.encoder].append(message.chunk)
+                if len(waiting[message.encoder]) == encoders[message.encoder].batch:
+                    encode(message.encoder)
             started = time.perf_counter()
             if started - began > trial_seconds and decoded:
                 break
-        costs = {name: trial.cost() for name, trial in trials.items()}
+        for name, chunks in waiting.items():
+            if chunks and len(costs[name]) < 2:
+                encode(name)
     video_seconds = float(sum(max(seconds.values()) for seconds in decoded.values()))
     if not video_seconds:
         return None
     decoding = decode_seconds / video_seconds / max(workers, 1)
-    needed = {name: sum(name in task.encoders for task in tasks) / len(tasks) for name in costs}
-    encoding = sum(share * costs[name] for name, share in needed.items())
+    encoding = 0.0
+    for name, measured in costs.items():
+        later = measured[1:] or measured or [0.0]  # the first batch is slower
+        needed = sum(name in task.encoders for task in tasks) / len(tasks)
+        encoding += needed * sum(later) / len(later)
     return 1 / (max(decoding, encoding) if workers and device.startswith("cuda") else decoding + encoding)
 
 
-class _Trial:
-    """Times an encoder on batches of the size that it is best given, in the thread where it would run."""
-
-    def __init__(self, encoder: Encoder, threads: DeviceThreads) -> None:
-        self._encoder = encoder
-        self._threads = threads
-        self._waiting: list[Chunk] = []
-        self._costs: list[float] = []
-
-    def put(self, chunk: Chunk) -> None:
-        self._waiting.append(chunk)
-        if len(self._waiting) == self._encoder.batch:
-            self._encode()
-
-    def cost(self) -> float:
-        """Seconds for a second of video. The first batch is slower: it counts only where it is alone."""
-        if self._waiting and len(self._costs) < 2:
-            self._encode()
-        later = self._costs[1:] or self._costs
-        return sum(later) / len(later) if later else 0.0
-
-    def _encode(self) -> None:
-        chunks, self._waiting = self._waiting, []
-        started = time.perf_counter()
-        self._threads.encode(self._encoder, chunks).result()
-        seconds = len(chunks) * float(self._encoder.view.chunk_seconds)
-        self._costs.append((time.perf_counter() - started) / seconds)
+def _size_bytes(location: Location) -> int:
+    """Of the video's file; 0 where it cannot be told without asking a storage."""
+    if isinstance(location, RemoteVideo):
+        return location.size_bytes
+    try:
+        return location.stat().st_size
+    except OSError:
+        return 0
 
 
 def _header(task: VideoTask) -> tuple[float, float] | None:

@@ -14,8 +14,8 @@ from store.labels.resolve import resolve
 logger = logging.getLogger(__name__)
 
 _CHECKS_AT_ONCE = 16
-REPLACED = "its file has been replaced"
-OTHER_NUMBERS = "the encoder gives other numbers now"
+_REPLACED = "its file has been replaced"
+_OTHER_NUMBERS = "the encoder gives other numbers now"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class StoredVideos:
         with ThreadPoolExecutor(_CHECKS_AT_ONCE) as threads:
             locations = [videos[video] for video in ids]
             reasons = dict(zip(ids, threads.map(self._why_outdated, ids.values(), locations), strict=True))
-        others = {video for video, why in reasons.items() if why == REPLACED and ids[video] != video}
+        others = {video for video, why in reasons.items() if why == _REPLACED and ids[video] != video}
         return Stored(
             {video: stored for video, stored in ids.items() if video not in others},
             {video: why for video, why in reasons.items() if why and video not in others},
@@ -61,8 +61,8 @@ class StoredVideos:
     def _why_outdated(self, stored: str, location: Location) -> str:
         meta = self._features.meta(stored)
         if meta.get("generation", 1) < self._generation:
-            return OTHER_NUMBERS
-        return REPLACED if replaced(meta, location) else ""
+            return _OTHER_NUMBERS
+        return _REPLACED if replaced(meta, location) else ""
 
 
 def _other_spellings(videos: Mapping[str, Location], features: FeatureSet) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a job did, for programs and for people; and a bar that says how far it is."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ class ExtractionSummary:
         self.done += 1
         self.chunks += outcome.info.chunks
         self.video_seconds += outcome.info.duration_seconds
-        self.source_bytes += outcome.task.file_bytes
+        self.source_bytes += outcome.source_bytes
         self.feature_bytes += outcome.feature_bytes
         if outcome.info.warnings:
             self.with_warnings[outcome.task.video] = list(outcome.info.warnings)
@@ -102,7 +102,8 @@ class ExtractionSummary:
     def _quarantine(self) -> list[str]:
         if not self.quarantined:
             return []
-        kinds = ", ".join(f"{count} {kind}" for kind, count in counted(self.quarantined).items())
+        counts = Counter(refusal.kind for refusal in self.quarantined.values()).most_common()
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts)
         return [
             f"quarantine ({self.newly_quarantined} new): {kinds}",
             *_some([refusal.reason for refusal in self.quarantined.values()]),
@@ -124,11 +125,6 @@ class ExtractionSummary:
 def progress_bar(videos: int, quiet: bool = False) -> "tqdm[Any]":
     """Of a job of so many videos, whose list may still be read."""
     return tqdm(total=videos, desc="extract", bar_format=_BAR, disable=quiet or not videos)
-
-
-def counted(refusals: Mapping[str, Refusal]) -> dict[str, int]:
-    """Kind of refusal → how many, the most frequent first."""
-    return dict(Counter(refusal.kind for refusal in refusals.values()).most_common())
 
 
 def in_bytes(count: float) -> str:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -95,8 +95,7 @@ class Batcher(Generic[Owner]):
         self._encoder = encoder
         self._threads = threads
         self._gathered: list[tuple[Owner, Chunk]] = []
-        self._running: deque[tuple[list[tuple[Owner, Chunk]], Future[list[Encoded]]]] = deque()
-        self._done: deque[tuple[Owner, Chunk, Encoded]] = deque()
+        self._batches: deque[tuple[list[tuple[Owner, Chunk]], Future[list[Encoded]]]] = deque()
 
     def put(self, owner: Owner, chunk: Chunk) -> None:
         """Take a chunk. Waits while the encoder has as much ahead of it as it should."""
@@ -108,8 +107,7 @@ class Batcher(Generic[Owner]):
         """Encode what has been gathered, full batch or not, and wait for everything."""
         if self._gathered:
             self._submit()
-        while self._running:
-            self._take()
+        wait([batch for _, batch in self._batches])
 
     def forget(self, owner: Owner) -> None:
         """Spare the work that has not begun for this owner."""
@@ -117,19 +115,14 @@ class Batcher(Generic[Owner]):
 
     def results(self) -> Iterator[tuple[Owner, Chunk, Encoded]]:
         """What has been encoded since, in the order in which it was put. Raises what `encode` raised."""
-        while self._running and self._running[0][1].done():
-            self._take()
-        while self._done:
-            yield self._done.popleft()
+        while self._batches and self._batches[0][1].done():
+            gathered, batch = self._batches.popleft()
+            for (owner, chunk), features in zip(gathered, batch.result(), strict=True):
+                yield owner, chunk, features
 
     def _submit(self) -> None:
-        while len(self._running) >= _BATCHES_AHEAD:
-            self._take()
-        gathered, self._gathered = self._gathered, []
-        chunks = [chunk for _, chunk in gathered]
-        self._running.append((gathered, self._threads.encode(self._encoder, chunks)))
-
-    def _take(self) -> None:
-        gathered, batch = self._running.popleft()
-        for (owner, chunk), features in zip(gathered, batch.result(), strict=True):
-            self._done.append((owner, chunk, features))
+        running = [batch for _, batch in self._batches if not batch.done()]
+        wait(running[: len(running) + 1 - _BATCHES_AHEAD])
+        chunks = [chunk for _, chunk in self._gathered]
+        self._batches.append((self._gathered, self._threads.encode(self._encoder, chunks)))
+        self._gathered = []

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from extract.encoders.base import Encoder
@@ -11,10 +11,9 @@ from extract.errors import UnreadableVideo
 from extract.location import FileStamp
 from extract.run.batching import Batcher, DeviceThreads
 from extract.run.overflow_file import OverflowFile
-from extract.tasks import Refused, VideoTask
-from extract.timing import Phases
+from extract.tasks import Phases, Refused, VideoTask
 from extract.video.decode import VideoInfo
-from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Ended, Event, Failed, Lost
+from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Ended, Event, Lost, VideoMessage
 
 
 @dataclass(frozen=True)
@@ -31,69 +30,68 @@ class EncodedVideo:
 class _Video:
     """One attempt at a video. `outstanding`: chunks that are being encoded."""
 
-    task: VideoTask
+    attempt: Attempt
     features: OverflowFile
     outstanding: int = 0
     ended: Ended | None = None
+    dropped: bool = False
 
 
-@dataclass(eq=False)
 class Encoding:
-    """Encodes videos while they are decoded.
+    """Encodes videos while they are decoded; for one list of videos.
 
     Chunks of all videos share the batches of an encoder; features do not depend on that (see Encoder).
-    `folder`: where features of long videos are put aside.
     """
 
-    encoders: Mapping[str, Encoder]
-    threads: DeviceThreads
-    folder: Path
-    phases: Phases = field(default_factory=Phases)
+    def __init__(
+        self,
+        encoders: Mapping[str, Encoder],
+        decoders: Decoders,
+        threads: DeviceThreads,
+        folder: Path,
+        phases: Phases,
+    ) -> None:
+        """`folder`: where features of long videos are put aside."""
+        self._decoders = decoders
+        self._threads = threads
+        self._folder = folder
+        self._phases = phases
+        self._videos: dict[Attempt, _Video] = {}
+        self._refused: set[str] = set()
+        """Videos that an encoder refused, while more of them may be decoded still, or again."""
+        self._batchers: dict[str, Batcher[_Video]] = {
+            name: Batcher(encoder, threads) for name, encoder in encoders.items() if not encoder.in_worker
+        }
 
-    def run(self, decoders: Decoders, tasks: Iterable[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
-        """Encode the tasks' videos, whose ids must differ; results come as they are ready.
+    def run(self, tasks: Iterable[VideoTask]) -> Iterator[EncodedVideo | Refused | None]:
+        """Encode the tasks' videos, whose ids must differ; results come as they are ready, one for each task.
 
         None stands between them, so that the receiver can see to other things. Raises what an encoder
         raises: that is no video's fault.
         """
-        run = _Run(self, decoders)
-        busy_seconds = self.threads.busy_seconds
+        busy_seconds = self._threads.busy_seconds
         try:
-            with closing(_timed(decoders.events(tasks), self.phases)) as events:
+            with closing(_timed(self._decoders.events(tasks), self._phases)) as events:
                 for event in events:
-                    refused = run.take(event) if event else None
+                    refused = self._take(*event) if event else None
                     if refused:
                         yield refused
-                    yield from run.finished()
+                    yield from self._finished()
                     yield None
-            run.finish()
-            yield from run.finished()
+            for batcher in self._batchers.values():
+                batcher.finish()
+            yield from self._finished()
         finally:
-            self.phases.add("encode", self.threads.busy_seconds - busy_seconds)
+            self._phases.add("encode", self._threads.busy_seconds - busy_seconds)
 
-
-class _Run:
-    def __init__(self, encoding: Encoding, decoders: Decoders) -> None:
-        self._encoding = encoding
-        self._decoders = decoders
-        self._videos: dict[Attempt, _Video] = {}
-        self._refused: set[Attempt] = set()
-        """Videos that an encoder refused, while more of them may be decoded still."""
-        self._batchers: dict[str, Batcher[_Video]] = {
-            name: Batcher(encoder, encoding.threads)
-            for name, encoder in encoding.encoders.items()
-            if not encoder.in_worker
-        }
-
-    def take(self, event: Event) -> Refused | None:
+    def _take(self, attempt: Attempt, message: VideoMessage | Lost) -> Refused | None:
         """Take up what became of a video."""
-        attempt, message = event
-        if attempt in self._refused:
+        if attempt.task.video in self._refused:
             if isinstance(message, Decoded):
                 self._decoders.recycle(message.chunk)
             return None
         if attempt not in self._videos:
-            self._videos[attempt] = _Video(attempt.task, OverflowFile(self._encoding.folder))
+            self._videos[attempt] = _Video(attempt, OverflowFile(self._folder))
         video = self._videos[attempt]
         if isinstance(message, Decoded):
             video.outstanding += 1
@@ -103,38 +101,34 @@ class _Run:
         elif isinstance(message, Ended):
             video.ended = message
             for phase, seconds in message.seconds.items():
-                self._encoding.phases.add(phase, seconds)
-        elif isinstance(message, Failed | Lost):
-            self._drop(attempt)
-        return Refused(attempt.task, message.kind, message.message) if isinstance(message, Failed) else None
+                self._phases.add(phase, seconds)
+        elif isinstance(message, Refused | Lost):
+            self._drop(video)
+        return message if isinstance(message, Refused) else None
 
-    def finish(self) -> None:
-        """Wait for all that is being encoded."""
-        for batcher in self._batchers.values():
-            batcher.finish()
-
-    def finished(self) -> Iterator[EncodedVideo | Refused]:
+    def _finished(self) -> Iterator[EncodedVideo | Refused]:
         """The videos that are complete now, and those that an encoder refused."""
-        attempts = {video: attempt for attempt, video in self._videos.items()}
         for name, batcher in self._batchers.items():
             for video, chunk, result in batcher.results():
                 self._decoders.recycle(chunk)
-                if attempts.get(video) not in self._videos:
+                if video.dropped:
                     continue
                 if isinstance(result, UnreadableVideo):
-                    self._drop(attempts[video])
-                    self._refused.add(attempts[video])
-                    yield Refused(video.task, result.kind, f"{video.task.path}: {result}")
+                    task = video.attempt.task
+                    self._drop(video)
+                    self._refused.add(task.video)
+                    yield Refused(task, result.kind, f"{task.path}: {result}")
                 else:
                     video.features.add(name, result)
                     video.outstanding -= 1
         for attempt, video in list(self._videos.items()):
             if video.ended is not None and video.outstanding == 0:
                 del self._videos[attempt]
-                yield EncodedVideo(video.task, video.ended.info, video.ended.stamp, video.features)
+                yield EncodedVideo(attempt.task, video.ended.info, video.ended.stamp, video.features)
 
-    def _drop(self, attempt: Attempt) -> None:
-        video = self._videos.pop(attempt)
+    def _drop(self, video: _Video) -> None:
+        del self._videos[video.attempt]
+        video.dropped = True
         video.features.close()
         for batcher in self._batchers.values():
             batcher.forget(video)

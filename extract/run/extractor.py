@@ -1,24 +1,38 @@
 """One process's share of an extraction: decode workers, the encoders of one device, the store."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from types import TracebackType
-from typing import Self
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
-from extract.encoders.base import Encoder
+from extract.encoders.base import Encoder, Features
 from extract.encoders.registry import build_encoder
+from extract.errors import UnreadableVideo
 from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
 from extract.run.recorder import Recorder
-from extract.run.reference import check_references, provenance
-from extract.tasks import Outcome, Recipe, Refused, VideoTask
-from extract.timing import Phases
+from extract.run.reference import check_references
+from extract.tasks import Outcome, Phases, Recipe, Refused, VideoTask
+from extract.video.decode import VideoInfo
 from extract.workers.messages import Decoders
 from extract.workers.pool import DecodeHere, DecodePool
 from store.features import FeatureSet, FeatureStore
 from store.remote.place import local_folder
 
 
-class Extractor:
+def feature_sets(recipe: Recipe, encoders: Mapping[str, Encoder]) -> dict[str, FeatureSet]:
+    """Encoder → where its features go. Raises StoreError."""
+    store = FeatureStore(recipe.store, recipe.backend)
+    return {
+        name: store.feature_set(recipe.dataset, name, encoder.specification())
+        for name, encoder in encoders.items()
+    }
+
+
+class Extractor(AbstractContextManager["Extractor"]):
     """Extracts videos on one device and stores their features; its processes and models stay for the next.
 
     sets: encoder → where its features go.
@@ -27,28 +41,29 @@ class Extractor:
     """
 
     def __init__(self, recipe: Recipe, device: str, encoders: Mapping[str, Encoder] | None = None) -> None:
-        """`encoders`: those of the recipe, where they are built and checked already (see ExtractionJob).
-
-        Raises EncoderError, StoreError.
-        """
-        self._unchecked = encoders is None
+        """`encoders`: those of the recipe, where they are built already. Raises EncoderError, StoreError."""
         if encoders is None:
             encoders = {settings.name: build_encoder(settings, device) for settings in recipe.encoders}
-        store = FeatureStore(recipe.store, recipe.backend)
-        self.sets: dict[str, FeatureSet] = {
-            name: store.feature_set(recipe.dataset, name, encoder.specification())
-            for name, encoder in encoders.items()
-        }
-        self._encoders = encoders
+        self.sets = feature_sets(recipe, encoders)
         self.phases = Phases()
-        self._commit_seconds = recipe.commit_seconds
+        self._encoders = encoders
+        self._checked = False
+        self._recipe = recipe
         self._threads = DeviceThreads(device)
-        self._encoding = Encoding(encoders, self._threads, local_folder(recipe.store), self.phases)
         self._decoders: Decoders = (
             DecodePool(encoders, recipe.workers, recipe.time_budget_seconds)
             if recipe.workers
             else DecodeHere(encoders)
         )
+
+    def check(self) -> None:
+        """See that the encoders run here and give the numbers that the store has of them.
+
+        Raises ChangedNumbers, and what encoders raise.
+        """
+        if not self._checked:
+            check_references(self._encoders, self.sets)
+            self._checked = True
 
     def extract(
         self, tasks: Iterable[VideoTask], on_commit: Callable[[], None] = lambda: None
@@ -62,19 +77,21 @@ class Extractor:
         KeyboardInterrupt or its `close`. Raises ChangedNumbers, WorkerFailed, StoreError, and what encoders
         raise.
         """
-        if self._unchecked:
-            check_references(self._encoders, self.sets)
-            self._unchecked = False
-        made_with = {name: provenance(encoder) for name, encoder in self._encoders.items()}
+        tasks = iter(tasks)
+        first = next(tasks, None)
+        if first is None:
+            return
+        self.check()
+        folder = local_folder(self._recipe.store)
+        encoding = Encoding(self._encoders, self._decoders, self._threads, folder, self.phases)
+        commit_seconds = self._recipe.commit_seconds
         with (
             self.phases.timed("run"),
-            Recorder(self.sets, self._commit_seconds, self.phases, on_commit, made_with) as recorder,
+            Recorder(self.sets, self._encoders, commit_seconds, self.phases, on_commit) as recorder,
         ):
-            for result in self._encoding.run(self._decoders, tasks):
-                if isinstance(result, Refused):
-                    recorder.refuse(result)
-                elif result is not None:
-                    recorder.store(result)
+            for result in encoding.run(chain([first], tasks)):
+                if result is not None:
+                    recorder.record(result)
                 yield from recorder.outcomes()
             yield from recorder.finish()
 
@@ -83,10 +100,32 @@ class Extractor:
         self._decoders.close()
         self._threads.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """`features`: encoder → stream → array [K, *shape]. `info`: what decoding showed, its warnings too."""
+
+    features: dict[str, Features]
+    info: VideoInfo
+
+
+def extract_features(
+    paths: Sequence[Path], encoders: Mapping[str, Encoder], device: str = "cpu"
+) -> Iterator[VideoFeatures | UnreadableVideo]:
+    """Without a store: for each path, in order, its features, or the error that tells why not.
+
+    Files are decoded in this process, one after another. `device`: where the encoders are.
+    """
+    with closing(DeviceThreads(device)) as threads:
+        for path in paths:
+            folder = Path(tempfile.gettempdir())
+            encoding = Encoding(encoders, DecodeHere(encoders), threads, folder, Phases())
+            for result in encoding.run([VideoTask(str(path), path, tuple(encoders))]):
+                if isinstance(result, Refused):
+                    yield UnreadableVideo(result.message)
+                elif result is not None:
+                    yield VideoFeatures(result.features.arrays(), result.info)
+                    result.features.close()

@@ -3,10 +3,9 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,14 @@ from store.errors import WriteFailed
 
 MEMORY_BYTES = 32 << 20
 """Of one video's features that stay in memory, whatever its length."""
+
+
+class _Place(NamedTuple):
+    """Where a block lies in the file."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 class OverflowFile:
@@ -29,15 +36,19 @@ class OverflowFile:
         self._memory_bytes = memory_bytes
         self._streams: dict[str, dict[str, Blocks]] = {}
         self._file: IO[bytes] | None = None
+        self._in_memory: list[tuple[Blocks, int]] = []
+        """Stream and number of every block that is not in the file."""
         self._in_memory_bytes = 0
         self.size_bytes = 0
         """Of all that was added."""
 
     def add(self, encoder: str, features: Features) -> None:
-        """Take the next chunk's features. Raises WriteFailed."""
+        """Take the next chunk's features, which must not change afterwards. Raises WriteFailed."""
         streams = self._streams.setdefault(encoder, {})
         for name, block in features.items():
-            streams.setdefault(name, Blocks(self)).append(block)
+            blocks = streams.setdefault(name, Blocks(self))
+            self._in_memory.append((blocks, len(blocks.places)))
+            blocks.places.append(block)
             self.size_bytes += block.nbytes
             self._in_memory_bytes += block.nbytes
         if self._in_memory_bytes > self._memory_bytes:
@@ -56,39 +67,35 @@ class OverflowFile:
 
     def close(self) -> None:
         """Free memory and file."""
-        self._streams = {}
+        self._streams, self._in_memory = {}, []
         if self._file is not None:
             self._file.close()
 
-    def read(self, place: "Place") -> NDArray[Any]:
+    def read(self, place: _Place) -> NDArray[Any]:
         """The block that was written there."""
         assert self._file is not None
         content = os.pread(self._file.fileno(), prod(place.shape) * place.dtype.itemsize, place.offset)
         return np.frombuffer(content, place.dtype).reshape(place.shape)
 
     def _spill(self) -> None:
+        """Write what is in memory at the end of the file."""
         try:
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see close
-            for streams in self._streams.values():
-                for blocks in streams.values():
-                    blocks.spill(self._file)
+            for blocks, number in self._in_memory:
+                block = blocks.places[number]
+                assert isinstance(block, np.ndarray)
+                blocks.places[number] = _Place(self._file.tell(), block.shape, block.dtype)
+                left = block.tobytes()
+                while left:
+                    left = left[self._file.write(left) :]
         except OSError as error:
             raise WriteFailed(
                 f"{self._folder}: a long video's features cannot be put aside there: {error.strerror}."
                 " Committed videos are safe; the others are extracted when the command is run again."
             ) from error
-        self._in_memory_bytes = 0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a block lies in the file."""
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+        self._in_memory, self._in_memory_bytes = [], 0
 
 
 class Blocks:
@@ -96,25 +103,8 @@ class Blocks:
 
     def __init__(self, file: OverflowFile) -> None:
         self._file = file
-        self._blocks: list[NDArray[Any] | Place] = []
-        self._spilled = 0
-
-    def append(self, block: NDArray[Any]) -> None:
-        """Take the next block; it stays as it is until it is spilled."""
-        self._blocks.append(block)
-
-    def spill(self, file: IO[bytes]) -> None:
-        """Write what is in memory at the end of the file."""
-        for number in range(self._spilled, len(self._blocks)):
-            block = self._blocks[number]
-            assert isinstance(block, np.ndarray)
-            offset = file.seek(0, os.SEEK_END)
-            left = block.tobytes()
-            while left:
-                left = left[file.write(left) :]
-            self._blocks[number] = Place(offset, block.shape, block.dtype)
-        self._spilled = len(self._blocks)
+        self.places: list[NDArray[Any] | _Place] = []
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        for block in self._blocks:
-            yield self._file.read(block) if isinstance(block, Place) else block
+        for block in self.places:
+            yield self._file.read(block) if isinstance(block, _Place) else block

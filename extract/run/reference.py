@@ -10,15 +10,13 @@ import json
 import platform
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from config.errors import Problem
 from extract.encoders.base import Encoder, Features
@@ -70,12 +68,13 @@ def check_references(
             continue  # Features that do not fit into the stored precision: nothing to compare.
         now = Reference(_kept(features), provenance(encoder))
         before = read_reference(sets[name])
-        if before is None:
-            _write(sets[name], now)
-        elif fault := _difference(encoder, before, now):
+        fault = _difference(encoder, before, now) if before else ""
+        if before and fault:
             if not refresh:
                 raise ChangedNumbers(_explanation(sets[name], before, now, fault))
-            _write(sets[name], Reference(now.streams, now.made_with, before.generation + 1))
+            now = replace(now, generation=before.generation + 1)
+        if fault or not before:
+            sets[name].write_note(FILE, json.dumps(asdict(now)).encode())
 
 
 def generation_of(features: FeatureSet) -> int:
@@ -147,10 +146,6 @@ def _kept(features: Features) -> dict[str, list[float]]:
     return kept
 
 
-def _write(features: FeatureSet, reference: Reference) -> None:
-    features.write_note(FILE, json.dumps(asdict(reference)).encode())
-
-
 def _reference_chunks(encoders: Mapping[str, Encoder]) -> dict[str, Chunk]:
     """Encoder → the first chunk that it asks for of the reference clip."""
     with TemporaryFile() as file:
@@ -164,23 +159,16 @@ def _reference_chunks(encoders: Mapping[str, Encoder]) -> dict[str, Chunk]:
 
 
 def _write_clip(file: IO[bytes]) -> None:
-    """A second of moving texture without loss, as a video in the file."""
+    """A second of gradients that move, and grain, by whole numbers alone, as a video without loss."""
+    height, width = _SIZE
+    t, y, x = np.ogrid[:_FRAMES, : height * 3 // 2, :width]
+    grain = (x * 73_856_093 ^ y * 19_349_663 ^ t * 83_492_791) >> 7 & 31
+    planes = (32 + (3 * x + 2 * y + 5 * t) % 160 + grain).astype(np.uint8)  # [frames, 3/2 H, W]
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream("ffv1", rate=_RATE)
         stream.height, stream.width = _SIZE
         stream.pix_fmt = "yuv420p"
-        for number in range(_FRAMES):
-            frame = av.VideoFrame.from_ndarray(_planes()[number], format="yuv420p")
-            container.mux(stream.encode(frame))
+        for plane in planes:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(plane, format="yuv420p")))
         container.mux(stream.encode(None))
     file.flush()
-
-
-@cache
-def _planes() -> NDArray[np.uint8]:
-    """uint8 [frames, 3/2 H, W]: gradients that move, and grain, by whole numbers alone."""
-    height, width = _SIZE
-    t, y, x = np.ogrid[:_FRAMES, : height * 3 // 2, :width]
-    grain = (x * 73_856_093 ^ y * 19_349_663 ^ t * 83_492_791) >> 7 & 31
-    planes: NDArray[np.uint8] = (32 + (3 * x + 2 * y + 5 * t) % 160 + grain).astype(np.uint8)
-    return planes

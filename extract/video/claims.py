@@ -1,24 +1,25 @@
 """What a container says of its video, as far as that can be checked against what decodes."""
 
 import re
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 from av.container import Container, InputContainer
 from av.format import Flags
+from av.stream import Stream
 from av.video.stream import VideoStream
+
+from extract.video.sizes import declared_bytes, fragments
 
 _WHOLE_FILE = {"asf", "wtv", "smjpeg"}
 _DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-_EBML_HEADER, _EBML_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # A file that was read up to here was read whole: an index or tags may follow the last frame.
 _READ_WHOLE = 0.9
 _TS_PACKETS = (188, 192, 204)
 _MAY_DECLARE = {"mp4", "webm", "flv"}
+_SILENT = "it declares no length"
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,22 @@ class Claims:
 
 
 def claims(
-    path: Path, container: InputContainer, stream: VideoStream, start_ticks: int, read_bytes: int
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    start_ticks: int | None,
+    read_bytes: int,
+    missing_start: int,
 ) -> Claims:
     """Of a file that was read to its end.
 
-    `start_ticks`: time of its first packet. `read_bytes`: where its last one ends.
+    `start_ticks`: time of its first packet. `read_bytes`: where its last one ends. `missing_start`: frames at
+    its start that nothing can decode, because the video was cut out of a longer one.
     """
     formats = set(container.format.name.split(","))
     size = path.stat().st_size
-    if "mp4" in formats and stream.frames:
-        return _by_sample_table(stream)
+    if "mp4" in formats and len(stream.index_entries):
+        return _of_mp4(path, stream, size, missing_start)
     if "yuv4mpegpipe" in formats:
         return Claims(cut_off=read_bytes < size)
     if time_may_jump(container):
@@ -62,8 +69,8 @@ def claims(
     declared = declared_bytes(path)
     if declared is None:
         silent = seconds is None and formats & _MAY_DECLARE
-        return Claims(seconds, doubt="it declares no length" if silent else "")
-    missing = Fraction(max(0, declared - size), declared)
+        return Claims(seconds, doubt=_SILENT if silent else "")
+    missing = _missing_share(declared, size)
     return Claims(
         seconds, missing_share=missing, proven_whole=not missing and read_bytes >= _READ_WHOLE * declared
     )
@@ -104,56 +111,45 @@ def declared_seconds(
     return max(end, Fraction(0))
 
 
-def _by_sample_table(stream: VideoStream) -> Claims:
+def _of_mp4(path: Path, stream: VideoStream, size: int, missing_start: int) -> Claims:
     """MP4 and QuickTime list every frame; those that an edit list hides are marked, or are not in the list.
 
-    Their table is all that is needed: the durations beside it can be wrong.
+    Their table is all that is needed: the durations beside it can be wrong. But in a file that is written
+    fragment by fragment, each has a table, and others may have followed.
     """
-    times = [entry.timestamp for entry in stream.index_entries if not entry.is_discard]
+    entries = sorted((entry.timestamp, not entry.is_discard) for entry in stream.index_entries)
+    shown = [number for number, (_, is_shown) in enumerate(entries) if is_shown]
+    del shown[1 : 1 + missing_start]  # they follow the key frame that they are shown before
+    found = Claims(frames=len(shown))
+    if len(entries) > 1 and stream.time_base is not None:
+        times: list[int | Fraction] = [time for time, _ in entries]
+        times.append(times[-1] + Fraction(times[-1] - times[0], len(times) - 1))
+        ticks = sum(times[number + 1] - times[number] for number in shown)
+        found = replace(found, seconds=ticks * stream.time_base)
+    fragmented = fragments(path)
+    if fragmented is None:
+        return found
+    found = replace(found, missing_share=_missing_share(fragmented.bytes, size))
+    if fragmented.all_named:
+        return found
+    starts_late = entries[0][0] * (stream.time_base or 1) > 1  # a segment of a longer recording
+    if fragmented.seconds is None or found.seconds is None or starts_late:
+        return replace(found, doubt=_SILENT)
+    # Of the longest stream: what that lacks, the video lacks.
+    read = max(_end_seconds(each) for each in stream.container.streams)
+    return replace(found, seconds=found.seconds + max(Fraction(0), fragmented.seconds - read))
+
+
+def _end_seconds(stream: Stream) -> Fraction:
+    times = [entry.timestamp for entry in stream.index_entries]
     if len(times) < 2 or stream.time_base is None:
-        return Claims(frames=len(times))
-    span = (max(times) - min(times)) * stream.time_base
-    return Claims(span + span / (len(times) - 1), len(times))
+        return Fraction(0)
+    return (max(times) + Fraction(max(times) - min(times), len(times) - 1)) * stream.time_base
 
 
-def declared_bytes(path: Path) -> int | None:
-    """How long a Matroska or AVI file says it is; None for others, and where it does not say."""
-    with path.open("rb") as file:
-        header = file.read(4096)
-        if header[:4] == b"RIFF" and header[8:12] == b"AVI ":
-            return _riff_bytes(file)
-    if header[:4] != _EBML_HEADER:
-        return None
-    length, after = _ebml_size(header, 4)
-    segment = after + (length or 0)
-    if header[segment : segment + 4] != _EBML_SEGMENT:
-        return None
-    length, after = _ebml_size(header, segment + 4)
-    return None if length is None else after + length
-
-
-def _riff_bytes(file: BinaryIO) -> int | None:
-    """An AVI is one chunk, or several of a gigabyte each (OpenDML)."""
-    end = 0
-    while True:
-        file.seek(end)
-        header = file.read(8)
-        if header[:4] != b"RIFF" or len(header) < 8:
-            return end or None
-        (size,) = struct.unpack("<I", header[4:])
-        if size in (0, 0xFFFFFFFF):  # a recorder that was never stopped
-            return None
-        end += 8 + size + size % 2
+def _missing_share(declared: int, size: int) -> Fraction:
+    return Fraction(max(0, declared - size), declared)
 
 
 def _has_flag(container: Container, flag: Flags) -> bool:
     return bool(container.format.flags & flag.value)  # type: ignore[operator]  # an int, unlike its stub
-
-
-def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
-    """(the EBML number at that place, None if unknown; the place after it); see RFC 8794, section 4."""
-    if at >= len(data):
-        return None, at
-    width = 9 - data[at].bit_length()
-    value = int.from_bytes(data[at : at + width]) & ((1 << 7 * width) - 1)
-    return None if value == (1 << 7 * width) - 1 else value, at + width

@@ -39,7 +39,9 @@ class Clock:
         self._second = ceil(1 / self._tick_seconds)
         self._largest_gap_seconds = largest_gap_seconds
         self._largest_gap = ceil(Fraction(min(largest_gap_seconds, _LONGEST_SECONDS)) / self._tick_seconds)
-        self._stamps = _Stamps()
+        self._own_ticks = self._packet_ticks = -inf
+        self._excess_faults = 0
+        """How much oftener the frames' own timestamps ran backwards than those of their packets."""
         self._first: int | Fraction | None = None
         self._last: int | Fraction = 0
         self._last_duration = 0
@@ -67,12 +69,16 @@ class Clock:
         self.frames += 1
         self._last = ticks
         self._last_duration = frame.duration
-        self._check_burst()
+        if ticks - self._burst_began >= self._second:
+            self._burst_began, self._burst = ticks, 0
+        self._burst += 1
+        if self._burst > _MAX_RATE:  # before the frames of a second fill the memory
+            self._refuse_above_rate(self._burst, (ticks - self._burst_began) * self._tick_seconds)
         return ticks * self._tick_seconds
 
     def _ticks(self, frame: VideoFrame) -> int | Fraction:
         """Ticks from the first frame to this one."""
-        stamp = self._stamps.read(frame)
+        stamp = self._stamp(frame)
         if stamp is None:
             self.without_time += 1
             return self._following()
@@ -87,6 +93,21 @@ class Clock:
         self.restarts += 1
         self._first = stamp - self._following()
         return stamp - self._first
+
+    def _stamp(self, frame: VideoFrame) -> int | None:
+        """A frame's own timestamp or that of the packet which completed it; None where it has neither.
+
+        As FFmpeg does (guess_correct_pts): the kind that ran backwards less often. AVI gives frames that were
+        decoded in another order than they are shown each other's timestamps.
+        """
+        own, packet = frame.pts, frame.dts
+        if own is not None:
+            self._excess_faults += own < self._own_ticks
+            self._own_ticks = own
+        if packet is not None:
+            self._excess_faults -= packet < self._packet_ticks
+            self._packet_ticks = packet
+        return packet if own is None or (packet is not None and self._excess_faults > 0) else own
 
     def _following(self) -> int | Fraction:
         """Ticks of a frame right after the last one, which lasts as it says, if that is to be believed."""
@@ -103,14 +124,6 @@ class Clock:
         has no others to judge it by.
         """
         return self._largest_gap if self.frames == 1 else max(self._second, self._longest)
-
-    def _check_burst(self) -> None:
-        """Broken timescales are to show before the frames of a second fill the memory."""
-        if self._last - self._burst_began >= self._second:
-            self._burst_began, self._burst = self._last, 0
-        self._burst += 1
-        if self._burst > _MAX_RATE:
-            self._refuse_rate(self._burst, (self._last - self._burst_began) * self._tick_seconds)
 
     @property
     def frame_seconds(self) -> Fraction:
@@ -133,39 +146,15 @@ class Clock:
 
     def check_rate(self) -> None:
         """Raises ImplausibleTiming if the frames come faster than any camera makes them."""
-        if self.frames > 1 and self.frames > _MAX_RATE * self.duration_seconds:
-            self._refuse_rate(self.frames, self.duration_seconds)
+        if self.frames > 1:
+            self._refuse_above_rate(self.frames, self.duration_seconds)
 
-    def _refuse_rate(self, frames: int, seconds: Fraction) -> None:
-        raise ImplausibleTiming(
-            f"{self._name}: {frames} frames in {float(seconds):.4f} s; "
-            "its timescale is broken: encode it again"
-        )
-
-
-class _Stamps:
-    """Chooses between a frame's own timestamp and that of the packet which completed it.
-
-    As FFmpeg does (guess_correct_pts): the kind that ran backwards less often. AVI gives frames that were
-    decoded in another order than they are shown each other's timestamps.
-    """
-
-    def __init__(self) -> None:
-        self._own: float = -inf
-        self._packets: float = -inf
-        self._excess_faults = 0
-        """How much oftener the frames' own timestamps ran backwards than the packets'."""
-
-    def read(self, frame: VideoFrame) -> int | None:
-        """The timestamp in ticks; None where the frame has neither."""
-        own, packet = frame.pts, frame.dts
-        if own is not None:
-            self._excess_faults += own < self._own
-            self._own = own
-        if packet is not None:
-            self._excess_faults -= packet < self._packets
-            self._packets = packet
-        return packet if own is None or (packet is not None and self._excess_faults > 0) else own
+    def _refuse_above_rate(self, frames: int, seconds: Fraction) -> None:
+        if frames > _MAX_RATE * seconds:
+            raise ImplausibleTiming(
+                f"{self._name}: {frames} frames in {float(seconds):.4f} s; "
+                "its timescale is broken: encode it again"
+            )
 
 
 def _nominal_seconds(stream: VideoStream, largest: float) -> Fraction:

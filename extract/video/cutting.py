@@ -1,42 +1,22 @@
 """Cuts the decoded frames into the chunks of a view; each is scaled as soon as it is sure to be used."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
-from typing import Protocol
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extract.video.pictures import Form, Picture, PictureMaker, Source
-from extract.video.sampling import chunk_count, chunk_of, frame_indices
+from extract.video.sampling import chunk_of, frame_indices
 from extract.video.view import Chunk, FrameRequest, View
 
 _HELD_BYTES = 256 * 2**20
 
-
-class Cutter(Protocol):
-    """Takes one frame after another and gives the chunks that are complete."""
-
-    def add(self, source: Source, seconds: Fraction) -> Iterator[Chunk]:
-        """The frame that is shown at that time, from the first one."""
-        ...
-
-    def finish(self, duration_seconds: Fraction, frame_seconds: Fraction) -> Iterator[Chunk]:
-        """What is left, once the video's length is known."""
-        ...
-
-
 Allocate = Callable[[str, tuple[int, ...]], NDArray[np.uint8]]
 """(request, shape) → an array to fill, such as one in shared memory; its content does not matter."""
-
-
-def cutter(view: View, maker: PictureMaker, frame_seconds: Fraction, allocate: Allocate) -> Cutter:
-    """The cutter for a view. `frame_seconds`: the nominal interval of the frames, to scale ahead by."""
-    if all(request.rule == "all" for request in view.requests.values()):
-        return WholeCutter(view, maker, allocate)
-    return SampledCutter(view, maker, frame_seconds, allocate)
 
 
 class SampledCutter:
@@ -58,7 +38,7 @@ class SampledCutter:
         self._last: Source | None = None
 
     def add(self, source: Source, seconds: Fraction) -> Iterator[Chunk]:
-        """See Cutter."""
+        """The frame that is shown at that time, from the first one; gives the chunks that are complete."""
         index = chunk_of(seconds, self._view.chunk_seconds)
         if index > self._index:
             yield from self._until(index)
@@ -67,14 +47,13 @@ class SampledCutter:
         self._last = source
 
     def finish(self, duration_seconds: Fraction, frame_seconds: Fraction) -> Iterator[Chunk]:
-        """See Cutter."""
-        view = self._view
-        yield from self._until(chunk_count(duration_seconds, frame_seconds, view.chunk_seconds, view.tail))
+        """What is left, once the video's length is known."""
+        yield from self._until(self._view.count(duration_seconds, frame_seconds))
 
     def _until(self, index: int) -> Iterator[Chunk]:
         while self._index < index and self._last is not None:
             frames = {name: rows.take(self._last) for name, rows in self._rows.items()}
-            yield _chunk(self._index, self._view, frames)
+            yield Chunk(self._index, float(self._index * self._view.chunk_seconds), frames)
             self._index += 1
 
 
@@ -172,28 +151,23 @@ class WholeCutter:
         """(index, first frame, frame after the last) of chunks that have not been given yet."""
 
     def add(self, source: Source, seconds: Fraction) -> Iterator[Chunk]:
-        """See Cutter."""
+        """See SampledCutter."""
         index = chunk_of(seconds, self._view.chunk_seconds)
         start = self._waiting.pop()[1] if self._waiting and self._waiting[-1][0] == index else self._read
-        self._pictures.append(self._made(source))
+        pictures = {name: np.empty(form.shape, np.uint8) for name, form in self._forms.items()}
+        for name, form in self._forms.items():
+            source.write(form, pictures[name])
+        self._pictures.append(pictures)
         self._read += 1
         self._waiting.append((index, start, self._read))
         while len(self._waiting) > 1 and self._waiting[0][2] + self._view.margin <= self._read:
             yield self._next()
 
     def finish(self, duration_seconds: Fraction, frame_seconds: Fraction) -> Iterator[Chunk]:
-        """See Cutter."""
-        view = self._view
-        count = chunk_count(duration_seconds, frame_seconds, view.chunk_seconds, view.tail)
+        """See SampledCutter."""
+        count = self._view.count(duration_seconds, frame_seconds)
         while self._waiting and self._waiting[0][0] < count:
             yield self._next()
-
-    def _made(self, source: Source) -> dict[str, Picture]:
-        pictures = {}
-        for name, form in self._forms.items():
-            pictures[name] = np.empty(form.shape, np.uint8)
-            source.write(form, pictures[name])
-        return pictures
 
     def _next(self) -> Chunk:
         index, start, stop = self._waiting.popleft()
@@ -201,17 +175,21 @@ class WholeCutter:
         while self._first < begin:
             self._pictures.popleft()
             self._first += 1
-        shown = [self._pictures[number] for number in range(end - begin)]
+        shown = list(islice(self._pictures, end - begin))
         frames = {
             name: np.stack(
                 [pictures[name] for pictures in shown], out=self._allocate(name, (len(shown), *form.shape))
             )
             for name, form in self._forms.items()
         }
-        return _chunk(index, self._view, frames, start - begin, end - stop)
+        return Chunk(index, float(index * self._view.chunk_seconds), frames, start - begin, end - stop)
 
 
-def _chunk(
-    index: int, view: View, frames: Mapping[str, NDArray[np.uint8]], before: int = 0, after: int = 0
-) -> Chunk:
-    return Chunk(index, float(index * view.chunk_seconds), frames, before, after)
+Cutter = SampledCutter | WholeCutter
+
+
+def cutter(view: View, maker: PictureMaker, frame_seconds: Fraction, allocate: Allocate) -> Cutter:
+    """The cutter for a view. `frame_seconds`: the nominal interval of the frames, to scale ahead by."""
+    if all(request.rule == "all" for request in view.requests.values()):
+        return WholeCutter(view, maker, allocate)
+    return SampledCutter(view, maker, frame_seconds, allocate)

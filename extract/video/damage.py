@@ -1,5 +1,6 @@
 """What is wrong with a video that decodes all the same: warnings to record, or too much to accept."""
 
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _TOLERATED_SHARE = Fraction(1, 10)
 _HDR: dict[int, str] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
 
 
+@dataclass
 class Damage:
     """Counts faults while a video is decoded, and notes how far it goes.
 
@@ -26,25 +28,32 @@ class Damage:
     read_bytes: where the last packet ends in the file.
     """
 
-    def __init__(self) -> None:
-        self.errors = 0
-        self.corrupt = 0
-        self.sizes: list[tuple[int, int]] = []
-        self.interlaced = 0
-        self.transfer = 0
-        self.rotation = 0
-        self.transparent = False
-        self._has_alpha = False
-        self.start_ticks: int | None = None
-        self.read_bytes = 0
-        self._last_error: av.FFmpegError | None = None
+    errors: int = 0
+    corrupt: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    interlaced: int = 0
+    transfer: int = 0
+    rotation: int = 0
+    transparent: bool = False
+    start_ticks: int | None = None
+    read_bytes: int = 0
+    _has_alpha: bool = False
+    _last_error: av.FFmpegError | None = None
+    _first_shown_ticks: int | None = None
+    _leading_ticks: list[int] = field(default_factory=list)
+    _at_start: bool = True
 
     def packet_read(self, packet: "Packet[VideoStream]") -> None:
         """Note where a packet lies."""
-        if self.start_ticks is None:
-            self.start_ticks = packet.pts
         if packet.pos is not None:
             self.read_bytes = max(self.read_bytes, packet.pos + packet.size)
+        if self.start_ticks is None:
+            self.start_ticks = packet.pts
+            self._at_start = packet.is_keyframe and packet.pts is not None
+        elif self._at_start and packet.pts is not None and not packet.is_discard:
+            self._at_start = packet.pts < self.start_ticks
+            if self._at_start:
+                self._leading_ticks.append(packet.pts)
 
     def decoding_failed(self, error: av.FFmpegError) -> None:
         """Count a packet that could not be read or decoded."""
@@ -58,11 +67,23 @@ class Damage:
         self.transfer = frame.color_trc
         self.rotation = frame.rotation
         size = (frame.width, frame.height)
+        if not self.sizes:
+            self._first_shown_ticks = frame.pts
         if not self.sizes or self.sizes[-1] != size:
             self.sizes.append(size)
             self._has_alpha = any(component.is_alpha for component in frame.format.components)
         if self._has_alpha and not self.transparent:
             self.transparent = bool(np.any(frame.to_ndarray(format="rgba")[..., 3] < 255))
+
+    @property
+    def missing_start(self) -> int:
+        """How many frames at its start cannot decode, because the video was cut out of a longer one.
+
+        In an open group of pictures, those that follow the key frame in the file, and come before it on the
+        screen, lean on the group before (RASL pictures, where the codec is HEVC).
+        """
+        first = self._first_shown_ticks
+        return sum(ticks < first for ticks in self._leading_ticks) if first is not None else 0
 
     @property
     def last_error(self) -> str:
@@ -109,6 +130,10 @@ def warnings(clock: Clock, damage: Damage, claims: Claims) -> tuple[str, ...]:
     doubtful_seconds = clock.doubtful_seconds
     sizes = ", ".join(f"{width}x{height}" for width, height in dict.fromkeys(damage.sizes))
     found = [
+        (
+            damage.missing_start,
+            f"the first {damage.missing_start} frames do not decode: they lean on some that were cut off",
+        ),
         (clock.without_time, f"{clock.without_time} frames without a timestamp: placed by the frame rate"),
         (clock.backwards, f"{clock.backwards} timestamps run backwards"),
         (clock.restarts, f"the time begins anew {clock.restarts} times: joined without a gap"),

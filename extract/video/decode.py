@@ -19,8 +19,7 @@ from extract.video.claims import claims
 from extract.video.clock import LARGEST_GAP_SECONDS, Clock
 from extract.video.cutting import Cutter, cutter
 from extract.video.damage import Damage, check_whole, warnings
-from extract.video.orientation import orientation, pixel_aspect, shown_size
-from extract.video.pictures import PictureMaker, Source
+from extract.video.pictures import PictureMaker, Source, orientation, pixel_aspect, shown_size
 from extract.video.sampling import chunk_count
 from extract.video.source import open_video
 from extract.video.view import Chunk, View
@@ -56,6 +55,7 @@ class VideoInfo:
         return {**asdict(self), "warnings": list(self.warnings)}
 
 
+@dataclass(eq=False)
 class Decoding(Iterator[tuple[str, Chunk]]):
     """(view, its next chunk), for all views as the video goes on; `info` is known when they are exhausted.
 
@@ -63,22 +63,17 @@ class Decoding(Iterator[tuple[str, Chunk]]):
     made of them is then to be thrown away.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        views: Mapping[str, View],
-        threads: int,
-        allocate: AllocateChunk,
-        largest_gap_seconds: float,
-    ) -> None:
-        self._path = path
-        self._largest_gap_seconds = largest_gap_seconds
-        self._views = views
-        self._allocate = allocate
+    path: Path
+    views: Mapping[str, View]
+    threads: int
+    allocate: AllocateChunk
+    largest_gap_seconds: float
+
+    def __post_init__(self) -> None:
         self._info: VideoInfo | None = None
         self._maker: PictureMaker | None = None
         self._seconds = 0.0
-        self._chunks = self._run(threads)
+        self._chunks = self._run()
 
     def __next__(self) -> tuple[str, Chunk]:
         started = time.perf_counter()
@@ -86,7 +81,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
             return next(self._chunks)
         except av.FFmpegError as error:
             raise CorruptVideo(
-                f"{self._path}: a decoded frame cannot be converted: {error.strerror}"
+                f"{self.path}: a decoded frame cannot be converted: {error.strerror}"
             ) from error
         finally:
             self._seconds += time.perf_counter() - started
@@ -99,7 +94,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
     def info(self) -> VideoInfo:
         """Facts of the whole video; only once every chunk has been read."""
         if self._info is None:
-            raise RuntimeError(f"{self._path}: read all chunks before asking for the video's facts")
+            raise RuntimeError(f"{self.path}: read all chunks before asking for the video's facts")
         return self._info
 
     @property
@@ -108,10 +103,10 @@ class Decoding(Iterator[tuple[str, Chunk]]):
         resize = self._maker.seconds if self._maker else 0.0
         return {"decode": self._seconds - resize, "resize": resize}
 
-    def _run(self, threads: int) -> Generator[tuple[str, Chunk]]:
-        with open_video(self._path, threads) as (container, stream):
+    def _run(self) -> Generator[tuple[str, Chunk]]:
+        with open_video(self.path, self.threads) as (container, stream):
             damage = Damage()
-            clock = Clock(stream, str(self._path), self._largest_gap_seconds)
+            clock = Clock(stream, str(self.path), self.largest_gap_seconds)
             cutters: dict[str, Cutter] = {}
             first: VideoFrame | None = None
             for frame in _frames(container, stream, damage):
@@ -121,8 +116,8 @@ class Decoding(Iterator[tuple[str, Chunk]]):
                     first = frame
                     self._maker = maker = PictureMaker(first, pixel_aspect(stream))
                     cutters = {
-                        name: cutter(view, maker, clock.nominal_seconds, partial(self._allocate, name))
-                        for name, view in self._views.items()
+                        name: cutter(view, maker, clock.nominal_seconds, partial(self.allocate, name))
+                        for name, view in self.views.items()
                     }
                 source = Source(frame, maker)
                 for name, cutting in cutters.items():
@@ -130,25 +125,23 @@ class Decoding(Iterator[tuple[str, Chunk]]):
                         yield name, chunk
                 source.settle()
             if first is None:
-                raise NoFrames(f"{self._path}: not one frame decodes{damage.last_error}")
+                raise NoFrames(f"{self.path}: not one frame decodes{damage.last_error}")
             clock.check_rate()
-            claimed = claims(self._path, container, stream, damage.start_ticks or 0, damage.read_bytes)
-            check_whole(self._path, clock, damage, claimed)
+            claimed = claims(
+                self.path, container, stream, damage.start_ticks, damage.read_bytes, damage.missing_start
+            )
+            check_whole(self.path, clock, damage, claimed)
             self._info = _info(first, stream, clock, warnings(clock, damage, claimed))
             for name, cutting in cutters.items():
                 for chunk in cutting.finish(clock.duration_seconds, clock.frame_seconds):
                     yield name, chunk
 
 
-def _new(view: str, request: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa: ARG001 - one of many
-    return np.empty(shape, np.uint8)
-
-
 def decode(
     path: Path,
     views: Mapping[str, View],
     threads: int = 1,
-    allocate: AllocateChunk = _new,
+    allocate: AllocateChunk = lambda _view, _request, shape: np.empty(shape, np.uint8),
     largest_gap_seconds: float = LARGEST_GAP_SECONDS,
 ) -> Decoding:
     """Decode the video once and give, chunk by chunk, the frames that each view asks for.

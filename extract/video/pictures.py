@@ -1,16 +1,19 @@
-"""Decoded frames to pictures: scaled, turned and converted once for each form that is asked for."""
+"""Decoded frames to pictures: turned as they are to be shown, scaled and converted, once for each form."""
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from extract.video.orientation import Orientation, Orientations, shown_size
 from extract.video.view import FrameRequest, Resize
 
 Picture = NDArray[np.uint8]
@@ -18,11 +21,58 @@ Picture = NDArray[np.uint8]
 
 # Chroma at full resolution brings swscale from 38–44 dB to 48–57 dB of an exact filter; FAST_BILINEAR is only
 # 23 dB from it. Planar RGB takes half the time of packed RGB. The other two flags cost nothing, and give the
-# same bits on every CPU.
-_FLAGS = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-_FILTERS = {"bilinear": Interpolation.BILINEAR, "bicubic": Interpolation.BICUBIC}
+# same bits on every CPU. Plain numbers: the enumerations' own arithmetic is slow.
+_EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_FLAGS = {"bilinear": int(Interpolation.BILINEAR | _EXACT), "bicubic": int(Interpolation.BICUBIC | _EXACT)}
 _FULL_RANGE = int(ColorRange.JPEG)
-_RGB_PLANES = (2, 0, 1)  # of "gbrp"
+# swscale takes all grey for BT.601, and would turn BT.709 luma into that through RGB: up to 35 levels off.
+_KEEPS_LUMA = int(Colorspace.ITU601)
+_FORMATS = {"luma": VideoFormat("gray"), "rgb": VideoFormat("gbrp")}
+_PLANES = {"luma": (0,), "rgb": (2, 0, 1)}
+_SQUARE = Fraction(1)
+_MOST_STRETCHED = 8
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a frame is to be shown: transposed first, then its rows and its columns reversed."""
+
+    transposed: bool = False
+    rows_reversed: bool = False
+    columns_reversed: bool = False
+
+    def apply(self, plane: Picture) -> Picture:
+        """View of a decoded [H, W] plane as it is to be shown."""
+        shown = plane.T if self.transposed else plane
+        if not (self.rows_reversed or self.columns_reversed):
+            return shown
+        return shown[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
+
+
+def orientation(frame: VideoFrame) -> Orientation:
+    """The frame's, by its display matrix, to the nearest quarter turn."""
+    side_data = cast(SideDataContainer, frame.side_data)  # its stub is another
+    if not len(side_data) or "DISPLAYMATRIX" not in side_data:
+        return Orientation()
+    # A pixel at (column, row) is shown at (a · column + c · row, b · column + d · row).
+    a, b, _, c, d = np.frombuffer(memoryview(side_data["DISPLAYMATRIX"]), np.int32, 5).tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(False, d < 0, a < 0)
+    return Orientation(True, b < 0, c < 0)
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel, as shown, to its height; 1 where the file does not say, or nothing that can be."""
+    declared = stream.sample_aspect_ratio
+    if not declared or declared == 1 or not 1 <= _MOST_STRETCHED * declared <= _MOST_STRETCHED**2:
+        return _SQUARE
+    return declared
+
+
+def shown_size(frame: VideoFrame, shown: Orientation, aspect: Fraction = _SQUARE) -> tuple[int, int]:
+    """(height, width) of the frame as it is to be shown, its pixels being `aspect` times as wide as high."""
+    width = frame.width if aspect is _SQUARE else max(1, round(frame.width * aspect))
+    return (width, frame.height) if shown.transposed else (frame.height, width)
 
 
 @dataclass(frozen=True)
@@ -64,11 +114,11 @@ class PictureMaker:
     `seconds`: spent on scaling so far.
     """
 
-    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1)) -> None:
-        self._orientations = Orientations()
-        self._first = shown_size(first, self._orientations.of(first))
+    def __init__(self, first: VideoFrame, aspect: Fraction = _SQUARE) -> None:
+        self._orientations: dict[int, Orientation] = {}
+        self._first = shown_size(first, self._orientation(first))
         self._aspect = aspect
-        self._scalers: dict[Form, _Scaler] = {}
+        self._scalers: defaultdict[Form, VideoReformatter] = defaultdict(VideoReformatter)
         self.seconds = 0.0
 
     def form(self, request: FrameRequest) -> Form:
@@ -80,48 +130,38 @@ class PictureMaker:
         return Form(height, width, request.resize, request.interpolation, request.colour)
 
     def write(self, frame: VideoFrame, form: Form, out: Picture) -> None:
-        """Write the frame into an array of that form's shape."""
+        """Scale the frame and write it, turned, into an array of that form's shape."""
         started = time.perf_counter()
-        if form not in self._scalers:
-            self._scalers[form] = _Scaler(form, self._aspect, self._orientations)
-        self._scalers[form].write(frame, out)
+        shown = self._orientation(frame)
+        scaled = self._scaled(frame, form, shown)
+        channels = (out,) if form.colour == "luma" else out
+        for number, channel in zip(_PLANES[form.colour], channels, strict=True):
+            _place(shown.apply(_plane(scaled, number)), channel)
         self.seconds += time.perf_counter() - started
 
+    def _orientation(self, frame: VideoFrame) -> Orientation:
+        """The frame's; looked up anew only where the rotation changes.
 
-class _Scaler:
-    """Brings frames to one form."""
+        A frame whose side data was looked at refers to itself, and keeps its memory until the garbage
+        collector comes.
+        """
+        rotation = frame.rotation
+        if rotation not in self._orientations:
+            self._orientations[rotation] = orientation(frame)
+        return self._orientations[rotation]
 
-    def __init__(self, form: Form, aspect: Fraction, orientations: Orientations) -> None:
-        self._orientations = orientations
-        self._form = form
-        self._aspect = aspect
-        self._reformatter = VideoReformatter()
-        self._luma = form.colour == "luma"
-        self._format = VideoFormat("gray" if self._luma else "gbrp")
-        self._planes = (0,) if self._luma else _RGB_PLANES
-        # Plain numbers: the enumerations' own arithmetic is slow.
-        self._flags = int(_FILTERS[form.interpolation] | _FLAGS)
-
-    def write(self, frame: VideoFrame, out: Picture) -> None:
-        """Scale the frame and write it, turned, into an array of the form's shape."""
-        shown = self._orientations.of(frame)
-        scaled = self._scaled(frame, shown)
-        channels = (out,) if self._luma else out
-        for number, channel in zip(self._planes, channels, strict=True):
-            _place(shown.apply(_plane(scaled, number)), channel)
-
-    def _scaled(self, frame: VideoFrame, shown: Orientation) -> VideoFrame:
+    def _scaled(self, frame: VideoFrame, form: Form, shown: Orientation) -> VideoFrame:
         """The whole frame, not yet turned, in the size that it has in pictures of the form."""
-        height, width = scaled_size(*shown_size(frame, shown, self._aspect), self._form)
+        height, width = scaled_size(*shown_size(frame, shown, self._aspect), form)
         if shown.transposed:
             height, width = width, height
-        return self._reformatter.reformat(
+        return self._scalers[form].reformat(
             frame,
             width=width,
             height=height,
-            format=self._format,  # type: ignore[arg-type]  # its stub knows names alone
-            interpolation=self._flags,
-            src_colorspace=_luma_matrix(frame) if self._luma else None,
+            format=_FORMATS[form.colour],  # type: ignore[arg-type]  # its stub knows names alone
+            interpolation=_FLAGS[form.interpolation],
+            src_colorspace=_KEEPS_LUMA if form.colour == "luma" and not frame.format.is_rgb else None,
             dst_color_range=_FULL_RANGE,
             threads=1,
         )
@@ -153,14 +193,6 @@ class Source:
         self._written.clear()
 
 
-def _luma_matrix(frame: VideoFrame) -> int | None:
-    """The matrix that makes swscale take the luma plane as it is.
-
-    It believes all grey to be BT.601, and would turn BT.709 luma into that through RGB: up to 35 levels off.
-    """
-    return None if frame.format.is_rgb else int(Colorspace.ITU601)
-
-
 def _plane(frame: VideoFrame, number: int) -> Picture:
     """uint8 [H, W] view of a plane of 8 bits, without its padding."""
     plane = frame.planes[number]
@@ -171,16 +203,12 @@ def _plane(frame: VideoFrame, number: int) -> Picture:
 
 def _place(shown: Picture, out: Picture) -> None:
     """Put the plane in the middle of the array; what is too much is cut off, what is missing is black."""
-    if shown.shape == out.shape:
-        out[:] = shown
-        return
-    out[:] = 0
-    rows, columns = (_centred(there, here) for there, here in zip(out.shape, shown.shape, strict=True))
-    out[rows[0], columns[0]] = shown[rows[1], columns[1]]
+    if shown.shape != out.shape:
+        out[:] = 0
+    _middle(out, shown.shape)[:] = _middle(shown, out.shape)
 
 
-def _centred(there: int, here: int) -> tuple[slice, slice]:
-    """Slices of the two lengths that cover each other where their middles meet."""
-    common = min(there, here)
-    starts = (there - common) // 2, (here - common) // 2
-    return slice(starts[0], starts[0] + common), slice(starts[1], starts[1] + common)
+def _middle(plane: Picture, shape: tuple[int, ...]) -> Picture:
+    """View of the plane's middle of that shape, or as much of it as there is."""
+    rows, columns = (max(0, side - kept) // 2 for side, kept in zip(plane.shape, shape, strict=True))
+    return plane[rows : rows + shape[0], columns : columns + shape[1]]

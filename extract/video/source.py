@@ -19,7 +19,7 @@ from extract.errors import (
     NoVideoStream,
     TruncatedVideo,
 )
-from extract.video.claims import declared_bytes
+from extract.video.sizes import declared_bytes
 
 _WEBP_ANIMATION = 2
 _PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp"}
@@ -31,13 +31,12 @@ def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, Video
 
     The file is inspected first: opening a FIFO would wait for ever. Raises UnreadableVideo.
     """
-    _check_file(path)
-    _check_format(path)
+    header = _checked_header(path)
     try:
         # "file:" keeps a name such as "http:x.mp4" from being read as an address.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise _explain(path, error) from None
+        raise _explain(path, header, error) from None
     with container:
         if _PLAYLISTS & set(container.format.name.split(",")):
             raise NotAVideo(f"{path}: a playlist ({container.format.name}), not a video")
@@ -47,7 +46,8 @@ def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, Video
         yield container, stream
 
 
-def _check_file(path: Path) -> None:
+def _checked_header(path: Path) -> bytes:
+    """The first bytes of a file that is one. Names what FFmpeg would wait for, or take for a broken file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -59,30 +59,24 @@ def _check_file(path: Path) -> None:
         raise NotAFile(f"{path}: {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}, not a video file")
     if status.st_size == 0:
         raise EmptyFile(f"{path}: zero bytes; copy or download it again")
-
-
-def _check_format(path: Path) -> None:
-    """Name what FFmpeg would take for a broken file."""
-    header = _header(path, 21)
-    if header[8:16] == b"WEBPVP8X" and header[20] & _WEBP_ANIMATION:
-        raise NotAVideo(f"{path}: an animated WebP, which FFmpeg does not decode; convert it to MP4 or GIF")
-
-
-def _header(path: Path, size: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(size)
+            header = file.read(21)
     except OSError as error:
         raise NotAFile(f"{path}: cannot be read: {error.strerror}") from None
+    if header[8:16] == b"WEBPVP8X" and len(header) > 20 and header[20] & _WEBP_ANIMATION:
+        raise NotAVideo(f"{path}: an animated WebP, which FFmpeg does not decode; convert it to MP4 or GIF")
+    return header
 
 
-def _explain(path: Path, error: Exception) -> NotAVideo | MissingIndex | TruncatedVideo:
+def _explain(path: Path, header: bytes, error: Exception) -> NotAVideo | MissingIndex | TruncatedVideo:
     size = path.stat().st_size
-    if (declared_bytes(path) or 0) > size:
+    declared = declared_bytes(path) or 0
+    if declared > size:
         return TruncatedVideo(
-            f"{path}: {size} of the {declared_bytes(path)} bytes that it declares; copy or download it again"
+            f"{path}: {size} of the {declared} bytes that it declares; copy or download it again"
         )
-    if _header(path, 8)[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
+    if header[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
         return MissingIndex(f"{path}: an MP4 file without its index (moov); copy or download it again")
     return NotAVideo(f"{path}: no video format is recognised in these {size} bytes ({error})")
 

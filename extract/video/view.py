@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.video.sampling import Rule, Tail
+from extract.video.sampling import Rule, Tail, chunk_count
 
 Resize = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -66,6 +66,10 @@ class View:
         rules = {request.rule == "all" for request in self.requests.values()}
         if len(rules) != 1 or (self.margin and rules != {True}):
             raise ValueError("a view asks for frames by the rule `all` alone, or has neither it nor a margin")
+
+    def count(self, duration_seconds: Fraction, frame_seconds: Fraction) -> int:
+        """How many chunks a video has; see chunk_count."""
+        return chunk_count(duration_seconds, frame_seconds, self.chunk_seconds, self.tail)
 
 
 @dataclass(frozen=True)

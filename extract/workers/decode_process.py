@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.process import BaseProcess
 from types import ModuleType
-from typing import Any
 
-from extract.workers.messages import Attempt, Decoded, Ended, Failed, VideoMessage
-from extract.workers.transport import PIECE_BYTES, PIECES, Buffers, ChunkHeader, ChunkReceiver, Piece, Ring
-from extract.workers.worker import Ready, WorkerConfig, work
+from extract.tasks import Refused
+from extract.workers.messages import Attempt, Ended, VideoMessage
+from extract.workers.transport import PIECE_BYTES, PIECES, Buffers, EncoderEnd, Ring
+from extract.workers.worker import WorkerConfig, work
 
 START_SECONDS = 120.0
 """Within which a process must be ready for its first video."""
@@ -36,7 +36,7 @@ class DecodeProcess:
         # Only when nobody else holds it does the worker's death close the connection.
         far_end.close()
         ring.close()
-        self._receiver = ChunkReceiver(self.connection, ring, buffers)
+        self._end = EncoderEnd(self.connection, ring, buffers)
         self._silent_seconds = 0.0
         self._looked = time.monotonic()
         self.ready = False
@@ -69,18 +69,12 @@ class DecodeProcess:
 
     def receive(self) -> VideoMessage | None:
         """What its next message says of the video, if it does. Raises EOFError or OSError if it has died."""
-        message: Any = self.connection.recv()
+        message = self._end.receive()
         self._heard()
-        if isinstance(message, Ready):
-            self.ready = True
-            return None
-        if isinstance(message, ChunkHeader | Piece):
-            received = self._receiver.receive(message)
-            return Decoded(*received) if received else None
-        if isinstance(message, Ended | Failed):
+        self.ready = True
+        if isinstance(message, Ended | Refused):
             self.attempt = None
-        given: VideoMessage = message
-        return given
+        return message
 
     def silent_too_long(self, budget_seconds: float) -> bool:
         """Whether it has worked, or tried to start, for too long without a word.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from extract.encoders.base import Features
 from extract.location import FileStamp
-from extract.tasks import VideoTask
+from extract.tasks import Refused, VideoTask
 from extract.video.decode import VideoInfo
 from extract.video.view import Chunk
 
@@ -20,8 +20,8 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Fetching:
-    """More of the video has come from where it lies."""
+class Working:
+    """The worker has started, or more of the video has come from where it lies."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,13 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """The video gives no features; what was made of it is void. `kind`: see Refused."""
-
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Lost:
     """The attempt's process died; what was made of the video is void, and another attempt follows."""
 
 
-VideoMessage = Fetching | Decoded | Encoded | Ended | Failed
+VideoMessage = Working | Decoded | Encoded | Ended | Refused
+"""Where the video is refused, what was made of it is void."""
+
 Event = tuple[Attempt, VideoMessage | Lost]
 
 
@@ -72,7 +66,7 @@ class Decoders(Protocol):
     def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         """What becomes of the videos, as it happens; None from time to time while nothing does.
 
-        A task is asked for when there is room for it. Every task's last event is Ended or Failed. If the
+        A task is asked for when there is room for it. Every task's last event is Ended or Refused. If the
         iterator is not read to its end, what was begun is given up.
         """
         ...

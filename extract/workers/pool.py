@@ -8,10 +8,10 @@ from multiprocessing.connection import wait
 
 from config.errors import Problem
 from extract.encoders.base import Encoder
-from extract.tasks import VideoTask
+from extract.tasks import Refused, VideoTask
 from extract.video.view import Chunk
 from extract.workers.decode_process import START_SECONDS, DecodeProcess
-from extract.workers.messages import Attempt, Event, Failed, Lost
+from extract.workers.messages import Attempt, Decoders, Event, Lost
 from extract.workers.transport import Buffers
 from extract.workers.worker import video_messages, worker_config
 
@@ -26,27 +26,26 @@ class WorkerFailed(Problem):
     """Decode processes end, or hang, before they can be given a video: another one will not do better."""
 
 
-class DecodeHere:
+class DecodeHere(Decoders):
     """Decodes in this process: for few videos, or one at a time. A crash is this process's own."""
 
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         self._config = worker_config(encoders)
 
     def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
-        """See Decoders."""
         for task in tasks:
             attempt = Attempt(task)
             for message in video_messages(task, self._config):
                 yield attempt, message
 
     def recycle(self, chunk: Chunk) -> None:
-        """See Decoders."""
+        """Nothing: the chunk's memory is its own."""
 
     def close(self) -> None:
-        """See Decoders."""
+        """Nothing is at work between events."""
 
 
-class DecodePool:
+class DecodePool(Decoders):
     """Decodes in worker processes, which live until `close`; see Decoders.
 
     A worker that dies is replaced, and its video tried once more. One that says nothing for
@@ -84,7 +83,6 @@ class DecodePool:
                 self._dismiss(worker)
 
     def recycle(self, chunk: Chunk) -> None:
-        """See Decoders."""
         self._buffers.give_back(chunk)
 
     def close(self) -> None:
@@ -139,7 +137,7 @@ class DecodePool:
             waiting.appendleft(Attempt(task, attempt.number + 1))
             return attempt, Lost()
         reason = f"the decode process died on it {_ATTEMPTS} times (the last time: {ending})"
-        return attempt, Failed("crash", f"{task.path}: {reason}; encode it again, or leave it out")
+        return attempt, Refused(task, "crash", f"{task.path}: {reason}; encode it again, or leave it out")
 
     def _hangs(self, worker: DecodeProcess) -> Event | None:
         attempt = worker.attempt
@@ -151,7 +149,7 @@ class DecodePool:
             f"decoding gave nothing for {self._time_budget_seconds:g} s; where storage or machine are that"
             " slow, raise --time-budget and add --retry-quarantined; otherwise encode it again"
         )
-        return attempt, Failed("timeout", f"{attempt.task.path}: {reason}")
+        return attempt, Refused(attempt.task, "timeout", f"{attempt.task.path}: {reason}")
 
     def _count_failed_start(self, what: str) -> None:
         self._failed_starts += 1

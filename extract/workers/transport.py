@@ -1,16 +1,14 @@
-"""Chunks from a decode worker to the process of the encoders: headers by a pipe, frames by shared memory.
+"""The two ends between a decode worker and the process of the encoders: messages by a pipe, frames by memory.
 
-A chunk of any size travels in pieces, each by way of the ring's next place. The receiver copies a piece out
-and says that its place is free; a sender without a free place waits. By this backpressure, what is on the way
-is bounded, and neither side ever guesses how large a chunk will be.
+A chunk of any size travels in pieces, each by way of the next place of a ring in shared memory. The receiver
+copies a piece out and says that its place is free; a sender without a free place waits. By this backpressure,
+what is on the way is bounded, and neither side ever guesses how large a chunk will be.
 """
 
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -18,24 +16,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.tasks import VideoTask
 from extract.video.view import Chunk
+from extract.workers.messages import Decoded, VideoMessage
 
 PIECE_BYTES = 1 << 20
 PIECES = 16
 """Of one worker's ring: what it may decode ahead of the encoders."""
 
 Shape = tuple[int, ...]
-Pieces = NDArray[np.uint8]
-"""uint8 [pieces, bytes of one]."""
+Bytes = NDArray[np.uint8]
 
 
 class Buffers:
     """Arrays by shape; used by one thread. There are never more than were in use at the same time."""
 
     def __init__(self) -> None:
-        self._free: dict[Shape, list[NDArray[np.uint8]]] = {}
+        self._free: dict[Shape, list[Bytes]] = {}
 
-    def allocate(self, shape: Shape) -> NDArray[np.uint8]:
+    def allocate(self, shape: Shape) -> Bytes:
         """An array with any content."""
         free = self._free.get(shape)
         return free.pop() if free else np.empty(shape, np.uint8)
@@ -55,12 +54,18 @@ class Ring:
     """
 
     def __init__(self, pieces: int, piece_bytes: int) -> None:
-        self._open(_anonymous_file(pieces * piece_bytes), pieces, piece_bytes)
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("frames")
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.ftruncate(descriptor, pieces * piece_bytes)
+        self._open(descriptor, pieces, piece_bytes)
 
     def _open(self, descriptor: int, pieces: int, piece_bytes: int) -> None:
         self._descriptor = descriptor
         memory = mmap.mmap(descriptor, pieces * piece_bytes)
-        self.pieces: Pieces = np.frombuffer(memory, np.uint8).reshape(pieces, piece_bytes)
+        self.pieces: Bytes = np.frombuffer(memory, np.uint8).reshape(pieces, piece_bytes)
 
     def close(self) -> None:
         """Let go of the file; the memory goes with the last array that looks into it."""
@@ -76,27 +81,13 @@ class Ring:
         self._open(handle.detach(), pieces, piece_bytes)
 
 
-def _anonymous_file(size_bytes: int) -> int:
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("frames")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, size_bytes)
-    return descriptor
-
-
 @dataclass(frozen=True)
 class ChunkHeader:
-    """A chunk without its frames, which follow in the order of `shapes`."""
+    """A chunk without its frames, which follow in the order of `shapes`: request name → shape."""
 
     encoder: str
-    index: int
-    start_seconds: float
-    before: int
-    after: int
+    chunk: Chunk
     shapes: dict[str, Shape]
-    """Request name → shape of its frames."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +102,8 @@ class PlaceFree:
     """A place of the ring is free again."""
 
 
-class ChunkSender:
-    """The worker's side."""
+class WorkerEnd:
+    """The worker's end: takes tasks, sends messages. Raises EOFError or OSError if the other end has died."""
 
     def __init__(self, connection: Connection, ring: Ring) -> None:
         self._connection = connection
@@ -120,82 +111,65 @@ class ChunkSender:
         self._free = len(ring.pieces)
         self._next = 0
 
-    def send(self, encoder: str, chunk: Chunk) -> None:
-        """Send the chunk, as soon as there is room; its frames may change afterwards.
+    def next_task(self) -> VideoTask:
+        """Wait for the next video."""
+        while isinstance(message := self._connection.recv(), PlaceFree):
+            self._free += 1
+        task: VideoTask = message
+        return task
 
-        Nothing but PlaceFree may come from the other side meanwhile.
-        """
-        shapes = {name: frames.shape for name, frames in chunk.frames.items()}
-        self._connection.send(
-            ChunkHeader(encoder, chunk.index, chunk.start_seconds, chunk.before, chunk.after, shapes)
-        )
-        for frames in chunk.frames.values():
-            flat = np.ascontiguousarray(frames).reshape(-1)
+    def send(self, message: VideoMessage) -> None:
+        """Send a message; a chunk as soon as there is room, and its frames may change afterwards."""
+        if not isinstance(message, Decoded):
+            self._connection.send(message)
+            return
+        frames = message.chunk.frames
+        shapes = {name: array.shape for name, array in frames.items()}
+        self._connection.send(ChunkHeader(message.encoder, replace(message.chunk, frames={}), shapes))
+        for array in frames.values():
+            flat = np.ascontiguousarray(array).reshape(-1)
             for start in range(0, flat.size, self._places.shape[1]):
                 self._send_piece(flat[start : start + self._places.shape[1]])
 
-    def place_free(self) -> None:
-        """A PlaceFree has come."""
-        self._free += 1
-
-    def _send_piece(self, content: NDArray[np.uint8]) -> None:
+    def _send_piece(self, content: Bytes) -> None:
         if self._free == 0:
+            # Nothing else comes while a video is being decoded.
             self._connection.recv()
-            self.place_free()
+            self._free += 1
         self._places[self._next, : content.size] = content
         self._connection.send(Piece(content.size))
         self._free -= 1
         self._next = (self._next + 1) % len(self._places)
 
 
-class ChunkReceiver:
-    """The encoders' side: puts the chunks together again, in memory of their own."""
+class EncoderEnd:
+    """The encoders' end: puts the chunks together again, in memory of their own."""
 
     def __init__(self, connection: Connection, ring: Ring, buffers: Buffers) -> None:
         self._connection = connection
         self._buffers = buffers
         self._places = ring.pieces
         self._next = 0
-        self._assembly: _Assembly | None = None
+        self._frames: dict[str, Bytes] = {}
+        self._unfilled: list[Bytes] = []
 
-    def receive(self, message: ChunkHeader | Piece) -> tuple[str, Chunk] | None:
-        """Take up the worker's next message. Returns (encoder, chunk) when it completes a chunk."""
+    def receive(self) -> VideoMessage | None:
+        """The worker's next message; None for a piece of a chunk. Raises EOFError or OSError if it died."""
+        message: Any = self._connection.recv()
         if isinstance(message, ChunkHeader):
-            self._assembly = _Assembly(message, self._buffers)
-        elif self._assembly is not None:
-            self._assembly.add(self._places[self._next, : message.count_bytes])
+            self._header = message
+            self._frames = {name: self._buffers.allocate(shape) for name, shape in message.shapes.items()}
+            self._unfilled = [frames.reshape(-1) for frames in self._frames.values() if frames.size]
+        elif isinstance(message, Piece):
+            first, *others = self._unfilled
+            first[: message.count_bytes] = self._places[self._next, : message.count_bytes]
+            rest = first[message.count_bytes :]
+            self._unfilled = [rest, *others] if rest.size else others
             self._next = (self._next + 1) % len(self._places)
             self._connection.send(PlaceFree())
-        if self._assembly is None or not self._assembly.complete:
+        else:
+            other: VideoMessage = message
+            return other
+        if self._unfilled:
             return None
-        assembly, self._assembly = self._assembly, None
-        return assembly.header.encoder, assembly.chunk()
-
-
-class _Assembly:
-    def __init__(self, header: ChunkHeader, buffers: Buffers) -> None:
-        self.header = header
-        self._frames = {name: buffers.allocate(shape) for name, shape in header.shapes.items()}
-        self._missing = sum(prod(shape) for shape in header.shapes.values())
-        self._gaps = self._unfilled()
-        self._gap = np.empty(0, np.uint8)
-
-    @property
-    def complete(self) -> bool:
-        return self._missing == 0
-
-    def add(self, content: NDArray[np.uint8]) -> None:
-        if not self._gap.size:
-            self._gap = next(self._gaps)
-        self._gap[: content.size] = content
-        self._gap = self._gap[content.size :]
-        self._missing -= content.size
-
-    def chunk(self) -> Chunk:
-        h = self.header
-        return Chunk(h.index, h.start_seconds, self._frames, h.before, h.after)
-
-    def _unfilled(self) -> Iterator[NDArray[np.uint8]]:
-        for frames in self._frames.values():
-            if frames.size:
-                yield frames.reshape(-1)
+        return Decoded(self._header.encoder, replace(self._header.chunk, frames=self._frames))

@@ -17,18 +17,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
 from extract.location import FileStamp, RemoteVideo
-from extract.tasks import VideoTask
+from extract.tasks import Refused, VideoTask
 from extract.video.decode import decode
 from extract.video.view import View
-from extract.workers.messages import Decoded, Encoded, Ended, Failed, Fetching, VideoMessage
-from extract.workers.transport import Buffers, ChunkSender, PlaceFree, Ring
+from extract.workers.messages import Decoded, Encoded, Ended, VideoMessage, Working
+from extract.workers.transport import Buffers, Ring, WorkerEnd
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """The worker has started and waits for its first video."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +52,16 @@ def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = Fal
             # Without a name, the system removes it with this process, however that ends.
             with TemporaryFile() as file:
                 for _ in task.path.copied(file):
-                    yield Fetching()
+                    yield Working()
                 yield from _decoded(task, Path(f"/dev/fd/{file.fileno()}"), config, recycle)
         else:
             yield from _decoded(task, task.path, config, recycle)
     except UnreadableVideo as error:
-        yield Failed(error.kind, str(error))
+        yield Refused(task, error.kind, str(error))
     except Exception as error:
         # A defect of ours, met on one video of thousands, must not stop the others.
         logger.exception("%s: unexpected error", task.path)
-        yield Failed("defect", f"{task.path}: {type(error).__name__}: {error}")
+        yield Refused(task, "defect", f"{task.path}: {type(error).__name__}: {error}")
 
 
 def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -> Iterator[VideoMessage]:
@@ -101,33 +96,15 @@ def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -
 
 
 def work(connection: Connection, ring: Ring, config: WorkerConfig) -> None:
-    """Body of a worker process: take videos from the connection until it says None, or its other end dies."""
+    """Body of a worker process: take videos from the connection until its other end dies."""
     # Ctrl-C reaches every process of the terminal: the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end = WorkerEnd(connection, ring)
     with threadpool_limits(1):
         try:
-            _Worker(connection, ring, config).run()
+            end.send(Working())
+            while True:
+                for message in video_messages(end.next_task(), config, recycle=True):
+                    end.send(message)
         except (EOFError, ConnectionError):
             logger.debug("the parent process has ended")
-
-
-class _Worker:
-    def __init__(self, connection: Connection, ring: Ring, config: WorkerConfig) -> None:
-        self._connection = connection
-        self._config = config
-        self._sender = ChunkSender(connection, ring)
-
-    def run(self) -> None:
-        self._connection.send(Ready())
-        while (task := self._next_task()) is not None:
-            for message in video_messages(task, self._config, recycle=True):
-                if isinstance(message, Decoded):
-                    self._sender.send(message.encoder, message.chunk)
-                else:
-                    self._connection.send(message)
-
-    def _next_task(self) -> VideoTask | None:
-        while isinstance(message := self._connection.recv(), PlaceFree):
-            self._sender.place_free()
-        task: VideoTask | None = message
-        return task

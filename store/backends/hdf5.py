@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.backends.base import Fault, Layout, differences
-from store.durable.writeback import WriteBack
+from store.backends.base import Fault, Span, differences, pieces
 from store.format.dtypes import array_dtype, file_dtype
-from store.format.marker import Marker, StreamRows, StreamShape
+from store.format.marker import Marker, StreamRows
 
 if TYPE_CHECKING:
     import h5py
@@ -28,38 +27,31 @@ _CHUNK_BYTES = 8 << 20
 class Hdf5Body:
     """The part's file: videos are concatenated along the first dimension of each stream's dataset."""
 
-    def __init__(
-        self, path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, streams: Mapping[str, StreamRows], chunk_bytes: int | None = None) -> None:
         import h5py
 
         # Nobody else knows the file yet, and some network file systems refuse locks.
         with _os_errors():
             self._file = h5py.File(path, "x", locking=False)
-        self._path = path
-        self._writeback = WriteBack()
         self._datasets = {
-            name: _GrowingDataset(self._file, name, stream, chunk_bytes or _CHUNK_BYTES)
-            for name, stream in streams.items()
+            name: _GrowingDataset(self._file, name, rows, chunk_bytes or _CHUNK_BYTES)
+            for name, rows in streams.items()
         }
 
     def append(self, stream: str, items: NDArray[Any]) -> None:
         """Add items [n, *stream shape] of the stream's dtype."""
         with _os_errors():
             self._datasets[stream].append(items)
-        self._writeback.written(self._path, items.nbytes)
 
-    def finish(self) -> dict[str, Layout]:
-        """Complete the datasets and close the file. Returns stream → layout."""
+    def finish(self) -> None:
+        """Complete the datasets and close the file."""
         with _os_errors():
-            layouts = {name: dataset.finish() for name, dataset in self._datasets.items()}
+            for dataset in self._datasets.values():
+                dataset.finish()
             self._file.close()
-        self._writeback.finish()
-        return layouts
 
     def discard(self) -> None:
         """Close the file."""
-        self._writeback.stop()
         # It is removed next: that the rest of it could not be written does not matter.
         with suppress(RuntimeError, OSError):
             self._file.close()
@@ -68,13 +60,13 @@ class Hdf5Body:
 class _GrowingDataset:
     """Collects items until they fill a chunk."""
 
-    def __init__(self, file: "h5py.File", name: str, stream: StreamShape, chunk_bytes: int) -> None:
+    def __init__(self, file: "h5py.File", name: str, rows: StreamRows, chunk_bytes: int) -> None:
         self._file = file
         self._name = name
-        self._dtype = stream.dtype
+        self._rows = rows
         # Pages that are never filled are never given memory, so a small part stays small.
-        chunk_items = max(1, chunk_bytes // stream.item_bytes)
-        self._buffer = np.empty((chunk_items, *stream.shape), array_dtype(stream.dtype))  # [chunk, *shape]
+        chunk_items = max(1, chunk_bytes // rows.item_bytes)
+        self._buffer = np.empty((chunk_items, *rows.shape), array_dtype(rows.dtype))  # [chunk, *shape]
         self._filled = 0
         self._written = 0
         self._dataset: h5py.Dataset | None = None
@@ -89,19 +81,20 @@ class _GrowingDataset:
                 self._write()
             items = items[len(taken) :]
 
-    def finish(self) -> Layout:
+    def finish(self) -> None:
         """Write what is left, and cut the dataset to the items that it has."""
         total = self._written + self._filled
         if self._dataset is None:
             # All fits into one chunk: that need not be longer than what it holds.
             self._buffer = self._buffer[: max(1, self._filled)]
         if self._filled or self._dataset is None:
-            file = file_dtype(self._dtype)
+            file = file_dtype(self._rows.dtype)
             self._buffer[self._filled :].view(file.dtype)[...] = file.fill
             self._write()
         assert self._dataset is not None
         self._dataset.resize(total, axis=0)
-        return Layout(len(self._buffer), _chunk_offsets(self._dataset))
+        self._rows.chunk_items = len(self._buffer)
+        self._rows.chunk_offsets = _chunk_offsets(self._dataset)
 
     def _write(self) -> None:
         if self._dataset is None:
@@ -113,18 +106,30 @@ class _GrowingDataset:
         self._filled = 0
 
     def _create(self) -> "h5py.Dataset":
-        file, item_shape = file_dtype(self._dtype), self._buffer.shape[1:]
+        file = file_dtype(self._rows.dtype)
         dataset = self._file.create_dataset(
             self._name,
-            (0, *item_shape),
+            (0, *self._rows.shape),
             file.dtype,
-            maxshape=(None, *item_shape),
+            maxshape=(None, *self._rows.shape),
             chunks=self._buffer.shape,
             # A chunk that is lost then reads as NaN, not as plausible zeros.
             fillvalue=file.fill,
         )
         dataset.attrs.update(file.attributes)
         return dataset
+
+
+def spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:  # noqa: ARG001
+    """Where items `first` to `first + count` lie; chunks that are side by side make one span."""
+    found: list[Span] = []
+    for chunk, within, items in pieces(rows, first, count):
+        start, size = rows.chunk_offsets[chunk] + within * item_bytes, items * item_bytes
+        if found and found[-1].start + found[-1].size == start:
+            _, start, before = found.pop()
+            size += before
+        found.append(Span("", start, size))
+    return found
 
 
 def check(part: Path, marker: Marker) -> list[Fault]:
@@ -145,7 +150,7 @@ def _faults(file: "h5py.File", stream: str, rows: StreamRows) -> list[Fault]:
         "shape": [rows.total, *rows.shape],
         "dtype": expected.dtype,
         "attributes": expected.attributes,
-        "chunk offsets": list(rows.chunk_offsets),
+        "chunk offsets": rows.chunk_offsets,
     }
     try:
         dataset = file[stream]
@@ -153,18 +158,18 @@ def _faults(file: "h5py.File", stream: str, rows: StreamRows) -> list[Fault]:
             "shape": list(dataset.shape),
             "dtype": dataset.dtype,
             "attributes": {name: dataset.attrs[name] for name in expected.attributes},
-            "chunk offsets": list(_chunk_offsets(dataset)),
+            "chunk offsets": _chunk_offsets(dataset),
         }
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         return [Fault(stream, f"{where} cannot be read: {error!r}")]
     return differences(stream, where, found, written)
 
 
-def _chunk_offsets(dataset: "h5py.Dataset") -> tuple[int, ...]:
+def _chunk_offsets(dataset: "h5py.Dataset") -> list[int]:
     """Byte offset of each chunk of a dataset in its file."""
     found: dict[int, int] = {}
     dataset.id.chunk_iter(lambda chunk: found.update({chunk.chunk_offset[0]: chunk.byte_offset}))
-    return tuple(found[first] for first in sorted(found))
+    return [found[first] for first in sorted(found)]
 
 
 @contextmanager

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.backends.base import Fault, Layout, differences
-from store.backends.spans import chunk_key
-from store.durable.writeback import WriteBack
+from store.backends.base import Fault, Span, differences, pieces
 from store.format.dtypes import file_dtype
-from store.format.marker import Marker, StreamRows, StreamShape
+from store.format.marker import Marker, StreamRows
 
 _CHUNK_BYTES = 64 << 20
 _LEAST_ITEMS = 96
@@ -29,36 +27,44 @@ _FILL_BYTES = 1 << 20
 class ZarrBody:
     """The part's group: videos are concatenated along the first dimension of each stream's array."""
 
-    def __init__(
-        self, path: Path, streams: Mapping[str, StreamShape], chunk_bytes: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, streams: Mapping[str, StreamRows], chunk_bytes: int | None = None) -> None:
         self._path = path
-        self._writeback = WriteBack()
-        self._streams: dict[str, _ChunkFiles] = {}
-        for name, stream in streams.items():
+        self._streams = streams
+        self._written = dict.fromkeys(streams, 0)
+        for name, rows in streams.items():
             (path / name).mkdir(parents=True)
-            usual = min(max(_CHUNK_BYTES, _LEAST_ITEMS * stream.item_bytes), _LARGEST_CHUNK_BYTES)
-            chunk_items = max(1, (chunk_bytes or usual) // stream.item_bytes)
-            self._streams[name] = _ChunkFiles(path, name, stream, chunk_items, self._writeback)
+            usual = min(max(_CHUNK_BYTES, _LEAST_ITEMS * rows.item_bytes), _LARGEST_CHUNK_BYTES)
+            rows.chunk_items = max(1, (chunk_bytes or usual) // rows.item_bytes)
 
     def append(self, stream: str, items: NDArray[Any]) -> None:
-        """Add items [n, *stream shape] of the stream's dtype."""
-        self._streams[stream].append(items)
+        """Write items [n, *stream shape] of the stream's dtype, each into the file of its chunk."""
+        rows = self._streams[stream]
+        while len(items):
+            chunk, within = divmod(self._written[stream], rows.chunk_items)
+            taken = items[: rows.chunk_items - within]
+            with (self._path / chunk_key(stream, chunk, rows)).open("ab") as file:
+                file.write(taken.reshape(-1).view(np.uint8).data)
+            self._written[stream] += len(taken)
+            items = items[len(taken) :]
 
-    def finish(self) -> dict[str, Layout]:
-        """Complete the chunk files and describe them. Returns stream → layout."""
+    def finish(self) -> None:
+        """Complete the chunk files and describe them."""
         import zarr
         from zarr.storage import LocalStore
 
-        layouts = {name: stream.finish() for name, stream in self._streams.items()}
         group = zarr.create_group(LocalStore(self._path), zarr_format=3)
-        for name, stream in self._streams.items():
-            file = file_dtype(stream.shape.dtype)
+        for name, rows in self._streams.items():
+            items = self._written[name]
+            if items <= rows.chunk_items:
+                # All fits into one chunk: that need not be longer than what it holds.
+                rows.chunk_items = max(1, items)
+            self._fill_up(name, rows)
+            file = file_dtype(rows.dtype)
             group.create_array(
                 name,
-                shape=(stream.items, *stream.shape.shape),
+                shape=(items, *rows.shape),
                 dtype=file.dtype,
-                chunks=(layouts[name].chunk_items, *stream.shape.shape),
+                chunks=(rows.chunk_items, *rows.shape),
                 # One file a chunk, without a folder for each dimension.
                 chunk_key_encoding={"name": "default", "separator": "."},
                 # A chunk that is lost then reads as NaN, not as plausible zeros.
@@ -68,52 +74,29 @@ class ZarrBody:
                 config={"write_empty_chunks": True},
                 attributes=file.attributes,
             )
-        self._writeback.finish()
-        return layouts
 
     def discard(self) -> None:
-        """Close what is open."""
-        self._writeback.stop()
+        """Nothing is open."""
+
+    def _fill_up(self, stream: str, rows: StreamRows) -> None:
+        """Make the last chunk's file as long as the others."""
+        file, left = file_dtype(rows.dtype), -self._written[stream] % rows.chunk_items
+        fill = np.full((max(1, _FILL_BYTES // rows.item_bytes), *rows.shape), file.fill, file.dtype)
+        for first in range(0, left, len(fill)):
+            self.append(stream, fill[: left - first])
 
 
-class _ChunkFiles:
-    """The chunk files of one stream, one after the other."""
+def spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:
+    """Where items `first` to `first + count` lie in a group that keeps each chunk in a file."""
+    return [
+        Span(f"/{chunk_key(stream, chunk, rows)}", within * item_bytes, items * item_bytes)
+        for chunk, within, items in pieces(rows, first, count)
+    ]
 
-    def __init__(
-        self, path: Path, name: str, shape: StreamShape, chunk_items: int, writeback: WriteBack
-    ) -> None:
-        self.shape = shape
-        self.items = 0
-        self._path = path
-        self._name = name
-        self._chunk_items = chunk_items
-        self._writeback = writeback
 
-    def append(self, items: NDArray[Any]) -> None:
-        """Write items [n, *shape], each into the file of its chunk."""
-        while len(items):
-            chunk, within = divmod(self.items, self._chunk_items)
-            taken = items[: self._chunk_items - within]
-            file = self._path / chunk_key(self._name, chunk, len(self.shape.shape))
-            with file.open("ab") as content:
-                content.write(taken.reshape(-1).view(np.uint8).data)
-            self._writeback.written(file, taken.nbytes)
-            self.items += len(taken)
-            items = items[len(taken) :]
-
-    def finish(self) -> Layout:
-        """Fill up the last chunk's file."""
-        items = self.items
-        if items <= self._chunk_items:
-            # All fits into one chunk: that need not be longer than what it holds.
-            return Layout(max(1, items))
-        file, left = file_dtype(self.shape.dtype), -items % self._chunk_items
-        fill_items = max(1, _FILL_BYTES // self.shape.item_bytes)
-        fill = np.full((fill_items, *self.shape.shape), file.fill, file.dtype)
-        for first in range(0, left, fill_items):
-            self.append(fill[: left - first])
-        self.items = items
-        return Layout(self._chunk_items)
+def chunk_key(stream: str, file: int, rows: StreamRows) -> str:
+    """Path of a chunk's file in the group: only the first dimension is divided (Zarr v3, default keys)."""
+    return f"{stream}/c.{file}" + ".0" * len(rows.shape)
 
 
 def check(part: Path, marker: Marker) -> list[Fault]:

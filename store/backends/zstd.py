@@ -10,7 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.backends.base import Span, pieces
+from store.backends.zarr import chunk_key
 from store.format.marker import StreamRows
+
+
+def spans(stream: str, rows: StreamRows, first: int, count: int, item_bytes: int) -> list[Span]:  # noqa: ARG001
+    """Where the compressed chunks lie, whole, that hold items `first` to `first + count`."""
+    return [
+        Span(
+            f"/{chunk_key(stream, chunk // rows.file_chunks, rows)}",
+            rows.chunk_offsets[chunk],
+            rows.chunk_sizes[chunk],
+        )
+        for chunk, _, _ in pieces(rows, first, count)
+    ]
 
 
 def decode(rows: StreamRows, first: int, coded: NDArray[np.uint8], out: NDArray[Any]) -> None:
@@ -19,21 +33,16 @@ def decode(rows: StreamRows, first: int, coded: NDArray[np.uint8], out: NDArray[
     `coded`: the chunks that hold them, whole, one after the other. Raises ValueError where they are damaged.
     """
     target = out.reshape(len(out), -1).view(np.uint8)  # [n, bytes of an item]
-    done = position = 0
-    for chunk in range(first // rows.chunk_items, -(-(first + len(out)) // rows.chunk_items)):
-        size = rows.chunk_sizes[chunk]
+    for chunk, within, items in pieces(rows, first, len(out)):
+        data, coded = np.split(coded, [rows.chunk_sizes[chunk]])
         try:
-            content = _codec().decode(coded[position : position + size])
+            content = np.frombuffer(_codec().decode(data), np.uint8).reshape(-1, target.shape[1])
         except RuntimeError as error:
             raise ValueError(str(error)) from None
-        items = np.frombuffer(content, np.uint8).reshape(-1, target.shape[1])
-        within = first + done - chunk * rows.chunk_items
-        taken = min(rows.chunk_items - within, len(out) - done)
-        if len(items) != rows.chunk_items:
-            raise ValueError(f"chunk {chunk} holds {len(items)} items, expected {rows.chunk_items}")
-        target[done : done + taken] = items[within : within + taken]
-        done += taken
-        position += size
+        if len(content) != rows.chunk_items:
+            raise ValueError(f"chunk {chunk} holds {len(content)} items, expected {rows.chunk_items}")
+        taken, target = np.split(target, [items])
+        taken[:] = content[within : within + items]
 
 
 @cache

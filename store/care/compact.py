@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from store.backends.registry import backend
 from store.care.verify import Damage, metadata_damages, stored_blocks, video_damages
-from store.durable.commit import remove, sync
 from store.errors import DamagedPart, WriteFailed
 from store.feature_set import FeatureSet
 from store.format.marker import Marker
-from store.write.open_part import OpenPart, Provenance
-from store.write.writer import PART_BYTES, PART_VIDEOS
+from store.write.writer import PART_BYTES, PART_VIDEOS, OpenPart, Provenance
 
 SMALL_BYTES = PART_BYTES // 2
 _CHUNK_BYTES = 256 << 20
 """Of the chunk files of merged, uncompressed parts: few files, as it is what people merge for."""
+
+_Source = tuple[Marker, list[str]]
+"""A part, and which of its videos are read."""
 
 
 @dataclass
@@ -45,36 +45,38 @@ def compact(
     done = Compacted()
     if not features.path.is_dir():
         return done
-    for group in groups(features, small_bytes, part_bytes):
-        videos = [video for marker in group for video in _live(features, marker)]
+    for group in _groups(features, small_bytes, part_bytes):
+        videos = [video for _, held in group for video in held]
         damages = [] if dry_run else [d for video in videos for d in video_damages(features, video)]
         damaged = {damage.video for damage in damages}
         whole = [video for video in videos if video not in damaged]
         done.damages += damages
         if not whole:
             continue
-        done.merged.append([marker.part for marker in group])
+        sources = [marker for marker, _ in group]
+        done.merged.append([marker.part for marker in sources])
         done.videos += len(whole)
         done.size_bytes += sum(_bytes(features, video) for video in whole)
         if not dry_run:
-            merge(features, group, whole)
+            merge(features, sources, whole)
     return done
 
 
-def groups(features: FeatureSet, small_bytes: int, part_bytes: int) -> list[list[Marker]]:
+def _groups(features: FeatureSet, small_bytes: int, part_bytes: int) -> list[list[_Source]]:
     """Parts of one backend that go into one new part each, oldest first; none that would only be copied."""
-    found: list[list[Marker]] = []
-    opened: dict[str, tuple[list[Marker], int, int]] = {}
+    found: list[list[_Source]] = []
+    opened: dict[str, tuple[list[_Source], int, int]] = {}
     for marker, rows in features.index.places():
-        size = sum(_bytes(features, marker.videos[row]) for row in rows)
-        if not rows or size >= small_bytes:
+        held = [marker.videos[row] for row in rows]
+        size = sum(_bytes(features, video) for video in held)
+        if not held or size >= small_bytes:
             continue
         group, filled, videos = opened.get(marker.backend, ([], 0, 0))
-        if not group or filled + size > part_bytes or videos + len(rows) > PART_VIDEOS:
+        if not group or filled + size > part_bytes or videos + len(held) > PART_VIDEOS:
             group, filled, videos = [], 0, 0
             found.append(group)
-        group.append(marker)
-        opened[marker.backend] = (group, filled + size, videos + len(rows))
+        group.append((marker, held))
+        opened[marker.backend] = (group, filled + size, videos + len(held))
     return [group for group in found if len(group) > 1]
 
 
@@ -84,7 +86,7 @@ def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) ->
     Raises WriteFailed, and DamagedPart where a video is not as it was written; the sources are untouched.
     """
     kind = backend(sources[0].backend)
-    # A compressed chunk is read whole, and so stays as small as it was.
+    # The last chunk of an HDF5 dataset is as long as the others, so that large ones would waste the disk.
     chunk_bytes = _CHUNK_BYTES if kind.name == "zarr" else None
     copied = list(videos)
     try:
@@ -106,14 +108,6 @@ def merge(features: FeatureSet, sources: list[Marker], videos: Iterable[str]) ->
     return marker
 
 
-def remove_part(folder: Path, marker: Marker) -> None:
-    """Remove a part: its marker first, so that no marker is without its part."""
-    (folder / marker.file).unlink(missing_ok=True)
-    sync((folder / marker.file).parent)
-    if marker.backend:
-        remove(folder / marker.part)
-
-
 def _provenance(sources: list[Marker]) -> Provenance:
     """What all of the sources were made with."""
     first = sources[0].provenance.items()
@@ -132,24 +126,19 @@ def _copy(features: FeatureSet, video: str, part: OpenPart) -> None:
 
 def _read_back(features: FeatureSet, marker: Marker, videos: list[str]) -> None:
     faults = metadata_damages(features, marker)
-    faults += [
-        damage
-        for video in videos
-        if features.part_of(video) == marker.part
-        for damage in video_damages(features, video)
-    ]
+    for video in videos:
+        if features.part_of(video) == marker.part:
+            faults += video_damages(features, video)
     if not faults:
         return
-    remove_part(features.path, marker)
+    # The marker first, so that none is without its part.
+    features.files.remove(marker.file)
+    features.files.remove_all(marker.part)
     features.refresh()
     raise DamagedPart(
         f"{features.path / marker.part} does not read back as it was written: {faults[0].reason}. It was"
         " removed, all videos are still in their old parts; check the disk"
     )
-
-
-def _live(features: FeatureSet, marker: Marker) -> list[str]:
-    return [video for video in marker.videos if video in features and features.part_of(video) == marker.part]
 
 
 def _bytes(features: FeatureSet, video: str) -> int:

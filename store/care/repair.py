@@ -11,7 +11,7 @@ from store.care.verify import Damage
 from store.durable.commit import make_folders, sync
 from store.errors import FeaturesNotFound, WriteFailed
 from store.feature_set import FeatureSet
-from store.format.description import DESCRIPTION
+from store.format.fingerprint import DESCRIPTION
 from store.format.marker import Marker, marker_bytes
 
 ASIDE = "damaged"

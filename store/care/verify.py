@@ -4,13 +4,14 @@ import errno
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
+from store.ahead import read_ahead
+from store.backends.registry import backend
 from store.errors import DamagedPart
 from store.feature_set import FeatureSet
 from store.format.marker import Marker
@@ -56,21 +57,39 @@ def verify(
     if sample is not None and sample < len(videos):
         chosen = set(random.Random(seed).sample(sorted(videos), sample))
         videos = [video for video in videos if video in chosen]
-    for _, found in zip(progress(videos), _damages(features, videos), strict=True):
+    threads = min(32, 2 * (os.cpu_count() or 1))
+    checked = read_ahead(partial(video_damages, features), videos, threads, ahead=_AHEAD)
+    for _, found in zip(progress(videos), checked, strict=True):
         damages += found
     return damages
 
 
 def metadata_damages(features: FeatureSet, marker: Marker) -> list[Damage]:
     """What other tools would misread in a part."""
-    return [Damage(marker.part, None, fault.stream, fault.reason) for fault in features.faults(marker)]
+    with features.files.descriptions(marker) as folder:
+        faults = backend(marker.backend).check(folder / marker.part, marker)
+    return [
+        Damage(marker.part, None, fault.stream, fault.reason.replace(str(folder), features.location))
+        for fault in faults
+    ]
 
 
 def video_damages(features: FeatureSet, video: str) -> list[Damage]:
     """Streams of the video whose bytes are not those that were written."""
-    return [
-        damage for stream in features.index.streams if (damage := _stream_damage(features, video, stream))
-    ]
+    part, damages = features.part_of(video), []
+    for stream in features.index.streams:
+        found, expected = 0, features.checksum(video, stream)
+        try:
+            for block in stored_blocks(features, video, stream):
+                found = checksum(block, found)
+        except DamagedPart as error:
+            cause = error.__context__
+            lost = not isinstance(cause, OSError) or cause.errno in _GONE
+            damages.append(Damage(part, video, stream, str(error), lost))
+            continue
+        if found != expected:
+            damages.append(Damage(part, video, stream, mismatch(features.location, part, found, expected)))
+    return damages
 
 
 def stored_blocks(features: FeatureSet, video: str, stream: str) -> Iterator[NDArray[Any]]:
@@ -79,29 +98,3 @@ def stored_blocks(features: FeatureSet, video: str, stream: str) -> Iterator[NDA
     length = features.length(video, stream)
     for first in range(0, length, items):
         yield features.read_stored(video, stream, first, min(first + items, length))
-
-
-def _damages(features: FeatureSet, videos: list[str]) -> Iterator[list[Damage]]:
-    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
-        for first in range(0, len(videos), _AHEAD):
-            yield from pool.map(partial(video_damages, features), videos[first : first + _AHEAD])
-
-
-def _stream_damage(features: FeatureSet, video: str, stream: str) -> Damage | None:
-    part, found = features.part_of(video), 0
-    try:
-        for block in stored_blocks(features, video, stream):
-            found = checksum(block, found)
-    except DamagedPart as error:
-        cause = error.__context__
-        lost = not isinstance(cause, OSError) or cause.errno in _GONE
-        return Damage(part, video, stream, str(error), lost)
-    reason = _difference(features, video, stream, found)
-    return Damage(part, video, stream, reason) if reason else None
-
-
-def _difference(features: FeatureSet, video: str, stream: str, found: int) -> str | None:
-    expected = features.checksum(video, stream)
-    if found == expected:
-        return None
-    return mismatch(features.location, features.part_of(video), found, expected)

@@ -10,6 +10,7 @@ import typer
 from tqdm import tqdm
 
 from config import cli
+from config.errors import count
 from store.care.compact import Compacted
 from store.care.compact import compact as compact_set
 from store.care.garbage import GRACE_HOURS, Garbage, collect
@@ -17,7 +18,7 @@ from store.care.repair import Repair
 from store.care.repair import repair as repair_set
 from store.care.verify import Damage
 from store.care.verify import verify as verify_set
-from store.commands.options import StoreFolder, count, each_set, fail_with, open_store, size
+from store.commands.options import StoreFolder, each_set, fail_with, open_store, print_some, size
 from store.errors import StoreError
 from store.feature_set import FeatureSet
 
@@ -27,16 +28,7 @@ GraceHours = Annotated[
     float,
     typer.Option(min=0, help="Keep a superseded part this long, for readers that may still be at it."),
 ]
-_SHOWN = 10
 _Done = TypeVar("_Done", Compacted, Garbage, Repair)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(verify)
-    app.command()(repair)
-    app.command("gc")(collect_garbage)
-    app.command()(compact)
 
 
 def verify(
@@ -80,17 +72,14 @@ def repair(
     The exit status is 1 where something could not be read and was left as it is.
     """
 
-    def run(features: FeatureSet) -> Repair:
-        return repair_set(features, _verified(features, json), dry_run)
-
-    sets, faults = _run(store, name, json, run)
+    sets, faults = _run(store, name, json, lambda f: repair_set(f, _verified(f, json), dry_run))
     for features, done in [] if json else sets:
         would = "would be " if dry_run else ""
         print(f"{features.name}: {count(len(done.dropped), 'damaged video')} {would}dropped")
-        _print_some([f"{would}dropped: {video}" for video in done.dropped])
-        _print_some([f"damaged marker, {would}set aside: {marker}" for marker in done.set_aside])
-        _print_some([f"damaged metadata, {would}written anew: {part}" for part in done.rewritten])
-        _print_some([f"left as it is, as it cannot be read: {damage.reason}" for damage in done.left])
+        print_some([f"{would}dropped: {video}" for video in done.dropped])
+        print_some([f"damaged marker, {would}set aside: {marker}" for marker in done.set_aside])
+        print_some([f"damaged metadata, {would}written anew: {part}" for part in done.rewritten])
+        print_some([f"left as it is, as it cannot be read: {damage.reason}" for damage in done.left])
     fail_with(faults, failed=any(done.left for _, done in sets))
 
 
@@ -103,12 +92,19 @@ def collect_garbage(
 ) -> None:
     """Remove litter, superseded parts and quarantine entries of stored videos; others may be at work."""
 
-    def run(features: FeatureSet) -> Garbage:
-        return collect(features, grace_hours, dry_run)
-
-    sets, faults = _run(store, name, json, run)
+    sets, faults = _run(store, name, json, lambda features: collect(features, grace_hours, dry_run))
+    removed = "would be removed" if dry_run else "removed"
     for features, done in [] if json else sets:
-        _print_garbage(features, done, grace_hours, "would be removed" if dry_run else "removed")
+        freed = sum(done.litter.values()) + sum(done.superseded.values())
+        print(f"{features.name}: {size(freed)} {removed}")
+        for names, what in (
+            (done.litter, f"litter, {removed}"),
+            (done.superseded, f"superseded, {removed}"),
+            (done.waiting, f"superseded, stays until it has been so for {grace_hours:g} hours"),
+            (done.set_aside, "set aside by repair: delete it by hand when nothing in it is needed"),
+        ):
+            print_some([f"{what}: {found} ({size(size_bytes)})" for found, size_bytes in names.items()])
+        print_some([f"stored by now, quarantine entry {removed}: {video}" for video in done.quarantine])
     fail_with(faults)
 
 
@@ -135,22 +131,8 @@ def compact(
         parts, new = count(sum(map(len, done.merged)), "part"), count(len(done.merged), "new part")
         amount = f"{count(done.videos, 'video')}, {size(done.size_bytes)}"
         print(f"{features.name}: {parts} {'would be ' if dry_run else ''}merged into {new}: {amount}")
-        _print_some([f"not merged: {damage.video}: {damage.reason}" for damage in done.damages])
+        print_some([f"not merged: {damage.video}: {damage.reason}" for damage in done.damages])
     fail_with(faults, failed=any(done.damages for _, done in sets))
-
-
-def _print_garbage(features: FeatureSet, done: Garbage, grace_hours: float, removed: str) -> None:
-    kinds = [
-        (done.litter, f"litter, {removed}"),
-        (done.superseded, f"superseded, {removed}"),
-        (done.waiting, f"superseded, stays until it has been so for {grace_hours:g} hours"),
-        (done.set_aside, "set aside by repair: delete it by hand when nothing in it is needed"),
-    ]
-    freed = sum(done.litter.values()) + sum(done.superseded.values())
-    print(f"{features.name}: {size(freed)} {removed}")
-    for names, what in kinds:
-        _print_some([f"{what}: {found} ({size(size_bytes)})" for found, size_bytes in names.items()])
-    _print_some([f"stored by now, quarantine entry {removed}: {video}" for video in done.quarantine])
 
 
 def _run(
@@ -174,10 +156,3 @@ def _run(
 def _verified(features: FeatureSet, json: bool, sample: int | None = None, seed: int = 0) -> list[Damage]:
     bar = partial(tqdm, desc=features.name, unit="video", disable=json)
     return verify_set(features, sample, seed, bar)
-
-
-def _print_some(lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
-        print(f"  {line}")
-    if len(lines) > _SHOWN:
-        print(f"  … and {len(lines) - _SHOWN:,} more (--json lists all)")

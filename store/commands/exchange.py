@@ -9,22 +9,13 @@ import typer
 from tqdm import tqdm
 
 from config import cli
-from store.commands.options import SetName, StoreFolder, count, find_set, open_store
+from config.errors import count, refusing
+from store.commands.options import SetName, StoreFolder, find_set, open_store, print_some
 from store.errors import ExportFailed
-
-_SHOWN = 10
-
-ImportFormat = Literal["auto", "mat", "npy", "npy-folder", "hdf5", "safetensors"]
-ExportFormat = Literal["npy", "hdf5", "safetensors"]
+from store.exchange.source import ExportFormat, ImportFormat, Options
 
 
-def register(app: typer.Typer) -> None:
-    """Add the two commands."""
-    app.command("import")(import_command)
-    app.command("export")(export_command)
-
-
-def import_command(
+def import_features(
     source: Annotated[Path, typer.Argument(help="A file, a folder of .npy files, or an export.")],
     dataset: Annotated[str, typer.Option(help="The dataset they belong to.")],
     encoder: Annotated[str, typer.Option(help="A name for what made them.")],
@@ -73,40 +64,38 @@ def import_command(
 
     A video that cannot be used is put in quarantine, and the others are imported.
     """
-    from store.exchange.importing import import_features
-    from store.exchange.registry import open_source
-    from store.exchange.source import Options
+    from store.exchange import importing
 
     def progress(names: Sequence[str], task: str) -> Iterable[str]:
         return tqdm(names, desc=task, disable=json or not names)
 
     options = Options(key, ids, pattern, join, missing, digest)
-    with open_source(source, options, format, progress) as opened:
-        done = import_features(open_store(store), dataset, encoder, opened, strict, progress)
-    faults = {video: vars(fault) for video, fault in done.quarantined.items()}
+    with importing.open_source(source, options, format, progress) as opened:
+        done = importing.import_features(open_store(store), dataset, encoder, opened, strict, progress)
+    name = done.features.name
     if json:
-        facts = {"videos": done.videos, "new": done.new, "quarantined": faults, "imputed": done.imputed}
-        where = {"name": done.features.name, "path": done.features.location}
-        cli.print_json({**where, **facts, "passed_over": done.passed_over})
+        facts = {key: value for key, value in vars(done).items() if key not in ("features", "quarantined")}
+        refused = {video: vars(fault) for video, fault in done.quarantined.items()}
+        where = {"name": name, "path": done.features.location}
+        cli.print_json({**where, **facts, "quarantined": refused})
         return
-    held = done.videos - len(faults)
     if done.new:
-        print(f"imported {count(done.new, 'video')}: {done.features.name}")
+        print(f"imported {count(done.new, 'video')}: {name}")
     else:
-        print(f"already imported ({count(held, 'video')}): {done.features.name}")
+        print(f"already imported ({count(done.videos - len(done.quarantined), 'video')}): {name}")
     if done.imputed:
         cells = count(sum(map(len, done.imputed.values())), "missing value")
         print(f"{cells} (NaN) replaced by the median of the column, in {count(len(done.imputed), 'video')}:")
-        _print_some({v: f"column {', '.join(map(str, columns))}" for v, columns in done.imputed.items()})
-    if faults:
-        print(f"{count(len(faults), 'video')} in quarantine:")
-        _print_some({video: fault["reason"] for video, fault in faults.items()})
+        print_some([f"{video}: column {', '.join(map(str, c))}" for video, c in done.imputed.items()])
+    if done.quarantined:
+        print(f"{count(len(done.quarantined), 'video')} in quarantine:")
+        print_some([f"{video}: {fault.reason}" for video, fault in done.quarantined.items()])
     if done.passed_over:
         print(f"{count(len(done.passed_over), 'array')} passed over:")
-        _print_some(done.passed_over)
+        print_some([f"{array}: {reason}" for array, reason in done.passed_over.items()])
 
 
-def export_command(
+def export_features(
     name: SetName,
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     format: Annotated[
@@ -126,25 +115,15 @@ def export_command(
     from store.exchange.exporting import export
 
     features = find_set(open_store(store), name)
+    listed = None
+    if videos is not None:
+        with refusing(ExportFailed, f"{videos} cannot be read as UTF-8 text"):
+            lines = videos.read_text(encoding="utf-8-sig").split("\n")
+        listed = [line for line in lines if line.strip()]
     progress = partial(tqdm, desc=features.name, unit="video", disable=json)
-    number = export(features, folder, format, _listed(videos) if videos else None, progress)
+    number = export(features, folder, format, listed, progress)
     if json:
         facts = {"name": features.name, "folder": str(folder), "format": format, "videos": number}
         cli.print_json(facts)
     else:
         print(f"exported {count(number, 'video')}, {count(len(features.streams), 'stream')}: {folder}")
-
-
-def _listed(file: Path) -> list[str]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExportFailed(f"{file} cannot be read as UTF-8 text: {error}") from None
-    return [line for line in lines if line.strip()]
-
-
-def _print_some(reasons: dict[str, str]) -> None:
-    for name, reason in list(reasons.items())[:_SHOWN]:
-        print(f"  {name}: {reason}")
-    if len(reasons) > _SHOWN:
-        print("  … (--json lists all)")

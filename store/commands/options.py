@@ -1,6 +1,6 @@
-"""What the store's commands share: their options, how they find a feature set, and how they count."""
+"""What the store's commands share: their options, how they find a feature set, and what they print."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,8 @@ from config.load import DEFAULT_FILE, load_settings
 from store.errors import FeaturesNotFound, StoreError
 from store.feature_set import FeatureSet
 from store.features import FeatureStore
+
+_SHOWN = 10
 
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", help="The store's folder; that of pipelines.toml where not given.")
@@ -59,6 +61,9 @@ def size(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"
 
 
-def count(number: int, what: str) -> str:
-    """`1 video`, `1,200 videos`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def print_some(lines: Sequence[str]) -> None:
+    """Print the first lines, indented."""
+    for line in lines[:_SHOWN]:
+        print(f"  {line}")
+    if len(lines) > _SHOWN:
+        print(f"  … and {len(lines) - _SHOWN:,} more (--json lists all)")

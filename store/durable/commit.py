@@ -8,12 +8,16 @@ from pathlib import Path
 from store.durable.owner import temporary_name
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file: under a temporary name beside it, synced, renamed, and the folder synced."""
-    temporary = path.with_name(temporary_name(path.name))
+def write_file(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write a whole file, or nothing: under a temporary name beside it, synced if `durable`, and renamed."""
+    temporary = path.with_name(temporary_name(f".{path.name}"))
     try:
-        write_synced(temporary, data)
-        publish_file(temporary, path)
+        if durable:
+            write_synced(temporary, data)
+            publish_file(temporary, path)
+        else:
+            temporary.write_bytes(data)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -58,13 +62,10 @@ def publish_folder(temporary: Path, final: Path) -> None:
 
 def make_folders(path: Path) -> None:
     """Make a folder with its parents, such that they outlive a power failure."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+    if not path.is_dir():
+        make_folders(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
 
 
 def remove(path: Path) -> bool:

@@ -1,48 +1,28 @@
-"""Arrays by name, whatever files they are in: .npy, HDF5, safetensors, MATLAB. No reader unpickles."""
+"""Arrays by name, whatever files they are in: .npy, HDF5, safetensors, MATLAB.
 
-import csv
+Nothing that is pickled in a file is unpickled.
+"""
+
 import json
-import subprocess
-import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tokenize import TokenError
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
+from safetensors import safe_open
 
+from config.errors import refusing
 from store.errors import ImportFailed, InvalidFeatures
 from store.format.dtypes import array_dtype
+from store.labels.tables import read_matlab
 
-FAULTS = (
-    *(OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, EOFError, OverflowError),
-    *(SyntaxError, TokenError, MemoryError, zlib.error, csv.Error, MatReadError, SafetensorError),
-)
-"""What the libraries raise on truncated and damaged files, found by truncating and damaging some."""
+Rows = NDArray[Any]
+"""[videos, …] or [n, …]: an array, or an HDF5 dataset, which is read where it is indexed."""
 _TENSOR_DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
-
-
-class Rows(Protocol):
-    """An array that is read where it is indexed."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """[videos, …] or [n, …]."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of its values."""
-
-    def __getitem__(self, index: Any) -> Any:
-        """Rows, or columns of rows, as an array."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +33,19 @@ class Arrays:
     """What the files are, for people."""
     names: list[str]
     open: Callable[[str, bool], Rows]
-    """Name, and whether all of it will be read → the array. Raises InvalidFeatures and `FAULTS`."""
+    """Name, and whether all of it will be read → the array; raises what its library raises."""
     passed_over: dict[str, str] = field(default_factory=dict)
     """What else there is: its name → why it is no array of features."""
 
     def look(self, name: str) -> Rows:
         """An array that is not read yet. Raises InvalidFeatures where it is damaged."""
-        with self._named(name):
+        with refusing(InvalidFeatures, f"{name} cannot be read as {self.kind}"):
             return self.open(name, False)
 
     def read(self, name: str) -> NDArray[Any]:
         """A whole array. Raises InvalidFeatures where it is damaged."""
-        with self._named(name):
+        with refusing(InvalidFeatures, f"{name} cannot be read as {self.kind}"):
             return np.asarray(self.open(name, True)[()])
-
-    @contextmanager
-    def _named(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except FAULTS as error:
-            raise InvalidFeatures(f"{name} cannot be read as {self.kind}: {error}") from None
 
 
 def npy_files(files: Mapping[str, Path]) -> Arrays:
@@ -91,7 +64,10 @@ def npy_files(files: Mapping[str, Path]) -> Arrays:
 
 @contextmanager
 def hdf5_file(file: Path, kind: str = "HDF5") -> Iterator[Arrays]:
-    """The datasets of numbers at any depth, but for groups that begin with #, which are MATLAB's own."""
+    """The datasets of numbers at any depth, but for groups that begin with #, which are MATLAB's own.
+
+    Raises ImportFailed.
+    """
     names: list[str] = []
     passed_over: dict[str, str] = {}
 
@@ -111,11 +87,10 @@ def hdf5_file(file: Path, kind: str = "HDF5") -> Iterator[Arrays]:
         rows: Rows = item
         return rows
 
-    with refusing(file, kind):
+    with refusing(ImportFailed, f"{file} cannot be read as {kind}"):
         content = h5py.File(file)
+        content.visititems(see)
     with content:
-        with refusing(file, kind):
-            content.visititems(see)
         yield Arrays(kind, sorted(names), opened, passed_over)
 
 
@@ -126,7 +101,7 @@ def safetensors_files(files: Iterable[Path]) -> Arrays:
     """
     tensors: dict[str, tuple[Path, dict[str, Any], int]] = {}
     for file in files:
-        with refusing(file, "safetensors"):
+        with refusing(ImportFailed, f"{file} cannot be read as safetensors"):
             with safe_open(file, "numpy"):
                 pass
             with file.open("rb") as stream:
@@ -159,20 +134,7 @@ def mat_file(file: Path) -> Iterator[Arrays]:
             # Version 7.3. MATLAB keeps matrices by column, so HDF5 shows them transposed.
             yield replace(arrays, open=lambda name, whole: np.asarray(arrays.open(name, whole)[()]).T)
         return
-    # On some damaged files scipy ends the process: another one reads them first.
-    read = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
-    if subprocess.run([sys.executable, "-c", read, file], capture_output=True, check=False).returncode < 0:
-        raise ImportFailed(f"{file} cannot be read as {kind}: what reads it crashes")
-    with refusing(file, kind):
-        content: dict[str, NDArray[Any]] = loadmat(file)
-    names = [name for name in content if isinstance(content[name], np.ndarray)]
+    with refusing(ImportFailed, f"{file} cannot be read as {kind}"):
+        content = read_matlab(file)
+    names = [name for name, value in content.items() if isinstance(value, np.ndarray)]
     yield Arrays(kind, names, lambda name, _: content[name])
-
-
-@contextmanager
-def refusing(file: Path, kind: str) -> Iterator[None]:
-    """Raises ImportFailed, naming the file, for what the libraries raise on one that is damaged."""
-    try:
-        yield
-    except FAULTS as error:
-        raise ImportFailed(f"{file} cannot be read as {kind}: {error}") from None

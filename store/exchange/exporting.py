@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import h5py
@@ -18,20 +18,13 @@ from store.errors import ExportFailed
 from store.exchange.source import HDF5_EXPORT, INCOMPLETE, MANIFEST
 from store.feature_set import FeatureSet
 
+Add = Callable[[str, str, NDArray[Any]], tuple[str, str]]
+"""Writes a video's stream [n, *stream shape]; gives the file's name and the array's within the source."""
+
 _SHARD_BYTES = 512 << 20
 _SHARD_TENSORS = 5_000
 """Readers refuse headers above 100 MB."""
 _LONGEST_NAME = 120
-
-
-class Target(Protocol):
-    """Writes the arrays of one format."""
-
-    def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
-        """Write a stream [n, *stream shape]. Returns the file's name and the array's within the source."""
-
-    def close(self) -> None:
-        """Write what is left, and close the files."""
 
 
 def export(
@@ -60,8 +53,8 @@ def export(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         mark.write_text("The export into this folder was stopped, or is still at work.\n", encoding="utf-8")
-        with closing(TARGETS[format](folder)) as target:
-            entries = {video: _write(features, video, target) for video in progress(chosen)}
+        with TARGETS[format](folder) as add:
+            entries = {video: _write(features, video, add) for video in progress(chosen)}
         manifest = {
             "dataset": features.dataset,
             "encoder": features.encoder,
@@ -77,8 +70,8 @@ def export(
     return len(chosen)
 
 
-def _write(features: FeatureSet, video: str, target: Target) -> dict[str, Any]:
-    places = {stream: target.add(video, stream, features.read(video, stream)) for stream in features.streams}
+def _write(features: FeatureSet, video: str, add: Add) -> dict[str, Any]:
+    places = {stream: add(video, stream, features.read(video, stream)) for stream in features.streams}
     return {
         "files": {stream: file for stream, (file, _) in places.items()},
         "names": {stream: name for stream, (_, name) in places.items()},
@@ -86,84 +79,70 @@ def _write(features: FeatureSet, video: str, target: Target) -> dict[str, Any]:
     }
 
 
-class NpyTarget:
+@contextmanager
+def npy_target(folder: Path) -> Iterator[Add]:
     """VIDEO.STREAM.npy for every video and stream: names that are different on every file system.
 
     Long ones, and those that some file systems hold for equal, have a digest of the video's id.
     """
+    taken: set[str] = set()
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._taken: set[str] = set()
-
-    def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
-        """See `Target`."""
+    def add(video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
         stem = _encoded(video)
         name = f"{stem}.{stream}.npy"
-        if len(stem) > _LONGEST_NAME or name.casefold() in self._taken:
+        if len(stem) > _LONGEST_NAME or name.casefold() in taken:
             digest = hashlib.sha256(video.encode("utf-8")).hexdigest()[:16]
             name = f"{stem[:_LONGEST_NAME]}~{digest}.{stream}.npy"
-        self._taken.add(name.casefold())
-        np.save(self._folder / name, _plain(array))
+        taken.add(name.casefold())
+        np.save(folder / name, _plain(array))
         return name, name
 
-    def close(self) -> None:
-        """See `Target`."""
+    yield add
 
 
-class Hdf5Target:
+@contextmanager
+def hdf5_target(folder: Path) -> Iterator[Add]:
     """features.h5: a group for each video, its id percent-encoded, with a dataset for each stream."""
 
-    def __init__(self, folder: Path) -> None:
-        self._content = h5py.File(folder / HDF5_EXPORT, "w")
-
-    def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
-        """See `Target`."""
+    def add(video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
         name = f"{_encoded(video)}/{stream}"
-        self._content[name] = _plain(array)
+        content[name] = _plain(array)
         return HDF5_EXPORT, name
 
-    def close(self) -> None:
-        """See `Target`."""
-        self._content.close()
+    with h5py.File(folder / HDF5_EXPORT, "w") as content:
+        yield add
 
 
-class SafetensorsTarget:
+@contextmanager
+def safetensors_target(folder: Path) -> Iterator[Add]:
     """features-00001.safetensors, …, of bounded size, with keys VIDEO/STREAM.
 
     A shard is held in memory until it is written. A stream is never divided, and may be larger.
     """
+    shard: dict[str, NDArray[Any]] = {}
+    number, held_bytes = 1, 0
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._shard = 1
-        self._pending: dict[str, NDArray[Any]] = {}
-        self._pending_bytes = 0
+    def file() -> str:
+        return f"features-{number:05}.safetensors"
 
-    def add(self, video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
-        """See `Target`."""
-        if self._pending_bytes + array.nbytes > _SHARD_BYTES or len(self._pending) >= _SHARD_TENSORS:
-            self.close()
-        self._pending[f"{video}/{stream}"] = array
-        self._pending_bytes += array.nbytes
-        return self._file, f"{video}/{stream}"
+    def add(video: str, stream: str, array: NDArray[Any]) -> tuple[str, str]:
+        nonlocal number, held_bytes
+        if shard and (held_bytes + array.nbytes > _SHARD_BYTES or len(shard) >= _SHARD_TENSORS):
+            save_file(shard, folder / file())
+            shard.clear()
+            number, held_bytes = number + 1, 0
+        shard[f"{video}/{stream}"] = array
+        held_bytes += array.nbytes
+        return file(), f"{video}/{stream}"
 
-    def close(self) -> None:
-        """See `Target`."""
-        if self._pending:
-            save_file(self._pending, self._folder / self._file)
-            self._shard += 1
-        self._pending, self._pending_bytes = {}, 0
-
-    @property
-    def _file(self) -> str:
-        return f"features-{self._shard:05}.safetensors"
+    yield add
+    save_file(shard, folder / file())
 
 
-TARGETS: dict[str, Callable[[Path], Target]] = {
-    "npy": NpyTarget,
-    "hdf5": Hdf5Target,
-    "safetensors": SafetensorsTarget,
+TARGETS: dict[str, Callable[[Path], AbstractContextManager[Add]]] = {
+    "npy": npy_target,
+    "hdf5": hdf5_target,
+    "safetensors": safetensors_target,
 }
 
 

@@ -12,7 +12,7 @@ from store.exchange.arrays import Arrays
 from store.exchange.plan import Plan
 from store.exchange.source import VERSION, Fault, Progress, Source, narrowed, stored_dtype
 from store.format.marker import StreamShape
-from store.read.index import describe
+from store.index import describe
 
 Streams = dict[str, StreamShape]
 
@@ -77,21 +77,16 @@ def _settle(arrays: Arrays, plan: Plan, progress: Progress) -> tuple[Streams, di
 
 
 def _item_of(arrays: Arrays, stream: str, names: list[str], stack: bool) -> StreamShape:
-    items = {_item(arrays, name, stack): name for name in reversed(names)}
+    items: dict[StreamShape, str] = {}
+    for name in names:
+        array = arrays.look(name)
+        if not stack and not array.shape:
+            raise InvalidFeatures(f"{name} is a single number; expected [n, …]")
+        if 0 in array.shape:
+            raise InvalidFeatures(f"{name} is empty: {list(array.shape)}")
+        dtype = stored_dtype(name, array.dtype.name)
+        items.setdefault(StreamShape(array.shape if stack else array.shape[1:], dtype), name)
     if len(items) > 1:
         unlike = " and ".join(f"{name} {list(s.shape)} {s.dtype}" for s, name in items.items())
         raise InvalidFeatures(f"stream {stream!r}: arrays of one stream differ: {unlike}")
     return next(iter(items))
-
-
-def _item(arrays: Arrays, name: str, stack: bool) -> StreamShape:
-    array = arrays.look(name)
-    if not stack and not array.shape:
-        raise InvalidFeatures(f"{name} is a single number; expected [n, …]")
-    if 0 in array.shape:
-        raise InvalidFeatures(f"{name} is empty: {list(array.shape)}")
-    try:
-        kept = stored_dtype(array.dtype.name)
-    except InvalidFeatures as error:
-        raise InvalidFeatures(f"{name}: {error}") from None
-    return StreamShape(array.shape if stack else array.shape[1:], kept)

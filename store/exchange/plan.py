@@ -1,29 +1,70 @@
-"""Which arrays of a source make up which video."""
+"""Which arrays of a source make up which video: by a pattern of their names, or an export's manifest."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from store.errors import ImportFailed, InvalidName
-from store.exchange.arrays import FAULTS
-from store.exchange.pattern import Pattern
+from config.errors import refusing
+from store.errors import ImportFailed
 from store.exchange.source import STREAM, Fault, Options
-from store.format.names import check_video_id
 from store.labels.errors import some
 from store.labels.resolve import video_id
 
 Chunks = dict[int | None, list[str]]
 """Chunk number (None where names have none) → names of arrays; a whole source has one of each."""
 
+_PLACEHOLDERS = {
+    "video": r"(?P<video>.+)",
+    "stream": r"(?P<stream>[A-Za-z0-9][A-Za-z0-9_-]*)",
+    # Not preceded by a digit, so that a number is never divided between two placeholders.
+    "chunk": r"(?P<chunk>(?<![0-9])[0-9]+)",
+}
 _LAYOUTS = [
     # MinimalisticVQA and those that build on it: batches of one chunk, [1, …].
     ("{video}/feature_{chunk}_{stream}_feature", False),
     ("{video}/{chunk}", True),
 ]
 """Pattern of the names without their suffix, and whether an array is one item."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array belongs."""
+
+    video: str
+    """As the source writes it."""
+    stream: str | None
+    chunk: int | None
+
+
+class Pattern:
+    """Reads names. `{video}` may span directories, `{stream}` is a stream's name, `{chunk}` a number.
+
+    Raises ImportFailed where the text is no pattern.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        pieces = re.split(r"\{([^{}]*)\}", text)  # literal, name, literal, name, …, literal
+        names = pieces[1::2]
+        if "video" not in names or len(set(names)) < len(names) or not set(names) <= _PLACEHOLDERS.keys():
+            known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+            raise ImportFailed(f"--pattern {text}: expected {{video}}, and each of {known} at most once")
+        parts = [_PLACEHOLDERS[p] if index % 2 else re.escape(p) for index, p in enumerate(pieces)]
+        self._expression = re.compile("".join(parts), re.DOTALL)
+        self.chunked = "chunk" in names
+
+    def place(self, name: str) -> Place | None:
+        """Where the array of that name belongs; None where the pattern does not fit."""
+        found = self._expression.fullmatch(name)
+        if found is None:
+            return None
+        parts = found.groupdict()
+        return Place(parts["video"], parts.get("stream"), int(parts["chunk"]) if self.chunked else None)
 
 
 @dataclass
@@ -79,24 +120,20 @@ def plan_by_pattern(names: Iterable[str], pattern: Pattern, stack: bool, where: 
     found: dict[str, dict[str, Chunks]] = {}
     for name in names:
         place = pattern.place(name)
-        if place is None:
+        video = video_id(place.video) if place else ""
+        if place is None or not video:
             plan.passed_over[name] = f"does not fit {pattern.text}"
-            continue
-        video = video_id(place.video)
-        try:
-            check_video_id(video)
-        except InvalidName as error:
-            plan.passed_over[name] = str(error)
             continue
         written[video].add(place.video)
         chunks = found.setdefault(video, {}).setdefault(place.stream or STREAM, {})
         chunks.setdefault(place.chunk, []).append(name)
     if not found:
         raise ImportFailed(f"{where}: no array fits {pattern.text}: found {some(list(plan.passed_over), 4)}")
-    first = _first_chunk(found) if pattern.chunked else None
+    numbers = [chunk or 0 for streams in found.values() for chunks in streams.values() for chunk in chunks]
+    # Chunks are counted from 0, or from 1 where no video has a chunk 0.
+    first = min(1, *numbers) if pattern.chunked else None
     for video, streams in found.items():
-        fault = _fault(written[video], streams, first)
-        if fault:
+        if fault := _fault(written[video], streams, first):
             plan.faults[video] = fault
         else:
             plan.arrays[video] = {
@@ -110,53 +147,34 @@ def plan_of_export(manifest: Path) -> tuple[Plan, dict[str, Path]]:
     """What an export's manifest says: the plan, and its arrays' names → files. Raises ImportFailed."""
     files: dict[str, Path] = {}
     plan = Plan({})
-    try:
+    with refusing(ImportFailed, f"{manifest} is not the manifest of an export (--pattern passes it over)"):
         content = json.loads(manifest.read_bytes())
         for video, entry in content["videos"].items():
             names = entry.get("names", entry["files"])
             plan.arrays[video] = {stream: [name] for stream, name in names.items()}
             plan.metas[video] = dict(entry["meta"])
-            files |= {
-                names[stream]: manifest.parent / _plain(file) for stream, file in entry["files"].items()
-            }
+            for stream, file in entry["files"].items():
+                if PurePosixPath(file).name != file or file in ("", ".."):
+                    raise ValueError(f"{file!r} is not the name of a file in this folder")
+                files[names[stream]] = manifest.parent / file
         if not plan.arrays:
             raise ValueError("it lists no videos")
         origin = {name: content[name] for name in ("dataset", "encoder", "key", "specification")}
-    except FAULTS as error:
-        raise ImportFailed(
-            f"{manifest} is not the manifest of an export: {error!r}; with --pattern it is passed over"
-        ) from None
     plan.layout = {"export": origin}
     return plan, files
-
-
-def _plain(name: str) -> str:
-    if PurePosixPath(name).name != name or name in ("", ".."):
-        raise ValueError(f"{name!r} is not the name of a file in this folder")
-    return name
-
-
-def _first_chunk(found: dict[str, dict[str, Chunks]]) -> int:
-    """Chunks are counted from 0, or from 1 where no video has a chunk 0."""
-    least = min(chunk or 0 for streams in found.values() for chunks in streams.values() for chunk in chunks)
-    return min(least, 1)
 
 
 def _fault(written: set[str], streams: dict[str, Chunks], first: int | None) -> Fault | None:
     if len(written) > 1:
         return Fault("double_name", f"several names mean this video: {some(sorted(written))}")
     for stream, chunks in streams.items():
-        double = next((names for names in chunks.values() if len(names) > 1), None)
-        if double:
+        if double := next((names for names in chunks.values() if len(names) > 1), None):
             return Fault("double_chunk", f"stream {stream!r}: several arrays for one place: {some(double)}")
     if first is None:
         return None
     last = max(chunk or 0 for chunks in streams.values() for chunk in chunks)
     for stream, chunks in streams.items():
-        missing = [str(chunk) for chunk in range(first, last + 1) if chunk not in chunks]
-        if missing:
-            return Fault(
-                "missing_chunk",
-                f"stream {stream!r}: of the chunks {first} to {last}, {some(missing)} missing",
-            )
+        if missing := [chunk for chunk in range(first, last + 1) if chunk not in chunks]:
+            where = f"stream {stream!r}: of the chunks {first} to {last}"
+            return Fault("missing_chunk", f"{where}, {some(missing)} missing")
     return None

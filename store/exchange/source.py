@@ -1,7 +1,9 @@
 """What an import needs to know of features that another program left, whatever their format."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from store.errors import ImportFailed, InvalidFeatures
 from store.format.dtypes import GIVEN, array_dtype
 
+ImportFormat = Literal["auto", "mat", "npy", "npy-folder", "hdf5", "safetensors"]
+ExportFormat = Literal["npy", "hdf5", "safetensors"]
 STREAM = "features"
 """Name of the stream where the source names none."""
 VERSION = 1
@@ -20,7 +24,6 @@ MANIFEST = "manifest.json"
 """The file of an export that says which array is which video's."""
 HDF5_EXPORT = "features.h5"
 _NARROWED = {"float64": "float32"}
-
 
 Progress = Callable[[Sequence[str], str], Iterable[str]]
 """Names that a task goes through, and the task → the same names, one after the other, as tqdm gives them."""
@@ -78,18 +81,18 @@ class Options:
 
     def only(self, what: str, *known: str) -> None:
         """Raises ImportFailed where another option is given: it would have no effect."""
-        stray = [name for name, value in vars(self).items() if value != getattr(Options, name)]
-        stray = sorted(set(stray) - set(known))
+        given = [name for name, value in vars(self).items() if value != getattr(Options, name)]
+        stray = sorted(set(given) - set(known))
         if stray:
             takes = ", ".join(f"--{name}" for name in known)
             raise ImportFailed(f"--{stray[0]} has no meaning for {what}; it takes {takes}")
 
 
-def stored_dtype(dtype: str) -> str:
+def stored_dtype(what: str, dtype: str) -> str:
     """The dtype that features of this one are kept as. Raises InvalidFeatures where there is none."""
     kept = _NARROWED.get(dtype, dtype)
     if kept not in GIVEN:
-        raise InvalidFeatures(f"found {dtype}; expected {', '.join([*GIVEN, *_NARROWED])}")
+        raise InvalidFeatures(f"{what}: found {dtype}; expected {', '.join([*GIVEN, *_NARROWED])}")
     return kept
 
 
@@ -103,3 +106,31 @@ def narrowed(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     if beyond.any():
         raise InvalidFeatures(f"{array[beyond][0]:g} is beyond {dtype}")
     return kept
+
+
+def digest(files: Mapping[str, Path], rule: str, progress: Progress) -> dict[str, str]:
+    """The digest of a source's files (name within the source → path), as its specification records it.
+
+    `content`: of all bytes. Two sources with one key then hold the same numbers, wherever they lie.
+    `listing`: of names, sizes and times of change, for sources too large to be read twice. A copy that does
+    not keep the times has another key; what was changed and given its old time back has not.
+    """
+    whole = hashlib.sha256()
+    for name in progress(sorted(files), "digest"):
+        try:
+            if rule == "content":
+                state = file_sha256(files[name])
+            else:
+                status = files[name].stat()
+                state = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError as error:
+            # It costs its own video only, and is a difference like any other.
+            state = f"unreadable {error.errno}"
+        whole.update(f"{name}\0{state}\n".encode("utf-8", "surrogateescape"))
+    return {"rule": rule, "sha256": whole.hexdigest()}
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

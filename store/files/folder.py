@@ -6,9 +6,10 @@ just emptied: each microsecond elsewhere is four here.
 """
 
 import os
+import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.backends.spans import Span
+from store.ahead import read_ahead
+from store.backends.base import Span
 from store.durable.commit import (
     append_lines,
     make_folders,
@@ -27,10 +29,9 @@ from store.durable.commit import (
     write_file,
     write_synced,
 )
-from store.durable.litter import remove_litter
-from store.errors import DamagedPart
+from store.errors import DamagedPart, read_failed, write_failed
 from store.files.root import make_store
-from store.format.layout import Place
+from store.format.layout import Place, is_parts_folder
 from store.format.marker import Marker, marker_bytes
 
 _READERS = 8
@@ -39,11 +40,13 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of a feature set. Everything may raise OSError."""
+    """Files in a folder of a store. Everything may raise ReadFailed or WriteFailed."""
 
     path: Path
     root: Path
     """The store's own folder."""
+    durable: bool = True
+    """Whether what is written outlives a power failure."""
 
     @property
     def location(self) -> str:
@@ -52,47 +55,40 @@ class Folder:
 
     def make(self) -> None:
         """Make the folder, with its parents up to the store's. Raises StoreMissing."""
-        make_store(self.root)
-        make_folders(self.path)
+        with self._writing(""):
+            make_store(self.root)
+            make_folders(self.path)
 
     def names(self, folder: str = "") -> list[str]:
-        """What lies directly in a folder."""
-        with os.scandir(self.path / folder) as entries:
-            return [entry.name for entry in entries]
+        """What lies directly in a folder, sorted; nothing where there is no such folder."""
+        return sorted(entry.name for entry in self._entries(folder))
 
-    def stamp(self, folder: str) -> int:
-        """A number that changes with what lies in a folder."""
-        return (self.path / folder).stat().st_mtime_ns
+    def stamps(self) -> dict[str, int]:
+        """What lies here; each folder of parts with a number that changes with what lies in it."""
+        with self._reading(""):
+            return {
+                entry.name: entry.stat().st_mtime_ns if is_parts_folder(entry.name) else 0
+                for entry in self._entries("")
+            }
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file now."""
-        return (self.path / path).is_file()
+        with self._reading(path):
+            return (self.path / path).is_file()
 
-    def read(self, path: str, start: int = 0) -> bytes:
-        """A file from byte `start` on."""
-        with (self.path / path).open("rb") as file:
+    def read(self, path: str, start: int = 0) -> bytes | None:
+        """A file from byte `start` on; None where there is none."""
+        with self._reading(path), suppress(FileNotFoundError), (self.path / path).open("rb") as file:
             file.seek(start)
             return file.read()
+        return None
 
     def read_all(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
         """Each file's bytes, or why there are none; a few threads read ahead, as each may be far away."""
         batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
-        if len(batches) < 2:
-            yield from self._read_batch(paths)
-            return
-        with ThreadPoolExecutor(_READERS) as pool:
-            for first in range(0, len(batches), _READERS):
-                for batch in pool.map(self._read_batch, batches[first : first + _READERS]):
-                    yield from batch
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write a whole file durably, or nothing."""
-        make_folders((self.path / path).parent)
-        write_file(self.path / path, data)
-
-    def append(self, name: str, data: bytes) -> None:
-        """Add whole lines to NAME.jsonl, which this process alone appends to, durably."""
-        append_lines(self.path / f"{name}.jsonl", data)
+        threads = _READERS if len(batches) > 1 else 0
+        for batch in read_ahead(self._read_batch, batches, threads, ahead=_READERS):
+            yield from batch
 
     def fill(self, part: str, spans: list[Span], out: NDArray[Any]) -> None:
         """Fill `out`, C-contiguous, with these bytes of a part, one span after the other.
@@ -109,6 +105,59 @@ class Folder:
             _fill(start + file, first, content[:size])
             content = content[size:]
 
+    def size_bytes(self, path: str) -> int:
+        """Of a file, or of all files in a folder; 0 where there is none."""
+        return sum(found.st_size for found in self._stats(path) if stat.S_ISREG(found.st_mode))
+
+    def last_change(self, path: str) -> float:
+        """When a file or a folder was last changed, in seconds since 1970; now, while it is being removed."""
+        return max((found.st_mtime for found in self._stats(path)), default=time.time())
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a whole file, or nothing."""
+        with self._writing(path):
+            if "/" in path:
+                make_folders((self.path / path).parent)
+            write_file(self.path / path, data, self.durable)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a new file; False where there is one of that name: of several processes, one gets True.
+
+        Whoever reads it meanwhile may find it empty. Object storage that knows no conditional writes may let
+        several get True.
+        """
+        with self._writing(path):
+            try:
+                with (self.path / path).open("xb") as file:
+                    file.write(data)
+            except FileExistsError:
+                return False
+        return True
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add whole lines to NAME.jsonl, which this process alone appends to, durably."""
+        with self._writing(name):
+            append_lines(self.path / f"{name}.jsonl", data)
+
+    def remove(self, *paths: str) -> None:
+        """Remove files, one after the other; those that have gone are no error."""
+        for path in paths:
+            with self._writing(path):
+                (self.path / path).unlink(missing_ok=True)
+                if self.durable:
+                    sync((self.path / path).parent)
+
+    def remove_all(self, path: str = "") -> None:
+        """Remove a file, or a folder with all that it holds, as far as possible."""
+        remove(self.path / path)
+
+    def remove_empty(self) -> None:
+        """Remove the folder if it is empty, and the one that it is in likewise."""
+        with suppress(OSError):
+            if self.path.is_dir():
+                self.path.rmdir()
+            self.path.parent.rmdir()
+
     def workplace(self) -> Path:
         """The folder in which parts are made."""
         return self.path
@@ -117,7 +166,7 @@ class Folder:
         """Make a complete part visible under its final name, and last of all its marker.
 
         `look` says where, and as what in the order of parts: it is asked as late as can be. The marker's
-        temporary file stands first: by it, the part has an owner.
+        temporary file stands first: by it, the part has an owner. Raises OSError.
         """
         sync_tree(built)
         marker.put(look(), unique)
@@ -135,14 +184,22 @@ class Folder:
             remove(pending)
             raise
 
-    def clean(self, foreign_hours: float) -> list[str]:
-        """Remove what stopped writers left. Returns the names."""
-        return remove_litter(self.path, foreign_hours)
-
     @contextmanager
     def descriptions(self, marker: Marker) -> Iterator[Path]:  # noqa: ARG002
         """A folder that holds, where the part is, what other tools go by in it."""
         yield self.path
+
+    def _entries(self, folder: str) -> list["os.DirEntry[str]"]:
+        missing = suppress(FileNotFoundError, NotADirectoryError)
+        with self._reading(folder), missing, os.scandir(self.path / folder) as entries:
+            return list(entries)
+        return []
+
+    def _stats(self, path: str) -> list[os.stat_result]:
+        """Of a file, or of a folder and all that it holds; none where some of it is just being removed."""
+        with self._reading(path), suppress(FileNotFoundError):
+            return [found.lstat() for found in [self.path / path, *(self.path / path).rglob("*")]]
+        return []
 
     def _read_batch(self, paths: Sequence[str]) -> list[tuple[str, bytes | OSError]]:
         return [(path, self._content(path)) for path in paths]
@@ -152,6 +209,20 @@ class Folder:
             return (self.path / path).read_bytes()
         except OSError as error:
             return error
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise read_failed(str(self.path / path), error) from error
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise write_failed(str(self.path / path), error) from error
 
 
 def _fill(file: str, start: int, target: NDArray[np.uint8]) -> None:

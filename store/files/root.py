@@ -2,12 +2,11 @@
 
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from store.durable.commit import make_folders, write_file
 from store.errors import StoreMissing
-from store.format.description import DESCRIPTION, STORE, store_description
+from store.format.fingerprint import DESCRIPTION, STORE, store_description
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +39,16 @@ def make_store(root: Path) -> None:
 
 def _unmounted(root: Path) -> Path | None:
     """The mount point at or above the folder that the system's table has, where nothing is mounted."""
+    mounted = _mount_points(Path("/proc/self/mounts"))  # bind mounts too, be they of the same file system
+    within = [point for point in _mount_points(_MOUNTS) if point.is_absolute() and root.is_relative_to(point)]
+    return next((point for point in within if point not in mounted and not os.path.ismount(point)), None)
+
+
+def _mount_points(table: Path) -> list[Path]:
+    """The second column of /etc/fstab, or of what looks like it; none where there is no such file."""
     try:
-        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return None
-    table = [line.split() for line in lines if not line.startswith("#")]
-    points = [Path(fields[1].replace("\\040", " ")) for fields in table if len(fields) > 2]
-    within = [point for point in points if root.is_relative_to(point) and point.is_absolute()]
-    return next((point for point in within if not _mounted(point)), None)
-
-
-def _mounted(point: Path) -> bool:
-    """Whether something is mounted there, be it another folder of the same file system."""
-    with suppress(OSError):
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        if any(line.split()[4] == str(point).replace(" ", "\\040") for line in lines):
-            return True
-    return os.path.ismount(point)
+        return []
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    return [Path(row[1].replace("\\040", " ")) for row in rows if len(row) > 2]

@@ -1,14 +1,21 @@
-"""Short, stable names for specifications and for sets of videos."""
+"""Specifications: their short, stable keys, and the files that hold them; hashes of sets of videos."""
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from store.errors import InvalidSpecification
+from store.errors import DamagedFeatureSet, InvalidSpecification
+from store.format.layout import FORMAT, require_format
 
 KEY_LENGTH = 12
+DESCRIPTION = "feature.json"
+"""Holds the specification behind a feature set's key."""
+STORE = "store.json"
+"""Says that a store was made here."""
 
 
 def canonical_json(value: Any) -> str:
@@ -44,6 +51,31 @@ def content_hash(videos: Iterable[tuple[str, Mapping[str, int]]]) -> str:
     return _digest(
         "".join(f"{canonical_json([video, sums])}\n" for video, sums in sorted(videos, key=itemgetter(0)))
     )
+
+
+def description(specification: Mapping[str, Any]) -> bytes:
+    """What is in a feature.json."""
+    return _file({"specification": specification})
+
+
+def store_description() -> bytes:
+    """What is in a new store's store.json."""
+    return _file({"id": uuid.uuid4().hex})
+
+
+def parse_specification(file: str, data: bytes) -> dict[str, Any]:
+    """The specification in a feature.json's bytes. Raises DamagedFeatureSet, NewerFormat, naming the file."""
+    try:
+        content = json.loads(data)
+        require_format(file, content["format"])
+        return dict(content["specification"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFeatureSet(f"{file} cannot be read as a specification: {error!r}") from None
+
+
+def _file(content: Mapping[str, Any]) -> bytes:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"format": FORMAT, "created": created, **content}, indent=2).encode()
 
 
 def _digest(text: str) -> str:

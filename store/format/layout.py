@@ -10,12 +10,18 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from store.errors import NewerFormat
+
+FORMAT = 1
+"""Version of the layout of feature sets; a reader refuses later ones."""
 STEP = 1_000_000
 """Between the sequence of a part and that of the next one, at least: room for parts that replace it."""
 PARTS_IN_FOLDER = 250
+NEWEST = 2
+"""Folders of parts that others may still write to."""
 
 PART = re.compile(r"(?:parts-\d{5,}/)?part-[0-9a-z]+(?:\.[0-9a-z]+)?")
-_FOLDER = re.compile(r"parts-(\d{5,})")
+_FOLDER = re.compile(r"parts-\d{5,}")
 _MARKER = re.compile(r"part-[0-9a-z]+\.(\d+)\.json")
 
 
@@ -26,9 +32,22 @@ class Place(NamedTuple):
     sequence: int
 
 
+def require_format(file: str, version: object) -> None:
+    """Raise NewerFormat where a file says that it has a later format."""
+    if not isinstance(version, int) or version > FORMAT:
+        raise NewerFormat(
+            f"{file} has format {version!r}; this version reads up to {FORMAT}: update this program"
+        )
+
+
+def is_parts_folder(name: str) -> bool:
+    """Whether a folder's name is that of a folder of parts."""
+    return _FOLDER.fullmatch(name) is not None
+
+
 def parts_folders(names: Iterable[str]) -> list[str]:
     """Those of the names that are folders of parts, oldest first."""
-    return sorted((name for name in names if _FOLDER.fullmatch(name)), key=lambda name: (len(name), name))
+    return sorted(filter(is_parts_folder, names), key=lambda name: (len(name), name))
 
 
 def is_marker(name: str) -> bool:
@@ -59,7 +78,7 @@ def next_place(names: Callable[[str], list[str]], latest_of_old: Callable[[], in
     for folder in reversed(folders):
         found.append([int(match[1]) for name in names(folder) if (match := _MARKER.fullmatch(name))])
         # In the one before the newest may be the part of a writer that took its time.
-        if len(list(filter(None, found))) == 2:
+        if len(list(filter(None, found))) == NEWEST:
             break
     latest = max((sequence for sequences in found for sequence in sequences), default=None)
     number = int(folders[-1].removeprefix("parts-")) if folders else 0

@@ -13,14 +13,12 @@ from typing import Any
 import google_crc32c
 from pydantic import TypeAdapter, ValidationError
 
-from store.errors import DamagedMarker, InvalidSpecification, NewerFormat
+from store.errors import DamagedMarker, InvalidSpecification
 from store.format.dtypes import STORED, array_dtype
 from store.format.fingerprint import canonical_json
-from store.format.layout import PART, Place, marker_name, part_name
-from store.format.names import is_stream_name
+from store.format.layout import FORMAT, PART, Place, marker_name, part_name, require_format
+from store.ids import is_stream_name
 
-FORMAT = 1
-"""Version of the layout of feature sets; a reader refuses later ones."""
 SCALE = ".scale"
 """Ends the name of the stream that holds the steps of an int8 stream."""
 
@@ -70,6 +68,11 @@ class StreamRows:
     def stream_shape(self) -> StreamShape:
         """Shape and dtype of one item."""
         return StreamShape(self.shape, self.dtype)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one item."""
+        return self.stream_shape.item_bytes
 
 
 @dataclass
@@ -174,13 +177,18 @@ def _content(path: str, data: bytes) -> Any:
     try:
         content = json.loads(data)
         version, expected = content.pop("format"), content.pop("crc32c")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        require_format(path, version)
+        found = google_crc32c.value(canonical_json(content).encode("ascii"))
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+        InvalidSpecification,
+    ) as error:
         raise unreadable(path, error) from None
-    if not isinstance(version, int) or version > FORMAT:
-        raise NewerFormat(
-            f"{path} has format {version!r}; this version reads up to {FORMAT}: update this program"
-        )
-    if expected != _checksum_of_found(content):
+    if expected != found:
         raise DamagedMarker(f"{path} was changed since it was written: its checksum differs. {_ADVICE}")
     return content
 
@@ -211,13 +219,6 @@ _ADVICE = "Restore it, or run `python -m store repair` and extract its videos ag
 def _plain(rows: StreamRows) -> dict[str, Any]:
     lists = {"offsets": rows.offsets, "lengths": rows.lengths, "crc32c": rows.crc32c}
     return vars(rows) | {name: list(values) for name, values in lists.items()}
-
-
-def _checksum_of_found(content: Any) -> int | None:
-    try:
-        return int(google_crc32c.value(canonical_json(content).encode("ascii")))
-    except (InvalidSpecification, RecursionError):
-        return None
 
 
 def _inconsistency(marker: Marker, path: str) -> str | None:

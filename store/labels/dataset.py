@@ -1,5 +1,7 @@
-"""A dataset's labels as its settings describe them: read, checked, grouped and split."""
+"""A dataset's labels as its settings describe them: read, checked, grouped, split, and noted by runs."""
 
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,20 +10,17 @@ from pathlib import Path
 
 from config.errors import nearest
 from config.schema import DatasetSettings
-from store.labels.errors import (
-    GroupError,
-    LabelsMissingError,
-    MosRangeError,
-    SplitError,
-    shown,
-    some,
-)
-from store.labels.files import Columns, Label, distinct, read_rows, split_name, written_names
-from store.labels.mos import MosScale
+from store.labels.errors import GroupError, LabelsMissingError, MosRangeError, SplitError, shown, some
+from store.labels.files import Columns, Label, MosScale, distinct, read_rows, split_name, written_names
 from store.labels.resolve import resolve
 from store.labels.splits import Split, train_test
 
 log = logging.getLogger(__name__)
+
+Record = tuple[float, str, str | None]
+"""What a run notes of a video: opinion score, split, content group."""
+Records = Mapping[str, Record]
+"""Video → its record."""
 
 # Of a range of 0–100, scores of 1–5 use a twenty-fifth; real datasets use more than half.
 _LEAST_USE = 0.25
@@ -38,13 +37,15 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
     score outside the dataset's `mos_range`, DuplicateLabelError for a video with two scores or splits,
     GroupError for a `group` that is neither a column nor a pattern, and what `read_rows` raises.
     """
-    files: list[tuple[str | None, Path]] = (
-        [(split_name(split), path) for split, path in dataset.labels.items()]
-        if isinstance(dataset.labels, dict)
-        else [(None, dataset.labels)]
-    )
-    paths = [path for _, path in files]
-    _require(dataset, paths)
+    files = _files(dataset)
+    if absent := [str(path) for path in files.values() if not path.is_file()]:
+        raise LabelsMissingError(
+            f"the labels of {dataset.name} are missing: {', '.join(absent)}\n"
+            f"  get them from: {dataset.source}\n"
+            f"  put them there, and the videos in {dataset.videos}/, or change [datasets.{dataset.name}] in"
+            " pipelines.toml\n"
+            "  to see everything run without any of it: make demo"
+        )
     columns = Columns(
         dataset.video_column,
         dataset.mos_column,
@@ -53,11 +54,11 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
         dataset.raters_column,
     )
     rows = [
-        row if split is None else replace(row, split=split)
-        for split, path in files
+        replace(row, split=split_name(key) or row.split)
+        for key, path in files.items()
         for row in read_rows(path, columns)
     ]
-    labels = distinct(rows, ", ".join(map(str, paths)))
+    labels = distinct(rows, _source(dataset))
     _check_range(dataset, labels)
     _check_group(dataset, labels)
     return labels
@@ -79,8 +80,8 @@ def grouped_labels(dataset: DatasetSettings) -> list[Label]:
     without = [label.video for label, group in zip(labels, groups, strict=True) if not group]
     if without:
         raise GroupError(
-            f"datasets.{dataset.name}.group = {dataset.group!r} gives {len(without)} of {len(labels)} videos"
-            f" no content group: {some(without)}"
+            f"{_source(dataset)}: datasets.{dataset.name}.group = {dataset.group!r} gives {len(without)} of"
+            f" {len(labels)} videos no content group: {some(without)}"
         )
     return [replace(label, group=group) for label, group in zip(labels, groups, strict=True)]
 
@@ -94,22 +95,11 @@ def labelled_split(dataset: DatasetSettings) -> Split:
     labels' own splits put one content group into both training and something else.
     """
     labels = grouped_labels(dataset)
-    undecided = [label.video for label in labels if label.split is None]
-    if undecided and len(undecided) < len(labels):
-        raise SplitError(
-            f"{dataset.name}: {len(undecided)} of {len(labels)} labels have no split: {some(undecided)};"
-            " give every row a split, or none"
-        )
-    if undecided:
-        return _named(train_test(labels, dataset.test_share, dataset.validation_share, dataset.split_seed))
-    given: Split = {"train": [], "val": [], "test": []}
-    for label in labels:
-        given.setdefault(str(label.split), []).append(label)
-    _refuse_divided_groups(dataset, given)
-    if given["train"] and not given["val"] and dataset.validation_share > 0:
-        taken = train_test(given["train"], 0.0, dataset.validation_share, dataset.split_seed)
-        given |= {"train": taken["train"], "val": taken["val"]}
-    return _named(given)
+    try:
+        split = _split(dataset, labels)
+    except SplitError as error:
+        raise SplitError(f"{dataset.name} ({_source(dataset)}): {error}") from None
+    return {name: [replace(label, split=name) for label in part] for name, part in split.items()}
 
 
 def join_split(split: Mapping[str, Sequence[Label]], stored: Iterable[str]) -> tuple[Split, list[str]]:
@@ -119,43 +109,76 @@ def join_split(split: Mapping[str, Sequence[Label]], stored: Iterable[str]) -> t
     """
     labels = [label for part in split.values() for label in part]
     coverage = resolve([label.video for label in labels], stored, written=written_names(labels))
+    found = coverage.found
     present = {
-        name: [
-            replace(label, video=coverage.found[label.video])
-            for label in part
-            if label.video in coverage.found
-        ]
+        name: [replace(label, video=found[label.video]) for label in part if label.video in found]
         for name, part in split.items()
     }
     return present, coverage.missing
 
 
-def _refuse_divided_groups(dataset: DatasetSettings, given: Split) -> None:
-    """Test sets may share contents with each other, but not with what the model learns or is chosen on."""
-    seen = {name: {label.group or label.video for label in part} for name, part in given.items()}
-    for learnt in ("train", "val"):
-        for name in seen.keys() - {learnt}:
-            if shared := sorted(seen[learnt] & seen[name]):
-                raise SplitError(
-                    f"{dataset.name}: the labels put {len(shared)} content groups into both {learnt} and"
-                    f" {name}: {some(shared)}; correct the splits, or datasets.{dataset.name}.group"
-                )
+def label_records(split: Mapping[str, Sequence[Label]]) -> dict[str, Record]:
+    """The records of a dataset's labels, in the order of their ids."""
+    found = {label.video: (label.mos, name, label.group) for name, part in split.items() for label in part}
+    return dict(sorted(found.items()))
 
 
-def _named(split: Split) -> Split:
-    return {name: [replace(label, split=name) for label in labels] for name, labels in split.items()}
+def labels_digest(records: Records) -> str:
+    """16 hexadecimal digits of SHA-256: equal for equal records, in whatever order."""
+    canonical = json.dumps(sorted((video, *record) for video, record in records.items()))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _require(dataset: DatasetSettings, paths: Sequence[Path]) -> None:
-    absent = [str(path) for path in paths if not path.is_file()]
-    if absent:
-        raise LabelsMissingError(
-            f"the labels of {dataset.name} are missing: {', '.join(absent)}\n"
-            f"  get them from: {dataset.source}\n"
-            f"  put them there, and the videos in {dataset.videos}/, or change [datasets.{dataset.name}] in"
-            " pipelines.toml\n"
-            "  to see everything run without any of it: make demo"
+def label_changes(before: Records, now: Records, limit: int = 5) -> list[str]:
+    """A line for each kind of change: scores that differ, videos gone and come, other splits and groups."""
+    both = [video for video in before if video in now]
+    scores = [f"{v}: {before[v][0]:.10g} → {now[v][0]:.10g}" for v in both if before[v][0] != now[v][0]]
+    splits = [f"{v}: {before[v][1]} → {now[v][1]}" for v in both if before[v][1] != now[v][1]]
+    groups = [f"{v}: {before[v][2]} → {now[v][2]}" for v in both if before[v][2] != now[v][2]]
+    kinds = {
+        f"of {len(both)} opinion scores differ": scores,
+        "videos are in another split": splits,
+        "videos are in another content group": groups,
+        "videos are no longer there": [video for video in before if video not in now],
+        "videos are new": [video for video in now if video not in before],
+    }
+    return [f"{len(found)} {what}: {some(found, limit)}" for what, found in kinds.items() if found]
+
+
+def _files(dataset: DatasetSettings) -> dict[str, Path]:
+    """The label files by the split that each is for; by an empty name where one is for all."""
+    return dataset.labels if isinstance(dataset.labels, dict) else {"": dataset.labels}
+
+
+def _source(dataset: DatasetSettings) -> str:
+    return ", ".join(map(str, _files(dataset).values()))
+
+
+def _split(dataset: DatasetSettings, labels: Sequence[Label]) -> Split:
+    undecided = [label.video for label in labels if label.split is None]
+    if undecided and len(undecided) < len(labels):
+        raise SplitError(
+            f"{len(undecided)} of {len(labels)} labels have no split: {some(undecided)};"
+            " give every row a split, or none"
         )
+    if undecided:
+        return train_test(labels, dataset.test_share, dataset.validation_share, dataset.split_seed)
+    given: Split = {"train": [], "val": [], "test": []}
+    for label in labels:
+        given.setdefault(str(label.split), []).append(label)
+    # Test sets may share contents with each other, but not with what the model learns or is chosen on.
+    groups = {name: {label.group or label.video for label in part} for name, part in given.items()}
+    for learnt in ("train", "val"):
+        for name in groups.keys() - {learnt}:
+            if shared := sorted(groups[learnt] & groups[name]):
+                raise SplitError(
+                    f"the labels put {len(shared)} content groups into both {learnt} and {name}:"
+                    f" {some(shared)}; correct the splits, or datasets.{dataset.name}.group"
+                )
+    if given["train"] and not given["val"] and dataset.validation_share > 0:
+        taken = train_test(given["train"], 0.0, dataset.validation_share, dataset.split_seed)
+        given |= {"train": taken["train"], "val": taken["val"]}
+    return given
 
 
 def _check_range(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
@@ -164,19 +187,14 @@ def _check_range(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
     outside = [f"{label.video} ({label.mos:g})" for label in labels if label.mos not in scale]
     if outside:
         raise MosRangeError(
-            f"{dataset.name}: {len(outside)} of {len(labels)} scores lie outside {where}: {some(outside)};"
-            f" correct datasets.{dataset.name}.mos_range or the labels"
+            f"{_source(dataset)}: {len(outside)} of {len(labels)} scores lie outside {where}:"
+            f" {some(outside)}; correct datasets.{dataset.name}.mos_range or the labels"
         )
     least, most = min(label.mos for label in labels), max(label.mos for label in labels)
     if len(labels) > 2 and most - least < _LEAST_USE * (scale.high - scale.low):
         log.warning(
-            "%s: the scores lie between %g and %g, a small part of %s: is that the scale that was rated on?"
-            " datasets.%s.mos_range is (worst, best)",
-            dataset.name,
-            least,
-            most,
-            where,
-            dataset.name,
+            f"{dataset.name}: the scores lie between {least:g} and {most:g}, a small part of {where}: is that"
+            f" the scale that was rated on? datasets.{dataset.name}.mos_range is (worst, best)"
         )
 
 
@@ -187,17 +205,13 @@ def _check_group(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
             values = [label.extra[column] for label in labels if column in label.extra]
             if 1 < len(set(values)) < len(values):
                 log.warning(
-                    '%s: the column %s has %d values for %d videos; without group = "%s" in [datasets.%s],'
-                    " one content may come to both training and test",
-                    *(dataset.name, shown(column), len(set(values)), len(values), column, dataset.name),
+                    f"{dataset.name}: the column {shown(column)} has {len(set(values))} values for"
+                    f' {len(values)} videos; without group = "{column}" in [datasets.{dataset.name}], one'
+                    " content may come to both training and test"
                 )
     elif dataset.group not in columns:
-        has = (
-            f"the label file's columns are: {some(columns, 40)}"
-            if columns
-            else "the label file has no such column"
-        )
         key = f"datasets.{dataset.name}.group = {dataset.group!r}"
+        has = f"{_source(dataset)}: its further columns are: {some(columns, 40) or 'none'}"
         try:
             groups = re.compile(dataset.group).groups
         except re.error as error:

@@ -1,13 +1,21 @@
-"""Opinion scores from every layout in which label files are passed around."""
+"""Opinion scores from every layout in which label files are passed around, and the scale that they are on."""
 
 import logging
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from store.labels.errors import DuplicateLabelError, LabelLayoutError, LabelValueError, shown, some
+from store.labels.errors import (
+    DuplicateLabelError,
+    LabelLayoutError,
+    LabelValueError,
+    MosRangeError,
+    shown,
+    some,
+)
 from store.labels.resolve import full_id, video_id
 from store.labels.tables import Table, as_name, is_missing, is_number, number, read_table
 
@@ -24,17 +32,11 @@ SPREAD_COLUMNS = (
     *("var", "variance", "mos_var", "ci", "ci95", "mos_ci", "mos_ci95"),
 )
 RATERS_COLUMNS = (
-    "raters",
-    "n_raters",
-    "num_raters",
-    "ratings",
-    "n_ratings",
-    "num_ratings",
-    "votes",
-    "x_Subjects",
+    *("raters", "n_raters", "num_raters", "ratings", "n_ratings", "num_ratings", "votes", "x_Subjects"),
 )
 SPLIT_ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
+_PEOPLE = re.compile(r"\+?[0-9]+(\.0*)?")
 _LAYOUTS = (
     "expected a table (text, .xlsx, .json or .mat) with a column for the video"
     f" ({', '.join(VIDEO_COLUMNS)}) and one for its score ({', '.join(MOS_COLUMNS)}), or, without header,"
@@ -77,6 +79,50 @@ class Label:
     """The video's name as the file has it."""
 
 
+@dataclass(frozen=True)
+class MosScale:
+    """A dataset's opinion scale, from its worst to its best score; the best may be the lower one (DMOS).
+
+    0–100, to which it is mapped by a line, is the same for all datasets: 100 is always best.
+    """
+
+    worst: float
+    best: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.worst) and math.isfinite(self.best) and self.worst != self.best):
+            raise MosRangeError(
+                "mos_range must be (worst, best), two different finite numbers, not"
+                f" ({self.worst:g}, {self.best:g})"
+            )
+
+    @property
+    def low(self) -> float:
+        """The lower end, whichever it means."""
+        return min(self.worst, self.best)
+
+    @property
+    def high(self) -> float:
+        """The upper end, whichever it means."""
+        return max(self.worst, self.best)
+
+    def __contains__(self, mos: float) -> bool:
+        return self.low <= mos <= self.high
+
+    def to_100(self, mos: float) -> float:
+        """A score of the dataset's scale as points of 0–100. Raises MosRangeError outside the scale."""
+        if mos not in self:
+            raise MosRangeError(
+                f"MOS {mos:g} lies outside the declared range {self.low:g}–{self.high:g}:"
+                " correct the dataset's mos_range or the label"
+            )
+        return abs(mos - self.worst) / (self.high - self.low) * 100
+
+    def from_100(self, score: float) -> float:
+        """Points of 0–100 as a score of the dataset's scale; predictions are not bounded."""
+        return self.worst + score / 100 * (self.best - self.worst)
+
+
 def read_labels(path: Path, columns: Columns = Columns()) -> list[Label]:
     """The labels of a file, in its order; the layout is recognised (`read_table`), columns are known by name.
 
@@ -89,7 +135,8 @@ def read_labels(path: Path, columns: Columns = Columns()) -> list[Label]:
 def read_rows(path: Path, columns: Columns) -> list[Label]:
     """As `read_labels`, a label for every row with a score, whatever video it names."""
     table = read_table(path, columns.video)
-    video, mos = _place(table, columns.video, VIDEO_COLUMNS, 0), _place(table, columns.mos, MOS_COLUMNS, -1)
+    video = _required(table, columns.video, VIDEO_COLUMNS, without_header=0)
+    mos = _required(table, columns.mos, MOS_COLUMNS, without_header=-1)
     split = table.find(columns.split, SPLIT_COLUMNS)
     spread = table.find(columns.spread, SPREAD_COLUMNS)
     raters = table.find(columns.raters, RATERS_COLUMNS)
@@ -104,21 +151,21 @@ def read_rows(path: Path, columns: Columns) -> list[Label]:
         if score is None:
             unscored.append(name)
             continue
-        count = _count(table, row, raters, place, columns.raters is not None)
-        measure = _measure(table, row, spread, place, columns.spread is not None)
-        labels.append(
-            Label(
-                video_id(name),
-                score,
-                None if split is None else split_name(row[split]),
-                {name: row[i] for i, name in others if not is_missing(row[i])},
-                None
-                if measure is None or spread is None
-                else _std(measure, table.header[spread].lower(), count),
-                None if count is None else int(count),
-                written=name,
-            )
+        label = Label(
+            video_id(name),
+            score,
+            split=None if split is None else split_name(row[split]),
+            extra={other: row[i] for i, other in others if not is_missing(row[i])},
+            written=name,
         )
+        if raters is not None:
+            what = f"{path}, {place}: {table.header[raters]}"
+            label = replace(label, raters=_people(row[raters], what, columns.raters is not None))
+        # A column that was only guessed need not hold numbers.
+        if spread is not None and (columns.spread is not None or is_number(row[spread])):
+            value = number(row[spread], f"{path}, {place}: {table.header[spread]}")
+            label = replace(label, std=_std(value, table.header[spread].lower(), label.raters))
+        labels.append(label)
     if unscored:
         log.warning("%s: %d rows without a score skipped: %s", path, len(unscored), some(unscored))
     if not labels:
@@ -159,57 +206,41 @@ def written_names(labels: Sequence[Label]) -> dict[str, str]:
     return {label.video: label.written or label.video for label in labels}
 
 
-def _place(table: Table, asked: str | None, known: Sequence[str], without_header: int) -> int:
-    place = table.find(asked, known)
-    if place is not None:
-        return place
-    if not table.header:
-        _require_known_width(table)
-        return without_header
-    raise LabelLayoutError(
-        f"{table.path} has none of the columns {', '.join(known)}; it has: {some(table.header, 40)}."
-        f" {_LAYOUTS}"
-    )
-
-
-def _require_known_width(table: Table) -> None:
-    width = len(table.rows[0])
-    if width not in (2, 4):
-        raise LabelLayoutError(
-            f"{table.path} has no header and {width} columns, so that it cannot be said which is the score;"
-            f" write a first line with their names; {_LAYOUTS}"
-        )
-
-
 def split_name(text: str) -> str | None:
     """The split that a cell or key names: train, val, test or another in lower case; None where missing."""
     name = "" if is_missing(text) else text.lower()
     return SPLIT_ALIASES.get(name, name) or None
 
 
-def _measure(table: Table, row: Sequence[str], column: int | None, place: str, asked: bool) -> float | None:
-    """The cell's number; a column that was only guessed need not hold one."""
-    if column is None or not (asked or is_number(row[column])):
-        return None
-    return number(row[column], f"{table.path}, {place}: {table.header[column]}")
+def _required(table: Table, asked: str | None, known: Sequence[str], without_header: int) -> int:
+    place = table.find(asked, known)
+    if place is not None:
+        return place
+    if table.header:
+        has = some(table.header, 40)
+        raise LabelLayoutError(
+            f"{table.path} has none of the columns {', '.join(known)}; it has: {has}. {_LAYOUTS}"
+        )
+    if len(table.rows[0]) not in (2, 4):
+        raise LabelLayoutError(
+            f"{table.path} has no header and {len(table.rows[0])} columns, so that it cannot be said which is"
+            f" the score; write a first line with their names; {_LAYOUTS}"
+        )
+    return without_header
 
 
-def _count(table: Table, row: Sequence[str], column: int | None, place: str, asked: bool) -> float | None:
-    """As `_measure`, a number of people; those of a guessed column that cannot be one are left out."""
-    count = _measure(table, row, column, place, asked)
-    if count is None or column is None or (count >= 0 and count.is_integer() and "," not in row[column]):
-        return count
-    if not asked:
-        return None
-    raise LabelValueError(
-        f"{table.path}, {place}: {table.header[column]} is {row[column]!r}, expected a whole number of people"
-        " without separators"
-    )
+def _people(text: str, what: str, asked: bool) -> int | None:
+    """A number of people; what cannot be one is left out where the column was only guessed."""
+    if _PEOPLE.fullmatch(text):
+        return int(text.partition(".")[0])
+    if asked and not is_missing(text):
+        raise LabelValueError(f"{what} is {text!r}, expected a whole number of people without separators")
+    return None
 
 
-def _std(spread: float, name: str, raters: float | None) -> float | None:
-    if "var" in name:
+def _std(spread: float | None, column: str, raters: int | None) -> float | None:
+    if spread is not None and "var" in column:
         return math.sqrt(max(spread, 0))
-    if "ci" in name:
-        return spread / 1.96 * math.sqrt(raters) if raters and raters > 0 else None
+    if spread is not None and "ci" in column:
+        return spread / 1.96 * math.sqrt(raters) if raters else None
     return spread

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from config.errors import count
 from store.ids import storable_id
 from store.labels.errors import AmbiguousVideoError, shown, some
 
@@ -37,12 +38,12 @@ def video_id(name: str | Path) -> str:
     kept because LSVQ has different videos of one name in different directories. Unicode is composed (NFC).
     What cannot be printed is escaped: see store.ids.
     """
-    return "/".join(_stem_parts(_parts(name)))
+    return "/".join(_forms(_parts(name))[1])
 
 
 def full_id(name: str | Path) -> str:
     """The id with suffix and extension (in lower case), for videos that nothing else tells apart."""
-    return "/".join(_full_parts(_parts(name)))
+    return "/".join(_forms(_parts(name))[0])
 
 
 def _parts(name: str | Path) -> Parts:
@@ -50,15 +51,13 @@ def _parts(name: str | Path) -> Parts:
     return tuple(part for part in text.split("/") if part not in ("", "."))
 
 
-def _stem_parts(parts: Parts) -> Parts:
-    return (*parts[:-1], _stem(parts[-1])) if parts else ()
-
-
-def _full_parts(parts: Parts) -> Parts:
+def _forms(parts: Parts) -> tuple[Parts, Parts]:
+    """Directories and whole name, its ending in lower case; and the same without suffix and extension."""
     if not parts:
-        return ()
-    stem = _stem(parts[-1])
-    return (*parts[:-1], stem + parts[-1][len(stem) :].lower())
+        return (), ()
+    *directories, name = parts
+    stem = _stem(name)
+    return (*directories, stem + name[len(stem) :].lower()), (*directories, stem)
 
 
 def _stem(name: str) -> str:
@@ -85,9 +84,9 @@ class Coverage(Generic[T]):
         """The counts, and at most ten names of each kind that did not meet."""
         lines = [f"{len(self.found)} of {len(self.found) + len(self.missing)} labelled videos found"]
         if self.missing:
-            lines.append(f"{_count(self.missing, 'label')} without a video: {some(self.missing)}")
+            lines.append(f"{count(len(self.missing), 'label')} without a video: {some(self.missing)}")
         if self.extra:
-            lines.append(f"{_count(self.extra, 'video')} without a label: {some(self.extra)}")
+            lines.append(f"{count(len(self.extra), 'video')} without a label: {some(self.extra)}")
         if self.elsewhere:
             pairs = [f"{label} ({video})" for label, video in self.elsewhere.items()]
             lines.append(f"not joined, as the folders differ: {some(pairs)}")
@@ -105,14 +104,9 @@ class _Name(Generic[T]):
 
     own: T
     full: Parts
-    """Directories and whole name."""
     stem: Parts
-    """The same without suffix and extension."""
     inside: int
     """So many of the last parts are the dataset's; those before say where it lies on a disk."""
-
-    def form(self, exact: bool) -> Parts:
-        return self.full if exact else self.stem
 
 
 def resolve(
@@ -161,23 +155,16 @@ def _names(own: Iterable[T], written: Iterable[str | Path], folder: Path | None)
     texts = [str(name) for name in written]
     parts = [_parts(text) for text in texts]
     absolute = [
-        len(path) > 1 and _ABSOLUTE.match(text) is not None for text, path in zip(texts, parts, strict=True)
+        len(p) > 1 and _ABSOLUTE.match(text) is not None for text, p in zip(texts, parts, strict=True)
     ]
-    if folder is not None:
-        above = [_parts(folder)] * len(parts)
-    else:
-        paths = ["/".join(p[:-1]) for p, is_so in zip(parts, absolute, strict=True) if is_so]
-        together = tuple(os.path.commonpath(paths).split("/")) if paths else ()
-        above = [together if is_so else () for is_so in absolute]
-    return [
-        _Name(
-            name,
-            _full_parts(path),
-            _stem_parts(path),
-            len(path) - (len(top) if path[: len(top)] == top else 0),
-        )
-        for name, path, top in zip(own, parts, above, strict=True)
-    ]
+    folders = ["/".join(p[:-1]) for p, is_absolute in zip(parts, absolute, strict=True) if is_absolute]
+    together = tuple(os.path.commonpath(folders).split("/")) if folders else ()
+    top = together if folder is None else _parts(folder)
+    names = []
+    for name, path, is_absolute in zip(own, parts, absolute, strict=True):
+        above = len(top) if (is_absolute or folder is not None) and path[: len(top)] == top else 0
+        names.append(_Name(name, *_forms(path), len(path) - above))
+    return names
 
 
 def _within(names: Sequence[_Name[T]], others: Sequence[_Name[Any]]) -> list[_Name[T]]:
@@ -197,13 +184,17 @@ def _meeting(
     labels: Sequence[_Name[str]], videos: Sequence[_Name[T]], depth: int, exact: bool
 ) -> Iterable[tuple[list[_Name[str]], list[_Name[T]]]]:
     """Labels and videos whose last `depth` components are equal."""
+
+    def ending(name: _Name[Any]) -> Parts:
+        return (name.full if exact else name.stem)[-depth:]
+
     groups: dict[Parts, tuple[list[_Name[str]], list[_Name[T]]]] = defaultdict(lambda: ([], []))
     for label in labels:
         if len(label.full) >= depth:
-            groups[label.form(exact)[-depth:]][0].append(label)
+            groups[ending(label)][0].append(label)
     for video in videos:
-        if len(video.full) >= depth and video.form(exact)[-depth:] in groups:
-            groups[video.form(exact)[-depth:]][1].append(video)
+        if len(video.full) >= depth and ending(video) in groups:
+            groups[ending(video)][1].append(video)
     return (group for group in groups.values() if group[1])
 
 
@@ -213,26 +204,18 @@ def _pairs(labels: list[_Name[str]], videos: list[_Name[T]], depth: int) -> dict
     whole_videos = [video for video in videos if video.inside <= depth]
     if not whole_labels and not whole_videos:
         return {}
-    chosen = _only_one(labels := whole_labels or labels, [v.own for v in whole_videos or videos])
-    if len(labels) > 1:
-        raise AmbiguousVideoError(
-            f"{shown(chosen)} could belong to {len(labels)} labels: {some([label.own for label in labels])};"
-            " put the videos in the directories that the labels name"
-        )
-    return {labels[0].own: chosen}
-
-
-def _only_one(labels: Sequence[_Name[str]], videos: Sequence[T]) -> T:
+    labels, names = whole_labels or labels, [video.own for video in whole_videos or videos]
     # A video's thumbnail often lies beside it under the same name.
-    moving = [video for video in videos if Path(video).suffix.lower() not in IMAGE_EXTENSIONS] or list(videos)
-    if len(moving) > 1:
+    names = [name for name in names if Path(name).suffix.lower() not in IMAGE_EXTENSIONS] or names
+    if len(names) > 1:
         raise AmbiguousVideoError(
-            f"label {shown(labels[0].own)} could mean {len(moving)} videos: {some(moving)};"
+            f"label {shown(labels[0].own)} could mean {len(names)} videos: {some(names)};"
             " name the directory and the extension in the label file, or keep only one of them in the"
             " dataset's folder"
         )
-    return moving[0]
-
-
-def _count(names: Sequence[str], what: str) -> str:
-    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'}"
+    if len(labels) > 1:
+        raise AmbiguousVideoError(
+            f"{shown(names[0])} could belong to {len(labels)} labels:"
+            f" {some([label.own for label in labels])}; put the videos in the directories that they name"
+        )
+    return {labels[0].own: names[0]}

@@ -25,6 +25,12 @@ Split = dict[str, list[Label]]
 """train, val and test (each sorted by video) → labels."""
 
 
+def place(name: str, seed: str) -> float:
+    """Where a name lies between 0 and 1: it follows from the two texts alone, on every machine."""
+    digest = blake2b(f"{seed}\0{name}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
 def train_test(labels: Sequence[Label], test_share: float, val_share: float, seed: int) -> Split:
     """One random split; `val_share` is, like `test_share`, a share of all groups.
 
@@ -78,7 +84,7 @@ def _divided(
     for one, other in pairwise(labels):
         if one.video == other.video:
             raise SplitError(f"video {shown(one.video)} is labelled twice: expected each video once")
-    places = {group: _place(group, seed) for group in {_group(label) for label in labels}}
+    places = {group: place(group, seed) for group in {_group(label) for label in labels}}
     order = sorted(places, key=lambda group: (places[group], group))
     least = [1 if share > 0 else 0 for share in shares]
     if shares[-1] <= 0 or sum(least) > len(order):
@@ -104,9 +110,3 @@ def _divided(
 
 def _group(label: Label) -> str:
     return label.video if label.group is None else label.group
-
-
-def _place(group: str, seed: str) -> float:
-    """Between 0 and 1, and the same on every machine."""
-    digest = blake2b(f"{seed}\0{group}".encode(errors="surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64

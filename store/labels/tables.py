@@ -4,16 +4,19 @@ import csv
 import io
 import json
 import math
+import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
-from scipy.io import loadmat
+import numpy as np
 
-from config.errors import nearest
+from config.errors import nearest, refusing
 from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError, some
 from store.labels.resolve import EXTENSIONS
 
@@ -25,6 +28,17 @@ _NUMBER = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[-+]?[0-9]+)?", re
 # A name and numbers with decimal commas, between spaces: `a.mp4 3,5`.
 _SPACED = re.compile(r"([^\s,;]+)( +[-+]?[0-9]+(,[0-9]+)?)+")
 _ID_AS_FLOAT = re.compile(r"[0-9]+\.0+")
+# As spreadsheets have it in their first line.
+_DECLARED = re.compile(r"\s*sep=(.)[ \t]*(?=[\r\n]|\Z)", re.IGNORECASE)
+_READ_MATLAB = """
+import pickle, sys
+from scipy.io import loadmat
+try:
+    content = loadmat(sys.argv[1])
+except Exception as error:
+    content = f"{type(error).__name__}: {error}"
+pickle.dump(content, sys.stdout.buffer, protocol=5)
+"""
 
 
 @dataclass(frozen=True)
@@ -76,10 +90,9 @@ def number(text: str, what: str) -> float | None:
     if is_missing(text):
         return None
     value = float(text.replace(",", ".")) if is_number(text) else math.nan
-    if math.isfinite(value):
-        return value
-    infinite = text.lower().lstrip("+-") in ("inf", "infinity") or is_number(text)
-    raise LabelValueError(f"{what} is {'infinite' if infinite else repr(text)}, expected a number")
+    if not math.isfinite(value):
+        raise LabelValueError(f"{what} is {text!r}, expected a finite number")
+    return value
 
 
 def as_name(text: str) -> str:
@@ -97,14 +110,28 @@ def read_table(path: Path, video_column: str | None = None) -> Table:
     """
     if not path.is_file():
         raise LabelsMissingError(f"{path} does not exist, or is no file")
-    read = _READERS.get(path.suffix.lower(), _text)
-    try:
+    kind, read = _READERS.get(path.suffix.lower(), ("a table in text", _text))
+    with refusing(LabelLayoutError, f"{path} cannot be read as {kind}"):
         table = read(path, video_column)
-    except OSError as error:
-        raise LabelLayoutError(f"{path} cannot be read: {error}") from error
     if not table.rows and not table.header:
-        raise LabelLayoutError(f"{path} is empty")
+        raise LabelLayoutError(f"{path} is empty, expected a table with a row for each video")
     return table
+
+
+def read_matlab(path: Path) -> dict[str, Any]:
+    """The variables of a MATLAB file before version 7.3. Raises ValueError.
+
+    On some damaged files scipy ends the process: it reads them in one of its own.
+    """
+    command = [sys.executable, "-P", "-c", _READ_MATLAB, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        try:
+            content: dict[str, Any] | str = pickle.load(cast(IO[bytes], reader.stdout))
+        except (EOFError, pickle.UnpicklingError):
+            content = "what reads it crashes"
+    if isinstance(content, str):
+        raise ValueError(content)
+    return content
 
 
 def _table(path: Path, numbered: Iterable[tuple[str, Sequence[str]]]) -> Table:
@@ -112,7 +139,10 @@ def _table(path: Path, numbered: Iterable[tuple[str, Sequence[str]]]) -> Table:
     rows = [(place, cells) for place, row in numbered if any(cells := [cell.strip() for cell in row])]
     if not rows:
         return Table(path, [], [], [])
-    width = _width([cells for _, cells in rows])
+    first = rows[0][1]
+    width = len(first)
+    while width > 1 and not any(any(cells[width - 1 :]) for _, cells in rows):
+        width -= 1  # Every row ends in separators.
     for place, cells in rows:
         while len(cells) > width and not cells[-1]:
             cells.pop()
@@ -120,54 +150,33 @@ def _table(path: Path, numbered: Iterable[tuple[str, Sequence[str]]]) -> Table:
             raise LabelLayoutError(
                 f"{path}, {place}: {len(cells)} columns, expected {width} as in the first line"
             )
-    first = rows[0][1]
-    if width > 1 and all(is_number(cell) for cell in first[1:]):
-        return Table(path, [], [cells for _, cells in rows], [place for place, _ in rows])
-    return Table(path, first, [cells for _, cells in rows[1:]], [place for place, _ in rows[1:]])
-
-
-def _width(rows: Sequence[Sequence[str]]) -> int:
-    """How wide the first row is, without what separators at the end of every row add."""
-    width = len(rows[0])
-    while width > 1 and not any(any(row[width - 1 :]) for row in rows):
-        width -= 1
-    return width
+    header = [] if width > 1 and all(is_number(cell) for cell in first[1:]) else first
+    rows = rows[1:] if header else rows
+    return Table(path, header, [cells for _, cells in rows], [place for place, _ in rows])
 
 
 def _text(path: Path, _: str | None) -> Table:
     raw = path.read_bytes()
     utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = raw.decode("utf-16") if utf16 else raw.decode("utf-8-sig", errors="surrogateescape")
-    except UnicodeDecodeError as error:
-        raise LabelLayoutError(f"{path} begins like UTF-16 text, but is none ({error})") from error
+    text = raw.decode("utf-16") if utf16 else raw.decode("utf-8-sig", errors="surrogateescape")
     if "\0" in text:
         raise LabelLayoutError(f"{path} is no text in UTF-8 or UTF-16, nor a .mat, .xlsx or .json file")
-    lines = text.splitlines(keepends=True)
-    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
-    declared = re.fullmatch(r"\s*sep=(.)\s*", lines[first], re.IGNORECASE) if lines else None
-    start = first + 1 if declared else first
-    body = "".join(lines[start:])
-    try:
-        delimiter = declared.group(1) if declared else _delimiter(body)
-        reader = csv.reader(
-            io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-        )
-        return _table(path, [(f"line {start + reader.line_num}", row) for row in reader])
-    except csv.Error as error:
-        raise LabelLayoutError(f"{path} cannot be read as a table in text: {error}") from error
+    if declared := _DECLARED.match(text):
+        text = "\n" * declared.group().count("\n") + text[declared.end() :]
+    rows = _split(text, declared[1] if declared else _delimiter(re.sub(r"^\s*[\r\n]", "", text)), strict=True)
+    return _table(path, ((f"line {rows.line_num}", row) for row in rows))
 
 
-def _delimiter(body: str) -> str:
-    def cells(delimiter: str) -> int:
-        row = next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True), [])
-        return len(row)
+def _split(text: str, delimiter: str, strict: bool = False) -> Any:
+    lines = io.StringIO(text, newline="")
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
 
-    line = body.lstrip().partition("\n")[0].strip()
-    spaced = _SPACED.fullmatch(line)
+
+def _delimiter(text: str) -> str:
+    spaced = _SPACED.fullmatch(text.partition("\n")[0].strip())
     if spaced and Path(spaced[1]).suffix.lower() in EXTENSIONS:
         return " "
-    counts = {delimiter: cells(delimiter) for delimiter in _DELIMITERS[:-1]}
+    counts = {delimiter: len(next(_split(text, delimiter), [])) for delimiter in _DELIMITERS[:-1]}
     best = max(counts, key=lambda delimiter: counts[delimiter])
     return best if counts[best] > 1 else _DELIMITERS[-1]
 
@@ -175,44 +184,31 @@ def _delimiter(body: str) -> str:
 def _workbook(path: Path, _: str | None) -> Table:
     from openpyxl import load_workbook
 
-    try:
-        with closing(load_workbook(path, read_only=True, data_only=True)) as workbook:
-            sheet = workbook.worksheets[0]
-            # Programs write dimensions that are too small, and openpyxl would leave the other cells out.
-            sheet.reset_dimensions()
-            rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
-    except Exception as error:  # damaged files raise whatever the parsers below it raise
-        raise LabelLayoutError(f"{path} cannot be read as an Excel workbook (.xlsx): {error}") from error
+    with closing(load_workbook(path, read_only=True, data_only=True)) as workbook:
+        sheet = workbook.worksheets[0]
+        # Programs write dimensions that are too small, and openpyxl would leave the other cells out.
+        sheet.reset_dimensions()
+        rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
     used = max((i + 1 for row in rows for i, cell in enumerate(row) if cell), default=0)
     return _table(path, [(f"row {i}", (row + [""] * used)[:used]) for i, row in enumerate(rows, start=1)])
 
 
 def _json(path: Path, _: str | None) -> Table:
     """A list of objects, or an object that holds one."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise LabelLayoutError(f"{path} cannot be read as JSON: {error}") from error
-    if isinstance(content, dict):
-        content = next((value for value in content.values() if isinstance(value, list)), None)
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    lists = [content, *(content.values() if isinstance(content, dict) else [])]
+    entries = next((value for value in lists if isinstance(value, list)), None)
+    if entries is None or not all(isinstance(entry, dict) for entry in entries):
         raise LabelLayoutError(
-            f'{path}: expected a list of objects, as in [{{"video": "a.mp4", "mos": 3.5}}]'
+            f"{path} begins with {str(content)[:40]!r}: expected a list of objects, as in"
+            ' [{"video": "a.mp4", "mos": 3.5}]'
         )
-    header = list(dict.fromkeys(key for row in content for key in row))
-    rows = [[_cell(row.get(key)) for key in header] for row in content]
-    return Table(path, header, rows, [f"entry {i}" for i in range(1, len(rows) + 1)])
+    header = list(dict.fromkeys(key for entry in entries for key in entry))
+    return _entries(path, header, ([entry.get(key) for key in header] for entry in entries))
 
 
 def _matlab(path: Path, video_column: str | None) -> Table:
-    try:
-        content = loadmat(path)
-    except Exception as error:  # damaged files raise whatever the parsers below it raise
-        raise LabelLayoutError(
-            f"{path} cannot be read as a MATLAB file ({error}); files of version 7.3 must be saved again"
-            " with `save -v7`"
-        ) from error
-    variables = {key: value.ravel() for key, value in content.items() if hasattr(value, "ravel")}
+    variables = {key: value.ravel() for key, value in read_matlab(path).items() if hasattr(value, "ravel")}
     texts = [key for key, value in variables.items() if value.dtype.kind in "OU"]
     names = video_column if video_column in variables else next(iter(texts), None)
     if names is None:
@@ -220,21 +216,20 @@ def _matlab(path: Path, video_column: str | None) -> Table:
             f"{path} has no variable with names of videos; it has: {some(list(variables), 40)}"
         )
     columns = {key: value for key, value in variables.items() if len(value) == len(variables[names])}
-    rows = [[_unnest(value) for value in row] for row in zip(*columns.values(), strict=True)]
-    return Table(path, list(columns), rows, [f"entry {i}" for i in range(1, len(rows) + 1)])
+    return _entries(path, list(columns), zip(*columns.values(), strict=True))
 
 
-def _unnest(item: Any) -> str:
-    """The text of a MATLAB cell, however deep the arrays around it."""
-    while hasattr(item, "ravel") and item.dtype.hasobject | (item.ndim > 0):
-        if not item.size:
-            return ""
-        item = item.ravel()[0]
-    return _cell(item.item() if hasattr(item, "item") else item)
+def _entries(path: Path, header: list[str], values: Iterable[Iterable[Any]]) -> Table:
+    rows = [[_cell(value) for value in row] for row in values]
+    return Table(path, header, rows, [f"entry {i}" for i in range(1, len(rows) + 1)])
 
 
 def _cell(value: Any) -> str:
     """A value as text; a number that is whole stays an id (`8440795977`)."""
+    while isinstance(value, np.ndarray):  # MATLAB's cells are arrays, however deep.
+        value = value.ravel()[0] if value.size else None
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -242,4 +237,9 @@ def _cell(value: Any) -> str:
     return str(value).strip()
 
 
-_READERS = {".xlsx": _workbook, ".xlsm": _workbook, ".json": _json, ".mat": _matlab}
+_READERS = {
+    ".xlsx": ("an Excel workbook (.xlsx)", _workbook),
+    ".xlsm": ("an Excel workbook (.xlsx)", _workbook),
+    ".json": ("JSON", _json),
+    ".mat": ("a MATLAB file (one of version 7.3 must be saved again with `save -v7`)", _matlab),
+}

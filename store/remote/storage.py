@@ -1,31 +1,22 @@
 """Object storage behind a URL, through fsspec: a few plain operations, and errors that say what to do."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from store.errors import RemoteFailed, StoreError
+import numpy as np
+from numpy.typing import NDArray
+
+from store.backends.base import Span
+from store.errors import DamagedPart, RemoteFailed, StoreError
 from store.remote.place import parts_of_url
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An object, or what looks like a folder."""
-
-    name: str
-    """Without what stands before it."""
-    size_bytes: int
-    is_folder: bool
-
-
-def _entry(info: Mapping[str, Any]) -> Entry:
-    name = str(info["name"]).rstrip("/").rpartition("/")[2]
-    return Entry(name, int(info["size"] or 0), info["type"] == "directory")
+_BATCH = 256
+_RANGE_BYTES = 8 << 20
+"""Longer reads are divided: several connections are faster than one."""
 
 
 class Remote:
@@ -54,18 +45,18 @@ class Remote:
         """What fsspec calls a path of this store."""
         return f"{self._root}/{path}" if path else self._root
 
-    def list(self, path: str) -> list[Entry]:
-        """What lies directly below a path, by name; empty where nothing does."""
-        with self.reaching(path):
+    def names(self, folder: str = "") -> list[str]:
+        """What lies directly in a folder, sorted; empty where nothing does."""
+        here = self.at(folder).strip("/")
+        with self.reaching(folder):
             try:
-                found = self.files.ls(self.at(path), detail=True)
+                found = self.files.ls(here, detail=False)
             except FileNotFoundError:
                 self._require_bucket()
                 return []
-        here = self.at(path).strip("/")
         # Some tools leave an empty object that bears the name of the folder itself.
-        entries = [_entry(info) for info in found if str(info["name"]).strip("/") != here]
-        return sorted(entries, key=lambda entry: entry.name)
+        paths = {str(path).strip("/") for path in found} - {here}
+        return sorted(path.rpartition("/")[2] for path in paths)
 
     def tree(self, path: str) -> dict[str, int]:
         """All objects at or below a path → size in bytes."""
@@ -74,11 +65,14 @@ class Remote:
         start = len(self.at("/").strip("/")) + 1
         return {str(name).lstrip("/")[start:]: int(entry["size"]) for name, entry in found.items()}
 
-    def modified(self, path: str) -> datetime:
-        """When an object was written, by the storage's clock."""
+    def last_change(self, path: str) -> float:
+        """See Folder: of all objects at or below a path, by the storage's clock; now where none is."""
         with self.reaching(path):
-            moment: datetime = self.files.modified(self.at(path))
-        return moment
+            try:
+                moments = [self.files.modified(self.at(found)).timestamp() for found in self.tree(path)]
+            except FileNotFoundError:  # it is just being removed
+                moments = []
+        return max(moments, default=time.time())
 
     def exists(self, path: str) -> bool:
         """Whether there is an object of that path, now."""
@@ -89,18 +83,47 @@ class Remote:
             except FileNotFoundError:
                 return False
 
-    def read(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """Whole objects, several at once; those that have gone are left out."""
-        if not paths:
-            return {}
-        with self.reaching(paths[0]):
-            found = self.files.cat([self.at(path) for path in paths], on_error="return")
-            contents = {str(name).lstrip("/"): content for name, content in found.items()}
-            for content in contents.values():
-                if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+    def read(self, path: str, start: int = 0) -> bytes | None:
+        """An object from byte `start` on; None where there is none. Objects never grow."""
+        if start:
+            return b""
+        ((_, content),) = self.read_all([path])
+        return content if isinstance(content, bytes) else None
+
+    def read_all(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Each object's bytes, or FileNotFoundError where it has gone; several are fetched at once."""
+        for first in range(0, len(paths), _BATCH):
+            batch = paths[first : first + _BATCH]
+            with self.reaching(batch[0]):
+                found = self.files.cat([self.at(path) for path in batch], on_error="return")
+                contents = {str(name).lstrip("/"): content for name, content in found.items()}
+                for content in contents.values():
+                    if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                        raise content
+            yield from ((path, contents[self.at(path)]) for path in batch)
+
+    def fill(self, part: str, spans: Iterable[Span], out: NDArray[Any]) -> None:
+        """Fill `out`, C-contiguous, with these bytes of a part, one span after the other.
+
+        Raises DamagedPart where an object is missing or too short.
+        """
+        target = memoryview(out.reshape(-1).view(np.uint8).data)
+        pieces = [piece for span in spans for piece in _divided(span)]
+        paths = [f"{part}{piece.file}" for piece in pieces]
+        starts, stops = [piece.start for piece in pieces], [piece.start + piece.size for piece in pieces]
+        done = 0
+        with self.reaching(part):
+            found: list[bytes | Exception] = self.files.cat_ranges(
+                [self.at(path) for path in paths], starts, stops, on_error="return"
+            )
+            for path, stop, piece, content in zip(paths, stops, pieces, found, strict=True):
+                if isinstance(content, Exception):
+                    self._require(path, stop)
                     raise content
-        whole = {path: contents[self.at(path)] for path in paths}
-        return {path: content for path, content in whole.items() if isinstance(content, bytes)}
+                if len(content) != piece.size:
+                    raise DamagedPart(f"{self.url}/{path} is too short: expected at least {stop:,} bytes")
+                target[done : done + piece.size] = content
+                done += piece.size
 
     def download(self, path: str, local: Path) -> None:
         """Copy an object into a local file, whose folders are made."""
@@ -125,23 +148,18 @@ class Remote:
     def upload(self, local: Path, path: str) -> None:
         """Copy a local file, or a folder with all it holds, and make sure that all of it has arrived."""
         files = [local] if local.is_file() else sorted(file for file in local.rglob("*") if file.is_file())
-        targets = [
-            path if file == local else f"{path}/{file.relative_to(local).as_posix()}" for file in files
-        ]
+        # pathlib's `/ "."`, for a single file, is the path itself.
+        targets = [str(PurePosixPath(path) / file.relative_to(local).as_posix()) for file in files]
         with self.reaching(path):
             self.files.put([str(file) for file in files], [self.at(target) for target in targets])
-        expected = {target: file.stat().st_size for file, target in zip(files, targets, strict=True)}
-        if self.tree(path) != expected:
+        if self.tree(path) != {t: file.stat().st_size for t, file in zip(targets, files, strict=True)}:
             raise RemoteFailed(f"{self.url}/{path}: what arrived is not what was sent. {_SAFE}")
 
-    def remove(self, paths: Sequence[str]) -> None:
-        """Remove objects; those that have gone are no error."""
-        with self.reaching(paths[0]):
-            for path in paths:
-                try:
-                    self.files.rm_file(self.at(path))
-                except FileNotFoundError:
-                    continue
+    def remove(self, *paths: str) -> None:
+        """Remove objects, one after the other; those that have gone are no error."""
+        for path in paths:
+            with self.reaching(path), suppress(FileNotFoundError):
+                self.files.rm_file(self.at(path))
 
     @contextmanager
     def reaching(self, path: str) -> Iterator[None]:
@@ -163,6 +181,20 @@ class Remote:
             raise RemoteFailed(
                 f"{self.url}: there is no bucket {bucket!r}: make it, or correct the URL (store.path)"
             ) from None
+
+    def _require(self, path: str, size: int) -> None:
+        """Raise DamagedPart where an object is missing or too short: storages do not tell alike."""
+        found = self.tree(path).get(path)
+        if found is None:
+            raise DamagedPart(f"{self.url}/{path} is missing, although its part was committed")
+        if found < size:
+            raise DamagedPart(f"{self.url}/{path} is too short: {found:,} bytes, expected at least {size:,}")
+
+
+def _divided(span: Span) -> Iterator[Span]:
+    end = span.start + span.size
+    for first in range(span.start, end, _RANGE_BYTES):
+        yield Span(span.file, first, min(_RANGE_BYTES, end - first))
 
 
 _SAFE = "Committed videos are safe; run the command again to go on."

@@ -13,7 +13,7 @@ from store.errors import InvalidFeatures, InvalidSpecification
 from store.format.dtypes import GIVEN, not_finite
 from store.format.fingerprint import canonical_json
 from store.format.marker import StreamShape
-from store.format.names import check_stream_name
+from store.ids import check_stream_name
 
 Features = NDArray[Any] | Iterable[NDArray[Any]]
 """One stream of a video, [n, *stream shape]: whole, or in blocks along n that can be read more than once."""

@@ -54,10 +54,26 @@ def test_set_overrides_and_reads_values_as_toml_or_text(file: Path) -> None:
     assert lora is not None and lora.rank == 2
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
+    file: Path, backwards: bool
+) -> None:
+    overrides = [
+        "pipelines.tiny.decoder=qwen-3-8b",
+        "pipelines.tiny.decoder.lora.rank=2",
+        "decoders.qwen-3-8b.dtype=float16",
+        "decoders.qwen-3-8b.architecture.head_dim=64",
+    ]
+    decoder = load_settings(file, overrides[::-1] if backwards else overrides).pipelines["tiny"].decoder
+    assert decoder.lora is not None and (decoder.weights, decoder.lora.rank) == ("Qwen/Qwen3-8B", 2)
+    assert (decoder.dtype, decoder.architecture["head_dim"]) == ("float16", 64)
+    assert decoder.architecture["hidden_size"] == 4096
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("pipelines.tny.tasks=[]", r"no \[pipelines.tny\]; did you mean 'tiny'"),
+        ("pipelines.tny.tasks=[]", r"pipelines.toml has no \[pipelines.tny\]; did you mean 'tiny'"),
         ("pipelines.tiny.trainig.epochs=2", "pipelines.tiny.trainig: unknown key; did you mean 'training'"),
         ("pipelines.tiny.training.epoch=2", "training.epoch: unknown key; did you mean 'epochs'"),
         ("pipelines.tiny.training.epochs=0", "training.epochs: input should be greater than .* found 0"),

@@ -89,7 +89,7 @@ def test_a_fault_is_one_plain_line_and_status_one(tmp_path: Path, root: Path) ->
         check=False,
     )
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == f"error: {predictions}, line 2: score is 'high', expected a number\n"
+    assert done.stderr == f"error: {predictions}, line 2: score is 'high', expected a finite number\n"
 
 
 def test_published_scores_beside_their_opinion_scores_are_judged_without_labels(shared_data: Path) -> None:

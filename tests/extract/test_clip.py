@@ -14,8 +14,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from config.schema import EncoderSettings
 from extract.encoders.arrays import Normalisation, Overflow, storable
-from extract.encoders.vit.clip import ClipEncoder
-from extract.encoders.vit.siglip import SiglipEncoder
+from extract.encoders.vit.key_frame import ClipEncoder, SiglipEncoder
 from extract.errors import EncoderError
 
 TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}

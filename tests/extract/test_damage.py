@@ -151,7 +151,7 @@ def test_a_broken_timescale_is_refused_before_it_fills_the_memory(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "flv", "y4m"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "flv", "wmv", "y4m"])
 def test_what_was_cut_off_at_three_fifths_is_refused(tmp_path, suffix):
     options = {"movflags": "+faststart"} if suffix == "mp4" else {}
     with pytest.raises(TruncatedVideo):

@@ -18,8 +18,8 @@ from small_videos import cut_in_half, encode
 
 from config.schema import EncoderSettings
 from extract.errors import EncoderError
-from extract.executors.choice import local_executor
-from extract.executors.errors import WorkersLost
+from extract.executors.base import WorkersLost
+from extract.executors.local import local_executor
 from extract.tasks import Refused
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ ENDLESS = """
 import multiprocessing, sys
 from pathlib import Path
 from several_runners import tasks_of, tiny_recipe
-from extract.executors.choice import local_executor
+from extract.executors.local import local_executor
 if __name__ == "__main__":
     how = tiny_recipe(Path(sys.argv[1]), workers=1)
     videos = {f"v{n}": Path(sys.argv[2]) for n in range(2000)}

@@ -13,8 +13,7 @@ from extract.encoders.registry import build_encoder
 from extract.errors import EncoderError, UnreadableVideo
 from extract.executors.local import LocalExecutor
 from extract.job.job import ExtractionJob, default_workers
-from extract.run.extractor import Extractor
-from extract.run.in_memory import extract_features
+from extract.run.extractor import Extractor, extract_features
 from extract.tasks import Extracted, VideoTask
 from extract.video.decode import decode
 from store.features import FeatureStore
@@ -94,12 +93,13 @@ def test_unreadable_videos_are_quarantined_with_reasons_and_skipped_until_asked_
     assert str(videos["half"]) in summary.quarantined["half"].reason
     _, again = run_job(tmp_path, mean, videos)
     assert (again.done, again.already, again.newly_quarantined, len(again.quarantined)) == (0, 3, 0, 2)
-    job.release_quarantined(["half"])
-    assert [task.video for task in job.pending(videos)] == ["half"]
+    assert job.pending(videos) == []
+    assert {task.video for task in job.pending(videos, retry_quarantined=True)} == {"half", "empty"}
     repaired = {**videos, "half": videos["v1"]}
-    _, last = run_job(tmp_path, mean, repaired)
-    assert last.done == 1
+    _, last = run_job(tmp_path, mean, repaired, retry_quarantined=True)
+    assert (last.done, last.newly_quarantined) == (1, 1)
     assert "half" in stored(tmp_path, "mean")
+    assert [entry.video for entry in stored(tmp_path, "mean").quarantine.entries()] == ["empty"]
 
 
 def test_a_second_encoder_is_computed_without_the_first(tmp_path, encoders, videos):

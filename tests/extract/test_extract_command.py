@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from extract.__main__ import app
 from extract.errors import NoVideos
-from extract.executors.choice import InvalidShare
+from extract.executors.base import InvalidShare
+from extract.executors.devices import NoSuchDevice
 from extract.job.dataset import InvalidChoice, chosen_videos
-from extract.job.devices import NoSuchDevice
+from extract.job.job import NothingExtracted
 from extract.job.summary import ExtractionSummary, progress_bar
 from extract.tasks import Refused, VideoTask
 from store.care.verify import verify
@@ -90,9 +91,27 @@ def test_the_command_reports_everything_and_does_nothing_twice(command, tmp_path
 
 def test_the_largest_gap_between_frames_is_an_option(command):
     tiny = [*command, *TINY, "--workers", "0", "--only", "v2"]
-    refused = json.loads(run(tiny, "--largest-gap", "0.01", "--json").stdout)
-    assert {v: r["kind"] for v, r in refused["quarantined"].items()} == {"v2": "implausible_timing"}
+    refused = CliRunner().invoke(app, [*tiny, "--largest-gap", "0.01", "--json"])
+    quarantined = json.loads(refused.stdout)["quarantined"]
+    assert {v: r["kind"] for v, r in quarantined.items()} == {"v2": "implausible_timing"}
     assert json.loads(run(tiny, "--retry-quarantined", "--json").stdout)["done"] == 1
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_a_largest_gap_that_no_video_keeps_is_refused(command, seconds):
+    refused = CliRunner().invoke(app, [*command, *TINY, "--largest-gap", seconds])
+    assert isinstance(refused.exception, InvalidChoice)
+    assert f"--largest-gap {seconds}: expected more than 0 seconds" in str(refused.exception)
+
+
+def test_a_job_that_leaves_its_videos_without_any_features_fails_each_time(command):
+    bad = [*command, *TINY, "--workers", "0", "--only", "half", "--only", "empty"]
+    for _ in range(2):
+        failed = CliRunner().invoke(app, bad)
+        assert isinstance(failed.exception, NothingExtracted)
+        assert "2 in quarantine" in failed.stdout
+    run([*command, *TINY, "--workers", "0", "--only", "half", "--only", "v1"])
+    run([*command, *TINY, "--shard", "9/10"])
 
 
 def files_below(folder):
@@ -123,8 +142,8 @@ def test_only_what_was_chosen_is_extracted(command, tmp_path):
 
 
 def test_the_command_takes_its_shard_only(command):
-    part = json.loads(run(command, *TINY, "--shard", "1/4", "--json").stdout)
-    assert (part["done"], part["newly_quarantined"]) == (0, 1)
+    part = json.loads(run(command, *TINY, "--shard", "0/2", "--json").stdout)
+    assert (part["done"], part["newly_quarantined"]) == (2, 1)
 
 
 def test_commands_of_one_name_share_the_videos(command, tmp_path):

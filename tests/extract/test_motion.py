@@ -11,7 +11,7 @@ from tiny_slowfast import trained_slowfast
 
 from config.schema import EncoderSettings
 from extract.encoders.registry import build_encoder
-from extract.encoders.slowfast.motion import MotionEncoder
+from extract.encoders.slowfast.encoders import MotionEncoder
 from extract.errors import EncoderError
 from extract.video.view import Chunk
 

@@ -10,8 +10,8 @@ from seen_chunks import decoded_chunks
 
 from config.schema import EncoderSettings
 from extract.encoders.nss.encoder import MOTION_FRAMES, NssEncoder
-from extract.encoders.nss.motion import standstill_features
-from extract.encoders.nss.statistics import mscn, natural_scene_features, natural_scene_names
+from extract.encoders.nss.statistics import natural_scene_features, normalised
+from extract.encoders.nss.temporal import standstill_features
 from extract.video.view import Chunk
 
 Luma = NDArray[np.uint8]
@@ -38,7 +38,7 @@ def chunk_of(frames: Luma) -> Chunk:
 def named(encoder: NssEncoder, frames: Luma) -> dict[str, float]:
     (features,) = encoder.encode([chunk_of(frames)])
     values = np.concatenate([features["spatial"].ravel(), features["temporal"].ravel()])
-    return dict(zip(encoder.spatial_names + encoder.temporal_names, values.tolist(), strict=True))
+    return dict(zip(encoder.names["spatial"] + encoder.names["temporal"], values.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1, 1), (2, 300), (65, 64), (270, 480)])
@@ -114,18 +114,17 @@ def test_nearly_repeated_frames_count_as_standstill() -> None:
 
 def test_fitted_shape_tells_gaussian_from_laplacian_coefficients() -> None:
     random = np.random.default_rng(5)
-    names = natural_scene_names()
-    gaussian = natural_scene_features(random.standard_normal((300, 300)).astype(np.float32))
-    laplacian = natural_scene_features(random.laplace(size=(300, 300)).astype(np.float32))
-    assert len(names) == len(gaussian) == 18
-    assert np.exp(gaussian[0]) == pytest.approx(2.0, rel=0.05)
-    assert np.exp(laplacian[0]) == pytest.approx(1.0, rel=0.05)
-    assert np.exp(gaussian[1]) == pytest.approx(1.0, rel=0.05)
+    gaussian = natural_scene_features(random.standard_normal((300, 300)).astype(np.float32), "n")
+    laplacian = natural_scene_features(random.laplace(size=(300, 300)).astype(np.float32), "n")
+    assert len(gaussian) == 18
+    assert np.exp(gaussian["n_shape"]) == pytest.approx(2.0, rel=0.05)
+    assert np.exp(laplacian["n_shape"]) == pytest.approx(1.0, rel=0.05)
+    assert np.exp(gaussian["n_variance"]) == pytest.approx(1.0, rel=0.05)
 
 
 def test_normalised_coefficients_of_a_flat_picture_are_zero() -> None:
-    flat = np.zeros((20, 20), np.float32)
-    assert not mscn(flat, flat, 1.0).any()
+    coefficients, spread = normalised(np.zeros((20, 20), np.float32))
+    assert not coefficients.any() and not spread.any()
 
 
 def test_real_video_gives_the_same_finite_features_twice(encoder: NssEncoder, shared_data: Path) -> None:
@@ -145,7 +144,7 @@ def test_compressed_copy_of_a_real_scene_is_told_from_the_pristine_one(
     for name in ("carphone_pristine.mp4", "carphone_distorted.mp4"):
         chunks = decoded_chunks(shared_data / "videos" / name, encoder)
         features = np.mean([one["spatial"][0, 0] for one in encoder.encode(chunks)], axis=0)
-        detail.append(features[encoder.spatial_names.index("octave0_q0.5")])
+        detail.append(features[encoder.names["spatial"].index("octave0_q0.5")])
     assert detail[0] > detail[1] + 0.5
 
 

@@ -66,7 +66,7 @@ def chunk(encoder: NssEncoder, frames: Frames) -> Chunk:
 def features(encoder: NssEncoder, frames: Frames) -> dict[str, float]:
     (found,) = encoder.encode([chunk(encoder, frames)])
     values = np.concatenate([found["spatial"].ravel(), found["temporal"].ravel()])
-    return dict(zip(encoder.spatial_names + encoder.temporal_names, values.tolist(), strict=True))
+    return dict(zip(encoder.names["spatial"] + encoder.names["temporal"], values.tolist(), strict=True))
 
 
 def degraded(frames: Frames, kind: str, level: float) -> Frames:

@@ -13,11 +13,11 @@ from fragile_encoder import DeviceEncoder, FragileEncoder, SeesModules
 from small_videos import encode
 
 from extract.encoders.nss.encoder import NssEncoder
-from extract.tasks import VideoTask
+from extract.tasks import Refused, VideoTask
 from extract.video.decode import decode
 from extract.video.view import FrameRequest, View
 from extract.workers import pool as pools
-from extract.workers.messages import Decoded, Encoded, Ended, Failed, Lost
+from extract.workers.messages import Decoded, Encoded, Ended, Lost
 from extract.workers.pool import DecodePool, WorkerFailed
 from store.features import FeatureStore
 
@@ -135,7 +135,7 @@ def test_a_crash_takes_only_its_own_video_along_and_is_tried_twice(pool, tmp_pat
     tasks = [VideoTask(video, path, ("mean",)) for video, path in {"crash": crash, **dark}.items()]
     last, lost = outcome_of(pool({"mean": FragileEncoder(250)}, workers=1).events(tasks))
     assert lost == ["crash"]
-    assert isinstance(last["crash"], Failed)
+    assert isinstance(last["crash"], Refused)
     assert last["crash"].kind == "crash"
     assert "exit code 11" in last["crash"].message
     assert all(isinstance(last[video], Ended) for video in dark)
@@ -195,7 +195,7 @@ def test_the_time_that_a_worker_waits_for_us_does_not_count(pool, video, monkeyp
     events = pool({"mean": encoder}, time_budget_seconds=0.3).events([VideoTask("v", video, ("mean",))])
     seen = 0
     for _, message in filter(None, events):
-        assert not isinstance(message, Failed)
+        assert not isinstance(message, Refused)
         if isinstance(message, Decoded):
             seen += 1
             time.sleep(0.6)

@@ -85,10 +85,9 @@ def test_features_from_before_there_was_a_reference_are_accepted(tmp_path, video
     assert read_reference(features(tmp_path)) is not None
 
 
-def test_a_process_that_builds_its_encoders_checks_them_itself(tmp_path, videos, monkeypatch):
+def test_every_process_checks_its_encoders_itself(tmp_path, videos):
     run_job(tmp_path, {"mean": Scaled()}, {"v1": videos["v1"]})
     extractor = Extractor(recipe(tmp_path), "cpu", {"mean": Scaled(3.0)})
-    monkeypatch.setattr(extractor, "_unchecked", True)
     with extractor, pytest.raises(ChangedNumbers):
         list(extractor.extract([VideoTask("v2", videos["v2"], ("mean",))]))
 

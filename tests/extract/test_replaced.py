@@ -8,6 +8,7 @@ from extraction import recipe, run_job
 from fragile_encoder import DeviceEncoder, FragileEncoder
 from small_videos import encode
 
+from extract.encoders.arrays import Overflow
 from extract.job.job import ExtractionJob, OutdatedFeatures
 from extract.location import replaced
 from store.features import FeatureStore
@@ -110,6 +111,46 @@ def test_a_second_encoder_stores_a_video_under_the_id_that_the_first_has(tmp_pat
         ("a", ("device",)),
         ("b", ("device",)),
     ]
+
+
+class Refuses(DeviceEncoder):
+    """Has no features for any video."""
+
+    def encode(self, chunks):
+        raise Overflow(f"{len(chunks)} chunks do not fit")
+
+
+def test_a_refusal_under_the_id_that_another_encoder_has_counts_and_is_tried_again(tmp_path, videos):
+    run_job(tmp_path / "store", MEAN, videos)
+    spelt = {f"batch1/{name}.mp4": path for name, path in videos.items()}
+    for newly in (2, 0):
+        _, summary = run_job(tmp_path / "store", {**MEAN, "device": Refuses()}, spelt)
+        assert (summary.newly_quarantined, summary.already) == (newly, 0)
+        assert summary.quarantined.keys() == spelt.keys()
+    both = {**MEAN, "device": DeviceEncoder()}
+    _, summary = run_job(tmp_path / "store", both, spelt, retry_quarantined=True)
+    assert (summary.done, summary.quarantined) == (2, {})
+    assert features(tmp_path, "device").videos() == ["a", "b"]
+    assert features(tmp_path, "device").quarantine.entries() == []
+
+
+def test_a_stored_video_leaves_the_quarantine_when_the_refused_are_tried_again(tmp_path, videos):
+    run_job(tmp_path / "store", MEAN, videos)
+    features(tmp_path).quarantine.add("a", "was away", "missing_file")
+    _, summary = run_job(tmp_path / "store", MEAN, videos)
+    assert (summary.already, list(summary.quarantined)) == (1, ["a"])
+    _, summary = run_job(tmp_path / "store", MEAN, videos, retry_quarantined=True)
+    assert summary.quarantined == {}
+
+
+def test_a_refresh_looks_at_each_file_once_before_it_is_extracted(tmp_path, videos, monkeypatch):
+    run_job(tmp_path / "store", MEAN, videos)
+    looked = []
+    monkeypatch.setattr(
+        "extract.job.stored.replaced", lambda meta, path: looked.append(path) or replaced(meta, path)
+    )
+    run_job(tmp_path / "store", MEAN, videos, refresh=True)
+    assert sorted(looked) == sorted(videos.values())
 
 
 def test_a_like_name_of_another_file_is_another_video(tmp_path, videos):

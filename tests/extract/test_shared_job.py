@@ -2,6 +2,9 @@
 
 import itertools
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -9,23 +12,26 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fragile_encoder import FragileEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from several_runners import assert_same_features, stored, tasks_of, tiny_recipe, undisturbed
 from small_videos import cut_in_half, encode
 
-from extract.executors.errors import StoreNotShared
+from extract.executors.base import Process, StoreNotShared, WorkersLost
+from extract.executors.driver import Driver
 from extract.executors.local import LocalExecutor
 from extract.executors.lots import MAX_VIDEOS, Lot, cut
-from extract.executors.places import places
-from extract.executors.shared_job import OtherJob, SharedJob
+from extract.executors.shared_job import OtherJob, SharedJob, remove_dead_jobs
 from extract.executors.worker import launched, work
 from extract.run.extractor import Extractor
 from extract.tasks import Extracted, Refused, VideoTask
 from extract.video.decode import VideoInfo
 from store.leases import Leases
 
+ROOT = Path(__file__).parents[2]
 INFO = VideoInfo(96, 64, 20.0, 1.0, 20, 1, "h264", "yuv420p", 0, ("dark",))
 
 
@@ -75,14 +81,14 @@ def leases(job):
 
 
 def test_a_lot_comes_back_from_its_file_and_its_outcomes_from_theirs(job, leases):
-    odd = VideoTask("line\nbreak/\udcff", Path("/v/\udcff.mp4"), ("clip", "nss"), 7)
+    odd = VideoTask("line\nbreak/\udcff", Path("/v/\udcff.mp4"), ("clip", "nss"), 7.5)
     job.publish(Lot("lot-1", (odd, *tasks(1))))
     job.end_list()
     claim = job.claim(leases)
     assert claim.lot.tasks == (odd, *tasks(1))
     assert job.claim(leases) is None
     assert not job.over
-    outcomes = [Extracted(odd, INFO, 12), Refused(tasks(1)[0], "truncated", "half")]
+    outcomes = [Extracted(odd, INFO, 7, 12), Refused(tasks(1)[0], "truncated", "half")]
     job.finish(claim, leases, outcomes, {"run": 1.5})
     assert job.over
     (result,) = job.results()
@@ -120,7 +126,7 @@ def test_a_lot_that_three_processes_died_of_is_taken_apart_and_a_video_that_two_
     assert not job.over
     first, second = job.claim(leases), job.claim(leases)
     assert [claim.lot.tasks for claim in (first, second)] == [(task,) for task in tasks(2)]
-    job.finish(first, leases, [Extracted(first.lot.tasks[0], INFO, 1)], {})
+    job.finish(first, leases, [Extracted(first.lot.tasks[0], INFO, 1, 1)], {})
     job.give_back(second, leases)
     for _ in range(2):
         die_with(tmp_path, "lot-1-001")
@@ -175,7 +181,7 @@ def test_the_death_of_a_machine_of_the_same_host_name_costs_only_time(tmp_path, 
         patch.setattr("store.durable.owner._host", lambda: "0badcafe")
         there = Leases(job.files, expiry_seconds=1)
     with closing(Leases(job.files, expiry_seconds=1)) as here, Extractor(how, "cpu") as extractor:
-        job.publish_all(tasks_of(videos, how), here)
+        job.publish_all(tasks_of(videos, how), "", here)
         assert SharedJob(how.store, "job").claim(there)
         outcomes = work(extractor, job, here)
         told = [next(outcomes) for _ in range(len(videos) - 1)]
@@ -191,22 +197,87 @@ def test_a_job_in_object_storage_is_shared_and_leaves_nothing():
     store = Path(f"memory://bucket/{uuid.uuid4().hex}")
     job, other = SharedJob(store, "job", "me"), SharedJob(store, "job")
     with closing(Leases(job.files)) as leases:
-        job.publish_all(tasks(2), leases)
+        job.publish_all(tasks(2), "", leases)
         claims = [job.claim(leases), other.claim(leases)]
         assert [claim.lot.tasks for claim in claims] == [(task,) for task in tasks(2)]
         for claim in claims:
-            job.finish(claim, leases, [Extracted(claim.lot.tasks[0], INFO, 1)], {})
+            job.finish(claim, leases, [Extracted(claim.lot.tasks[0], INFO, 1, 1)], {})
         assert job.over
         assert [result.outcomes[0].task.video for result in job.results()] == ["v0", "v1"]
     job.leave()
     assert job.files.names() == []
 
 
-def test_a_job_of_one_name_and_other_videos_is_refused(tmp_path, job, leases):
-    job.publish_all(tasks(3), leases)
-    SharedJob(tmp_path, "job").publish_all(tasks(3, lambda number: number > 1), leases)
-    with pytest.raises(OtherJob, match=r"with 3 videos .*this one has 2 videos"):
-        SharedJob(tmp_path, "job").publish_all(tasks(2), leases)
+def others_of(tmp_path, code):
+    """Another process that does this with `job` and `leases`, and is still there when it has said so."""
+    program = f"""
+import os, sys
+from pathlib import Path
+from extract.executors.shared_job import SharedJob
+from extract.tasks import VideoTask
+from store.leases import Leases
+job = SharedJob(Path(sys.argv[1]), "job")
+leases = Leases(job.files)
+tasks = [VideoTask(f"v{{n}}", Path("v.mp4"), ("nss",)) for n in range(3)]
+{code}
+print("done", flush=True)
+sys.stdin.readline()
+os._exit(9)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "done\n"
+    return process
+
+
+def test_a_job_of_one_name_and_other_videos_is_refused_while_a_process_of_it_lives(tmp_path, job):
+    other = others_of(tmp_path, "job.publish_all(tasks, '3 videos', leases); assert job.claim(leases)")
+    with closing(Leases(job.files)) as leases:
+        SharedJob(tmp_path, "job").publish_all(tasks(3), "3 videos", leases)
+        with pytest.raises(OtherJob, match=r"with 3 videos; this one has 2 videos"):
+            SharedJob(tmp_path, "job").publish_all(tasks(2), "2 videos", leases)
+        other.communicate("die\n")
+        SharedJob(tmp_path, "job").publish_all(tasks(2), "2 videos", leases)
+        left = [job.claim(leases).lot.tasks for _ in range(2)]
+        assert left == [(task,) for task in tasks(2)]
+        assert job.claim(leases) is None
+
+
+def test_a_job_goes_on_after_the_death_of_all_its_processes_and_counts_their_deaths(tmp_path, job):
+    for _ in range(2):
+        other = others_of(tmp_path, "job.publish_all(tasks, '3 videos', leases); assert job.claim(leases)")
+        other.communicate("die\n")
+    with closing(Leases(job.files)) as leases:
+        job.publish_all(tasks(3), "3 videos", leases)
+        assert sorted(job.claim(leases).lease.takeovers for _ in range(3)) in ([0, 0, 2], [0, 1, 1])
+
+
+def test_the_last_process_leaves_nothing_of_those_that_died(tmp_path, videos):
+    how = tiny_recipe(tmp_path)
+    with closing(LocalExecutor(how, share="array")) as executor:
+        name = executor._job.name
+        others_of(tmp_path, "pass").communicate("die\n")
+        (tmp_path / ".jobs" / "job").rename(tmp_path / ".jobs" / name)
+        assert list((tmp_path / ".jobs" / name).iterdir())
+        assert len(list(executor.run(tasks_of(videos, how)))) == len(videos)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_dead_processes_of_other_machines_left_goes_when_it_is_old(tmp_path):
+    for name, age_seconds in {"old": 25 * 3600, "new": 3600}.items():
+        folder = tmp_path / ".jobs" / name
+        folder.mkdir(parents=True)
+        heart = folder / "worker.tmp-0badcafe-1-2-3"
+        heart.touch()
+        for path in (heart, folder):
+            os.utime(path, (time.time() - age_seconds,) * 2)
+    remove_dead_jobs(tmp_path)
+    assert [path.name for path in (tmp_path / ".jobs").iterdir()] == ["new"]
 
 
 def test_a_video_that_killed_its_processes_is_quarantined_and_the_others_are_extracted(tmp_path, videos):
@@ -227,6 +298,79 @@ def test_a_video_that_killed_its_processes_is_quarantined_and_the_others_are_ext
     (features,) = stored(tmp_path)
     assert features.videos() == ["v01"]
     assert [entry.error_type for entry in features.quarantine.entries()] == ["crash"]
+
+
+class Forks:
+    """Starts processes, one at a time, that extract with these encoders; see Launcher."""
+
+    no_place = ""
+
+    def __init__(self, how, encoders):
+        self.how, self.encoders = how, encoders
+
+    def places(self):
+        return ["here"]
+
+    def launch(self, place, job):
+        return Forked(self.how, self.encoders, job, place)
+
+    def close(self):
+        pass
+
+
+class Forked(Process):
+    """See Process."""
+
+    def __init__(self, how, encoders, job, place):
+        self._process = multiprocessing.get_context("fork").Process(
+            target=self._extract, args=(how, encoders, job, place)
+        )
+        self._process.start()
+
+    def _extract(self, how, encoders, name, place):
+        job = SharedJob(how.store, name, place)
+        with Extractor(how, "cpu", encoders) as extractor, closing(Leases(job.files)) as leases:
+            list(work(extractor, job, leases))
+
+    def ended(self):
+        self.death = f"exit status {self._process.exitcode}" if self._process.exitcode else None
+        return self._process.exitcode is not None
+
+    def stop(self):
+        self._process.kill()
+
+    def join(self):
+        self._process.join()
+
+
+def driven(tmp_path, videos, dies_above):
+    """What becomes of the videos where an encoder ends its process at frames as bright as that."""
+    how = replace(tiny_recipe(tmp_path / "store"), commit_seconds=1000.0)
+    encoders = {"nss": FragileEncoder(dies_above)}
+    with closing(Driver(how, Forks(how, encoders))) as driver:
+        told = list(driver.run([VideoTask(video, path, ("nss",)) for video, path in videos.items()]))
+    return {outcome.task.video: outcome for outcome in told}
+
+
+def test_a_deadly_video_of_a_small_job_costs_the_others_nothing(tmp_path, videos):
+    white = np.full((64, 96, 3), 255, np.uint8)
+    deadly = encode(tmp_path / "white.mp4", frames=20, rate=20, picture=white)
+    told = driven(tmp_path, {"v00": videos["v00"], "white": deadly, "v01": videos["v01"]}, 250)
+    assert {video: type(outcome) for video, outcome in told.items()} == {
+        "v00": Extracted,
+        "v01": Extracted,
+        "white": Refused,
+    }
+    assert told["white"].kind == "crash"
+
+
+def test_a_machine_that_cannot_extract_refuses_no_video(tmp_path):
+    white = np.full((64, 96, 3), 255, np.uint8)
+    deadly = {f"v{n}": encode(tmp_path / f"{n}.mp4", frames=20, rate=20, picture=white) for n in range(3)}
+    for dies_above in (250, -1):
+        with pytest.raises(WorkersLost, match="the same command continues"):
+            driven(tmp_path, deadly, dies_above)
+        assert not [entry for one in stored(tmp_path / "store") for entry in one.quarantine.entries()]
 
 
 def test_a_video_that_was_recorded_before_its_processes_died_is_not_refused(tmp_path, videos):
@@ -259,25 +403,3 @@ def test_lots_are_finished_when_their_commit_is_due_and_not_before(tmp_path, vid
     (features,) = stored(tmp_path)
     assert len({features.part_of(video) for video in features.videos()}) == 1
     assert sum(len(result.outcomes) for result in job.results()) == len(videos)
-
-
-def node(name, alive=True, **resources):
-    return {"NodeID": name, "NodeManagerHostname": name, "Alive": alive, "Resources": resources}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "kind", "expected"),
-    [
-        ([node("a", CPU=16.0, GPU=2.0)], "auto", [("a", 0, 5, 1, 4), ("a", 1, 5, 1, 4)]),
-        ([node("a", CPU=4.0, GPU=2.0)], "auto", [("a", 0, 2, 1, 1), ("a", 1, 2, 1, 1)]),
-        ([node("a", CPU=4.0, GPU=2.0)], "cpu", [("a", 0, 4, 0, 3)]),
-        ([node("a", CPU=64.0), node("b", CPU=8.0, GPU=1.0)], "auto", [("b", 0, 5, 1, 4)]),
-        ([node("head"), node("a", CPU=1.0)], "auto", [("a", 0, 1, 0, 1)]),
-        ([node("a", CPU=8.0), node("gone", alive=False, CPU=8.0)], "auto", [("a", 0, 5, 0, 4)]),
-        ([node("a", CPU=8.0)], "cuda", []),
-    ],
-)
-def test_a_cluster_has_a_place_for_each_gpu_or_else_for_each_node(nodes, kind, expected):
-    found = places(nodes, workers=4, kind=kind)
-    assert [(one.node, one.number, one.cpus, one.gpus, one.workers) for one in found] == expected
-    assert all(one.device == ("cuda" if one.gpus else "cpu") for one in found)

@@ -10,7 +10,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from config.schema import EncoderSettings
 from extract.encoders.arrays import Overflow
 from extract.encoders.registry import build_encoder
-from extract.encoders.vit.siglip import SiglipEncoder
+from extract.encoders.vit.key_frame import SiglipEncoder
 from extract.errors import EncoderError
 from extract.video.view import Chunk
 

@@ -12,8 +12,9 @@ from torch.nn.functional import adaptive_avg_pool3d
 
 from config.schema import EncoderSettings
 from extract.encoders.registry import build_encoder
+from extract.encoders.slowfast.encoders import SlowFastEncoder
 from extract.encoders.slowfast.folding import StackedConv, fast_on_gpu
-from extract.encoders.slowfast.maps import SlowFastEncoder, load_blocks, run_pathways
+from extract.encoders.slowfast.network import load_blocks, run_pathways
 from extract.errors import EncoderError
 
 TINY = {"model_depth": 18, "stem_dim_outs": [16, 2]}
@@ -141,7 +142,7 @@ def test_the_guard_leaves_no_false_torchvision_behind():
     code = (
         "import importlib.util, sys\n"
         "before = importlib.util.find_spec('torchvision') is not None\n"
-        "from extract.encoders.slowfast.torchvision_guard import import_slowfast\n"
+        "from extract.encoders.slowfast.network import import_slowfast\n"
         "assert import_slowfast().create_slowfast\n"
         "assert before or not [m for m in sys.modules if m.split('.')[0] == 'torchvision']\n"
     )

@@ -140,6 +140,47 @@ def test_a_list_with_a_byte_order_mark_loses_no_video_and_one_that_is_absent_is_
         videos_at([str(tmp_path / "list.txt")])
 
 
+def test_folders_of_one_list_that_hold_the_same_names_do_not_collide(tmp_path, folder, s3):
+    assert s3
+    bucket = f"s3://bucket/{uuid.uuid4().hex}"
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
+        make_tar(tmp_path / day / "0001.TAR", folder)
+        fsspec.filesystem("s3").put(str(tmp_path / day), f"{bucket}/{day}", recursive=True)
+    (tmp_path / "list.txt").write_text(f"day1\nday2/\n{bucket}/day1\n{bucket}/day2\n")
+    below = ("0001.TAR/a.mp4", "0001.TAR/day1/b.mp4", "a.mp4")
+    roots = ("day1", "day2", *(f"{bucket.removeprefix('s3://')}/{day}" for day in ("day1", "day2")))
+    videos = videos_at([str(tmp_path / "list.txt")])
+    assert sorted(videos) == sorted(f"{root}/{name}" for root in roots for name in below)
+    assert sorted(videos_at([str(tmp_path / "day1")])) == list(below)
+
+
+def test_lists_that_lead_back_to_themselves_are_refused_and_those_that_are_named_twice_are_read(
+    tmp_path, folder, web
+):
+    served, url = web
+    (tmp_path / "one.txt").write_text(f"{folder}/a.mp4\n./two.txt\ntwo.txt\n")
+    (tmp_path / "two.txt").write_text(f"{folder}/day1/b.mp4\n")
+    assert len(videos_at([str(tmp_path / "one.txt")])) == 2
+    (tmp_path / "two.txt").write_text(f"{tmp_path}/one.txt\n")
+    with pytest.raises(InvalidSource, match=r"leads back to itself: .*one\.txt → .*two\.txt → .*one\.txt"):
+        videos_at([str(tmp_path / "one.txt")])
+    (served / "list.txt").write_text(f"{url}/list.txt\n")
+    with pytest.raises(InvalidSource, match="leads back to itself"):
+        videos_at([f"{url}/list.txt"])
+
+
+def test_a_list_of_anything_is_a_list_of_missing_files_unless_it_is_no_text(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"x" * 5000 + b"\n\xff\x01\n")
+    assert len(videos_at([str(tmp_path / "list.txt")])) == 2
+    (tmp_path / "list.txt").write_bytes(b"\x00\x01\n")
+    with pytest.raises(InvalidSource, match="expected a list, one place a line; found bytes of no text"):
+        videos_at([str(tmp_path / "list.txt")])
+    with pytest.raises(NoVideos, match="no such file or folder"):
+        videos_at(["y" * 5000])
+
+
 def test_a_missing_entry_of_a_list_costs_itself_only(tmp_path, folder, web):
     closed = "http://127.0.0.1:9"
     (tmp_path / "list.txt").write_text(f"{folder}/a.mp4\ngone.mp4\n{closed}/v.mp4\n{web[1]}/v.mp4\n")
@@ -161,6 +202,16 @@ def test_members_of_a_tar_are_read_where_they_lie(tmp_path, folder, expected, wo
     make_tar(shards / "0001.tar", folder)
     names = ["0001.tar/a.mp4", "0001.tar/day1/b.mp4"]
     assert_extracts(tmp_path / "store", [str(shards)], names, expected, workers=workers)
+
+
+def test_of_a_member_that_was_appended_twice_the_last_one_counts(tmp_path, folder, caplog):
+    tar = make_tar(tmp_path / "0001.tar", folder)
+    with tarfile.open(tar, "a") as members:
+        members.add(folder / "day1" / "b.mp4", "./a.mp4")
+    videos = videos_at([str(tar)])
+    assert sorted(videos) == ["0001.tar/a.mp4", "0001.tar/day1/b.mp4"]
+    assert len({video.size_bytes for video in videos.values()}) == 1
+    assert "has a.mp4 more than once; the last counts" in caplog.text
 
 
 def test_a_cut_tar_gives_what_is_before_its_end(tmp_path, folder, caplog):

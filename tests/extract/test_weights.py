@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from config.schema import EncoderSettings
-from extract.encoders.slowfast.maps import SlowFastEncoder
-from extract.encoders.slowfast.torchvision_guard import import_slowfast
+from extract.encoders.slowfast.encoders import SlowFastEncoder
+from extract.encoders.slowfast.network import import_slowfast
 from extract.errors import EncoderError
 
 TINY = {"model_depth": 18, "stem_dim_outs": [8, 2], "slowfast_channel_reduction_ratio": [4]}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from store.labels.digest import label_changes, label_records, labels_digest
+from store.labels.dataset import label_changes, label_records, labels_digest
 from store.labels.files import Label
 
 SPLIT = {

@@ -16,7 +16,7 @@ from seen_chunks import random_chunks
 
 from config.schema import EncoderSettings
 from extract.encoders.arrays import storable
-from extract.encoders.vit.clip import ClipEncoder
+from extract.encoders.vit.key_frame import ClipEncoder
 from store.care.verify import verify
 from store.errors import InvalidFeatures, InvalidRange
 from store.feature_set import FeatureSet

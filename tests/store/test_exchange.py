@@ -10,9 +10,8 @@ from typer.testing import CliRunner
 from config.errors import Problem
 from store.__main__ import app
 from store.errors import ImportFailed
-from store.exchange.importing import import_features
-from store.exchange.pattern import Pattern, Place
-from store.exchange.registry import open_source
+from store.exchange.importing import import_features, open_source
+from store.exchange.plan import Pattern, Place
 from store.exchange.source import Options
 from store.features import FeatureStore
 

@@ -59,6 +59,26 @@ def test_one_dataset_of_all_videos_is_imported_with_ids_from_the_same_file(tmp_p
         bring(tmp_path / "store", file, key="feats")
 
 
+def test_a_matrix_in_a_folder_has_another_key_where_its_numbers_changed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    keys = set()
+    for seed in (0, 1):
+        with h5py.File(tmp_path / "in" / "features.h5", "w") as content:
+            content["feats"] = numbers(2, 5, seed=seed)
+        done = bring(tmp_path / "store", tmp_path / "in", key="feats", ids=str(tmp_path / "ids.txt"))
+        keys.add(done.features.key)
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("table", ["name;mos\na.mp4;3,5\nb;4\n", "\ufeffmos\tname\n3.5\ta.mp4\n4\tb\n"])
+def test_ids_come_from_any_table_that_labels_come_from(tmp_path: Path, table: str) -> None:
+    save(tmp_path / "m.npy", numbers(2, 4))
+    (tmp_path / "ids.csv").write_text(table)
+    done = bring(tmp_path / "store", tmp_path / "m.npy", ids=f"{tmp_path / 'ids.csv'}:name")
+    assert done.features.videos() == ["a", "b"]
+
+
 def test_a_truncated_hdf5_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "cut.h5"
     with h5py.File(file, "w") as content:

@@ -14,9 +14,8 @@ from safetensors.numpy import load_file
 from stored_videos import feature_set, features_of, write
 
 from store.errors import DamagedPart, ExportFailed, ImportFailed, VideoNotStored
-from store.exchange.exporting import TARGETS, NpyTarget, export
-from store.exchange.importing import Imported, import_features
-from store.exchange.registry import open_source
+from store.exchange.exporting import TARGETS, export, npy_target
+from store.exchange.importing import Imported, import_features, open_source
 from store.exchange.source import Options
 from store.feature_set import FeatureSet
 from store.features import FeatureStore
@@ -229,8 +228,9 @@ def test_a_damaged_shard_of_an_export_is_named(tmp_path: Path) -> None:
 
 
 def test_file_names_are_safe_and_different(tmp_path: Path) -> None:
-    target, videos = NpyTarget(tmp_path), [*VIDEOS, "a/b", "a:b*?"]
-    names = [target.add(video, "s", np.zeros(1, np.float32))[0] for video in videos]
+    videos = [*VIDEOS, "a/b", "a:b*?"]
+    with npy_target(tmp_path) as add:
+        names = [add(video, "s", np.zeros(1, np.float32))[0] for video in videos]
     assert len({name.casefold() for name in names}) == len(names)
     assert names[-2] == "a%2Fb.s.npy"
     for name in names:

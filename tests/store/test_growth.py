@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from stored_videos import assert_holds, feature_set, features_of, marker_of, write
 
+from store import index as index_module
 from store.care.verify import verify
 from store.errors import InvalidFeatures
 from store.feature_set import FeatureSet
@@ -21,7 +22,6 @@ from store.format import layout
 from store.format.fingerprint import canonical_json
 from store.format.layout import STEP, next_place
 from store.format.marker import Marker, StreamRows, marker_bytes, parse_marker, read_meta
-from store.read import index as index_module
 
 META = {"fps": 29.97, "codec": "h264", "warnings": [], "note": '],"part":"part-' + "x" * 300}
 
@@ -132,7 +132,7 @@ def test_a_refresh_lists_no_folder_that_has_not_changed(
     real = Folder.names
     monkeypatch.setattr(Folder, "names", lambda self, folder="": listed.append(folder) or real(self, folder))
     features.refresh()
-    assert listed == ["", "parts-00001", "parts-00002"]
+    assert listed == ["parts-00001", "parts-00002"]
     next((features.path / "parts-00000").iterdir()).unlink()
     features.refresh()
     assert len(features) == 29

@@ -7,9 +7,8 @@ from scipy.io import loadmat, savemat
 
 from store.errors import DuplicateVideo, ImportFailed
 from store.exchange.arrays import mat_file
-from store.exchange.importing import Imported, import_features
+from store.exchange.importing import Imported, import_features, open_source
 from store.exchange.matrix import matrix_source
-from store.exchange.registry import open_source
 from store.exchange.source import Options
 from store.features import FeatureStore
 
@@ -75,11 +74,10 @@ def _ids(tmp_path: Path, *videos: str) -> Path:
         ("text", "name", ["a", "b"], ImportFailed, "expected a matrix of real numbers"),
         ("cube", "name", ["a", "b"], ImportFailed, r"cube is \[2, 2, 2\]"),
         ("hole", "name", ["a", "b"], ImportFailed, "no finite value in the columns 1"),
-        ("huge", "name", ["a", "b"], ImportFailed, "row 1, column 0 is 1e\\+39"),
         ("feats", "names", ["a", "b"], ImportFailed, r"no column 'names'; did you mean 'name'"),
         ("feats", "name", ["a"], ImportFailed, "2 rows, but .*lists 1 videos"),
         ("feats", "name", ["a.mp4", "a.mp4"], DuplicateVideo, "1 videos twice: a"),
-        ("feats", "name", ["a", ""], ImportFailed, "no name in the rows 3"),
+        ("feats", "name", ["a", ""], ImportFailed, "no name in line 3"),
     ],
 )
 def test_what_does_not_fit_is_said(
@@ -90,7 +88,6 @@ def test_what_does_not_fit_is_said(
         "text": "words",
         "cube": np.ones((2, 2, 2)),
         "hole": np.array([[1, np.nan], [2, np.nan]]),
-        "huge": np.array([[1.0], [1e39]]),
     }
     savemat(tmp_path / "features.mat", content)
     with pytest.raises(error, match=message):
@@ -104,6 +101,14 @@ def test_what_does_not_fit_is_said(
             column,
         )
     assert not (tmp_path / "store").exists()
+
+
+def test_a_value_beyond_float32_costs_its_own_video_only(tmp_path: Path) -> None:
+    savemat(tmp_path / "features.mat", {"huge": np.array([[1.0, 2.0], [1e39, np.nan]])})
+    store, ids = FeatureStore(tmp_path / "store"), _ids(tmp_path, "a", "b")
+    done = import_matrix(store, "demo", "made", tmp_path / "features.mat", "huge", ids, "name")
+    assert done.features.videos() == ["a"] and done.imputed == {}
+    assert "1e+39 is beyond float32" in done.quarantined["b"].reason
 
 
 def test_files_that_are_no_matlab_files_are_named(tmp_path: Path) -> None:

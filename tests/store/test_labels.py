@@ -16,8 +16,7 @@ from store.labels.errors import (
     MosRangeError,
     SplitError,
 )
-from store.labels.files import Columns, Label, read_labels
-from store.labels.mos import MosScale
+from store.labels.files import Columns, Label, MosScale, read_labels
 from store.labels.resolve import resolve
 
 KONVID = ("KoNViD-1k/KONVID_1K_metadata.csv", "KoNViD-1k/labels.txt", "KoNViD-1k/KoNViD-1k_data.mat")
@@ -137,7 +136,7 @@ def test_rows_without_score_are_skipped_and_named(tmp_path: Path, caplog: pytest
         ("video,mos\na.mp4,1\na.MP4,2\n", DuplicateLabelError, "a twice: MOS 1 .* and 2"),
         ("clip,quality\na,1\n", LabelLayoutError, "it has: clip, quality"),
         ("video,mos\na.mp4,good\n", LabelValueError, "score of a.mp4 is 'good'"),
-        ("video,mos\na.mp4,inf\n", LabelValueError, "infinite"),
+        ("video,mos\na.mp4,inf\n", LabelValueError, "'inf', expected a finite number"),
         ("video,mos\na.mp4,1,2\n", LabelLayoutError, "line 2: 3 columns, expected 2"),
         ("video,mos\n,1\n", LabelValueError, "names no video"),
         ("video,mos\n", LabelLayoutError, "no label with a score"),
@@ -171,7 +170,7 @@ def test_missing_label_files_come_with_directions(tmp_path: Path) -> None:
 
 def test_scores_outside_the_declared_range_are_refused(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "video,mos\na.mp4,3\nb.mp4,6\n")
-    with pytest.raises(MosRangeError, match=r"1 of 2 scores .* 1–5: b \(6\)"):
+    with pytest.raises(MosRangeError, match=r"labels\.csv: 1 of 2 scores .* 1–5: b \(6\)"):
         labels_of(settings(path, mos_range=(1, 5)))
     with pytest.raises(MosRangeError):
         MosScale(1, 5).to_100(float("nan"))
@@ -207,20 +206,30 @@ def test_groups_come_from_a_column(tmp_path: Path) -> None:
     data = settings(csv_file(tmp_path, "video,mos,content\na,1,x\nb,2,x\n"), group="content")
     assert [label.group for label in grouped_labels(data)] == ["x", "x"]
     data = settings(csv_file(tmp_path, "video,mos,content\na,1,x\nb,2,x\nc,3,\n"), group="content")
-    with pytest.raises(GroupError, match="1 of 3 videos no content group: c"):
+    with pytest.raises(
+        GroupError, match=r"labels\.csv: datasets\.own\.group .*1 of 3 videos no content group: c"
+    ):
         grouped_labels(data)
 
 
 @pytest.mark.parametrize("group", ["scene", "(", "^[a-z]+$"])
 def test_group_that_is_neither_column_nor_pattern_is_refused(tmp_path: Path, group: str) -> None:
     data = settings(csv_file(tmp_path, "video,mos,content\na,1,x\n"), group=group)
-    with pytest.raises(GroupError, match="columns are: content"):
+    with pytest.raises(GroupError, match=r"labels\.csv: its further columns are: content"):
         labels_of(data)
 
 
 def test_split_column_must_cover_every_row(tmp_path: Path) -> None:
-    with pytest.raises(SplitError, match="1 of 2 labels have no split: b"):
+    with pytest.raises(SplitError, match=r"own \(.*labels\.csv\): 1 of 2 labels have no split: b"):
         labelled_split(settings(csv_file(tmp_path, "video,mos,split\na,1,train\nb,2,\n")))
+
+
+def test_labels_that_are_too_few_to_split_are_named(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "video,mos\na,1\nb,90\n")
+    with pytest.raises(
+        SplitError, match=r"own \(.*labels\.csv\): 2 videos in 2 content groups cannot be split"
+    ):
+        labelled_split(settings(path))
 
 
 def test_own_split_that_divides_a_content_is_refused(tmp_path: Path) -> None:

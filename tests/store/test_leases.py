@@ -12,16 +12,16 @@ import pytest
 
 from store.durable import owner
 from store.errors import WriteFailed
+from store.files import files_at
 from store.leases import Leases, leased
-from store.shared_files import shared_files
 
 ROOT = Path(__file__).parents[2]
 
 TAKE_AND_DIE = """
 import os, sys
 from store.leases import Leases
-from store.shared_files import shared_files
-leases = Leases(shared_files(sys.argv[1], "work"))
+from store.files import files_at
+leases = Leases(files_at(sys.argv[1], "work"))
 assert leases.take("lot")
 os._exit(9)
 """
@@ -29,8 +29,8 @@ os._exit(9)
 TAKE_ALL = """
 import sys
 from store.leases import Leases
-from store.shared_files import shared_files
-leases = Leases(shared_files(sys.argv[1], "work"))
+from store.files import files_at
+leases = Leases(files_at(sys.argv[1], "work"))
 sys.stdin.readline()
 taken = [name for name in map(str, range(200)) if leases.take(name)]
 print(*taken, flush=True)
@@ -54,7 +54,7 @@ def start(program: str, root: Path) -> subprocess.Popen[str]:
 
 
 def test_a_lease_is_of_one_until_it_is_released(root):
-    files = shared_files(root, "work")
+    files = files_at(root, "work", durable=False)
     files.make()
     with closing(Leases(files)) as one, closing(Leases(files)) as other:
         lease = one.take("lot")
@@ -72,7 +72,7 @@ def test_a_lease_is_of_one_until_it_is_released(root):
 
 
 def test_of_many_processes_each_lease_goes_to_one(tmp_path):
-    shared_files(tmp_path, "work").make()
+    files_at(tmp_path, "work").make()
     processes = [start(TAKE_ALL, tmp_path) for _ in range(4)]
     for process in processes:
         process.stdin.write("go\n")
@@ -84,7 +84,7 @@ def test_of_many_processes_each_lease_goes_to_one(tmp_path):
 
 
 def test_a_dead_process_of_this_machine_loses_its_leases_at_once_and_each_death_counts(tmp_path):
-    files = shared_files(tmp_path, "work")
+    files = files_at(tmp_path, "work")
     files.make()
     for _ in range(3):
         with start(TAKE_AND_DIE, tmp_path) as process:
@@ -113,7 +113,7 @@ def on_another_host(monkeypatch, files, **options):
 def test_a_process_of_another_machine_with_the_same_host_name_is_dead_only_when_its_count_stands_still(
     root, monkeypatch
 ):
-    files = shared_files(root, "work")
+    files = files_at(root, "work", durable=False)
     files.make()
     there = on_another_host(monkeypatch, files, expiry_seconds=0.8)
     lease = there.take("lot")
@@ -131,7 +131,7 @@ def test_a_process_of_another_machine_with_the_same_host_name_is_dead_only_when_
 
 
 def test_clocks_that_disagree_do_not_matter(tmp_path, monkeypatch):
-    files = shared_files(tmp_path, "work")
+    files = files_at(tmp_path, "work")
     files.make()
     with (
         closing(on_another_host(monkeypatch, files, expiry_seconds=30)) as there,
@@ -144,7 +144,7 @@ def test_clocks_that_disagree_do_not_matter(tmp_path, monkeypatch):
 
 
 def test_a_lease_without_an_owner_yet_is_left_alone_for_a_while(tmp_path):
-    files = shared_files(tmp_path, "work")
+    files = files_at(tmp_path, "work")
     files.make()
     (tmp_path / "work" / "lot.lease-0").touch()
     with closing(Leases(files, expiry_seconds=0.3)) as leases:
@@ -155,4 +155,19 @@ def test_a_lease_without_an_owner_yet_is_left_alone_for_a_while(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(WriteFailed, match=r"work/lot.*No such file.*Committed videos are safe"):
-        shared_files(tmp_path, "work").write("lot", b"")
+        files_at(tmp_path, "work").write("lot", b"")
+
+
+def test_who_has_a_lease_on_another_machine_lives_while_its_heart_beats(root, monkeypatch):
+    files = files_at(root, "work")
+    files.make()
+    there = on_another_host(monkeypatch, files, expiry_seconds=0.8)
+    with closing(Leases(files, expiry_seconds=0.8)) as here:
+        assert here.take("mine")
+        assert not here.others_alive()
+        assert there.take("lot")
+        assert here.others_alive()
+        there._closed.set()
+        there._heart.join()
+        assert not here.others_alive()
+    assert not [name for name in files.names() if name.startswith("worker.")]

@@ -9,6 +9,7 @@ import pytest
 from stored_videos import feature_set
 
 from store.durable import owner
+from store.errors import ReadFailed
 
 
 def test_entries_come_back_in_order_and_a_later_one_replaces(tmp_path: Path) -> None:
@@ -127,3 +128,23 @@ def test_appends_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: features.quarantine.add(f"v{n}", "reason", "kind"), range(60)))
     assert {entry.video for entry in features.quarantine.entries()} == {f"v{n}" for n in range(60)}
+
+
+def test_a_file_that_is_deleted_under_a_running_process_is_forgotten(tmp_path: Path) -> None:
+    features = feature_set(tmp_path)
+    features.quarantine.add("a", "reason", "kind")
+    (file,) = features.path.glob("quarantine-*.jsonl")
+    file.unlink()
+    assert features.quarantine.entries() == []
+    features.quarantine.add("b", "reason", "kind")
+    features.quarantine.remove("a")
+    for quarantine in (features.quarantine, feature_set(tmp_path).quarantine):
+        assert [entry.video for entry in quarantine.entries()] == ["b"]
+
+
+def test_a_quarantine_that_cannot_be_read_names_its_file(tmp_path: Path) -> None:
+    features = feature_set(tmp_path)
+    features.create()
+    (features.path / "quarantine-odd.jsonl").mkdir()  # reading it fails as a disk may fail: by an OSError
+    with pytest.raises(ReadFailed, match=r"quarantine-odd\.jsonl cannot be read: Is a directory"):
+        features.quarantine.entries()

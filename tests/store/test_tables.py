@@ -88,6 +88,26 @@ def test_matlab_variables_as_long_as_the_names_are_columns(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("kind", [np.void, object])
+def test_matlab_structures_are_no_reason_to_hang(tmp_path: Path, kind: type) -> None:
+    fields = np.zeros((2, 1), dtype=[("device", object), ("take", object)])
+    fields["device"], fields["take"] = "phone", 2.0
+    names = np.array([["a.mp4"], ["b.mp4"]], dtype=object)
+    info = fields if kind is np.void else np.array([[row] for row in fields], dtype=object)
+    savemat(tmp_path / "labels.mat", {"clips": names, "MOS": [[1.5, 2.0]], "info": info})
+    labels = read_labels(tmp_path / "labels.mat", Columns(video="clips"))
+    assert [(label.video, label.mos) for label in labels] == [("a", 1.5), ("b", 2.0)]
+    assert "phone" in labels[0].extra["info"]
+
+
+def test_a_matlab_file_that_crashes_its_reader_is_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "labels.mat", {"MOS": np.ones((3, 4))})
+    data = bytearray((tmp_path / "labels.mat").read_bytes())
+    data[176] = 133  # the type of the numbers: one that does not exist
+    with pytest.raises(LabelLayoutError, match=r"labels\.mat cannot be read as a MATLAB file .*crashes"):
+        read_labels(written(tmp_path / "labels.mat", bytes(data)))
+
+
 @pytest.mark.parametrize(
     "row", ["a/b.mp4 3.5", "a/b.mp4,3.5", "a/b.mp4;3,5", "a/b.mp4, 8, 30, 3.5", "a/b.mp4 3,5", "a/b.mp4,3.5,"]
 )
@@ -97,7 +117,7 @@ def test_rows_without_header_are_read(tmp_path: Path, row: str) -> None:
 
 @pytest.mark.parametrize("score", ["3_5", "1,234.5", "٣", "3.5 (good)", "0x1p3"])
 def test_scores_that_are_no_plain_numbers_are_refused(tmp_path: Path, score: str) -> None:
-    with pytest.raises(LabelValueError, match=r"line 2: the score of a\.mp4 is .*expected a number"):
+    with pytest.raises(LabelValueError, match=r"line 2: the score of a\.mp4 is .*expected a finite number"):
         read_labels(written(tmp_path / "labels.csv", f"video\tmos\na.mp4\t{score}\n"))
 
 

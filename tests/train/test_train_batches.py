@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from training_set import make_features, run_settings
 
 from config.schema import ProjectorSettings
+from store.labels.files import Label
+from store.labels.splits import train_test
 from train.data.batches import epoch_steps, micro_batches, plan_step
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
@@ -145,12 +147,19 @@ def test_a_dataset_can_be_sent_to_a_worker_that_is_spawned(tmp_path: Path) -> No
     assert all(torch.equal(tokens, sent[3][branch]) for branch, tokens in data[3].items())
 
 
-def test_a_smaller_share_lies_in_a_larger_one(tmp_path: Path) -> None:
-    labels = make_features(tmp_path)[1]["train"]
+def test_a_smaller_share_lies_in_a_larger_one_and_added_videos_redraw_none() -> None:
+    labels = [Label(f"clip-{i}", 0.0) for i in range(400)]
     shares = [[label.video for label in nested_share(labels, share, 0)] for share in (0.25, 0.5, 0.75, 1.0)]
-    assert [len(share) for share in shares] == [5, 10, 15, 20]
+    assert [len(share) for share in shares] == pytest.approx([100, 200, 300, 400], abs=30)
+    assert len(shares[3]) == 400 and len(nested_share(labels, 1e-9, 0)) == 1
     assert all(set(small) < set(large) for small, large in pairwise(shares))
     assert shares[0] != [label.video for label in nested_share(labels, 0.25, 1)]
-    assert shares[0] == sorted(
-        (label.video for label in nested_share(labels[::-1], 0.25, 0)), key=shares[3].index
-    )
+    backwards = nested_share(labels[::-1], 0.25, 0)
+    assert sorted((label.video for label in backwards), key=shares[3].index) == shares[0]
+    more = nested_share([*(Label(f"new-{i}", 0.0) for i in range(100)), *labels], 0.25, 0)
+    assert [label.video for label in more if not label.video.startswith("new")] == shares[0]
+
+
+def test_a_share_of_the_training_videos_is_drawn_apart_from_the_split() -> None:
+    train = train_test([Label(f"clip-{i}", 0.0) for i in range(400)], 0.3, 0.1, seed=0)["train"]
+    assert len(nested_share(train, 0.25, 0)) == pytest.approx(0.25 * len(train), rel=0.3)

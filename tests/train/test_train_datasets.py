@@ -80,7 +80,7 @@ def test_a_dataset_is_taken_once(tmp_path: Path) -> None:
 def test_a_share_of_the_data_is_what_the_run_records_and_fits_its_cuts_on(tmp_path: Path) -> None:
     whole = train(tmp_path, "whole")
     half = train(tmp_path, "half", "pipelines.tiny.training.data_share=0.5")
-    assert (whole.videos["demo"]["train"], half.videos["demo"]["train"]) == (20, 10)
+    assert whole.videos["demo"]["train"] == 20 and 5 < half.videos["demo"]["train"] < 15
     assert whole.videos["demo"]["val"] == half.videos["demo"]["val"]
     runs = [load_run(tmp_path / name)[1] for name in ("whole", "half")]
     assert set(runs[1].split["demo"]["train"]) < set(runs[0].split["demo"]["train"])

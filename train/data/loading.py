@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import Dataset
 
 from config.schema import TrainingSettings
-from store.read.ahead import read_ahead
+from store.ahead import read_ahead
 from train.data.batches import Batch
 from train.data.reader import FeatureReader, Features
 from train.data.samples import Sample

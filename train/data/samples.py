@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from config.schema import DatasetSettings
-from store.labels.dataset import join_split
-from store.labels.digest import Record, label_records
-from store.labels.files import Label
-from store.labels.mos import MosScale
+from store.labels.dataset import Record, join_split, label_records
+from store.labels.files import Label, MosScale
+from store.labels.splits import place
 from train.answers.levels import LevelCuts
 from train.data.reader import FeatureReader
 from train.errors import FeaturesMissingError
@@ -70,12 +67,12 @@ def dataset_samples(
 def nested_share(labels: Sequence[Label], share: float, seed: int) -> list[Label]:
     """A random share of the labels, in their order; at least one.
 
-    By one seed, what a smaller share holds is held by every larger one, in whatever order the labels come.
+    Whether a video is kept follows from its id, the seed and the share alone. So by one seed a larger share
+    holds all that a smaller one does, videos that are added move no other, and sizes are approximate.
     """
-    ids = sorted(label.video for label in labels)
-    order = np.random.default_rng(seed).permutation(len(ids))
-    kept = {ids[i] for i in order[: max(1, round(share * len(ids)))]}
-    return [label for label in labels if label.video in kept]
+    places = {label.video: place(label.video, f"{seed}, data share") for label in labels}
+    limit = max(share, min(places.values(), default=0.0))
+    return [label for label in labels if places[label.video] <= limit]
 
 
 def _sample(label: Label, dataset: str, scale: MosScale, cuts: LevelCuts) -> Sample:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from config.schema import RunSettings
 from store.care.difference import changes
 from store.durable.commit import write_file
-from store.labels.digest import Record, Records, label_changes
+from store.labels.dataset import Record, Records, label_changes
 from train.answers.levels import LevelCuts
 from train.errors import RunError
 

@@ -1,5 +1,6 @@
 """What one luma picture shows of blur, noise, compression and exposure."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -7,18 +8,44 @@ from numpy.typing import NDArray
 from scipy.fft import rfft2
 from scipy.ndimage import correlate1d, uniform_filter1d
 
-from extract.encoders.nss.statistics import Plane, half, log_of
-
-Features = dict[str, float]
+from extract.encoders.nss.statistics import (
+    TILE,
+    Features,
+    Plane,
+    half,
+    large_enough,
+    log_of,
+    natural_scene_features,
+    normalised,
+)
 
 OCTAVES = 4
-TILE = 32
 SPECTRUM_TILE = 64
 SPECTRUM_BANDS = 8
 _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 _BAND_FLOOR = 0.01
 _EDGE_POINTS = 2000
 _EDGE_REACH = 8
+
+
+def spatial_features(frames: Mapping[str, NDArray[np.uint8]]) -> Features:
+    """Statistics of the first of the `key` frames, luma planes [2, H, W], by name."""
+    luma = frames["key"][0]
+    plane = large_enough(luma)
+    levels = pyramid(plane)
+    features: Features = {}
+    for scale, level in enumerate(levels[:3]):
+        coefficients, spread = normalised(level)
+        features |= natural_scene_features(coefficients, f"nss{scale}")
+        for share in (0.1, 0.5, 0.9, 0.99):
+            features[f"nss{scale}_spread_q{share}"] = log_of(float(np.quantile(spread[::2, ::2], share)), 0.1)
+        features[f"reblur{scale}"] = reblur(level)
+    features |= octave_features(levels) | edge_features(plane) | spectrum_features(plane)
+    features |= compression_features(plane) | noise_features(plane) | exposure_features(plane)
+    height, width = luma.shape
+    features["log_lines"] = float(np.log2(min(height, width)))
+    features["log_aspect"] = float(np.log2(width / height))
+    return features
 
 
 def pyramid(plane: Plane) -> list[Plane]:

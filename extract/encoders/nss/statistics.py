@@ -10,12 +10,24 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
 Plane = NDArray[np.float32]
+Features = dict[str, float]
+"""Name → value."""
+
+MSCN_CONSTANT = 1.0
+TILE = 32
 
 _SHAPES = np.arange(0.1, 10.0, 0.001)
 # E|x|^2 / E[x^2] of a generalised Gaussian of each shape: rises with the shape.
 _RATIOS = np.exp(2 * gammaln(2 / _SHAPES) - gammaln(1 / _SHAPES) - gammaln(3 / _SHAPES))
 _WINDOW_SIGMA = 7 / 6
-_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
+_SHIFTS = {"right": (0, 1), "down": (1, 0), "diagonal": (1, 1), "antidiagonal": (1, -1)}
+
+
+def large_enough(luma: NDArray[np.uint8]) -> Plane:
+    """Luma [H, W] as numbers, mirrored until both sides hold two tiles."""
+    plane = luma.astype(np.float32)
+    missing = [max(0, 2 * TILE - side) for side in plane.shape]
+    return np.pad(plane, [(0, side) for side in missing], mode="symmetric") if any(missing) else plane
 
 
 def half(plane: Plane) -> Plane:
@@ -25,43 +37,29 @@ def half(plane: Plane) -> Plane:
     return (rows[:, 0::2] + rows[:, 1::2]) * np.float32(0.25)
 
 
-def local_deviation(plane: Plane) -> tuple[Plane, Plane]:
-    """Difference from the local Gaussian mean, and local standard deviation; both [H, W], in grey levels."""
+def normalised(plane: Plane) -> tuple[Plane, Plane]:
+    """Mean-subtracted contrast-normalised coefficients, and local deviation in grey levels; both [H, W]."""
     mean = gaussian_filter(plane, _WINDOW_SIGMA, truncate=3.0)
     square = gaussian_filter(plane * plane, _WINDOW_SIGMA, truncate=3.0)
-    return plane - mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
+    spread = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    return (plane - mean) / (spread + np.float32(MSCN_CONSTANT)), spread
 
 
-def mscn(deviation: Plane, spread: Plane, constant: float) -> Plane:
-    """Mean-subtracted contrast-normalised coefficients [H, W]."""
-    return deviation / (spread + np.float32(constant))
-
-
-def natural_scene_features(coefficients: Plane) -> list[float]:
+def natural_scene_features(coefficients: Plane, prefix: str) -> Features:
     """BRISQUE's 18 features of one scale, with shapes and variances on a log scale.
 
     The shape and variance of the coefficients' generalised Gaussian; for the products of neighbours in
     four directions, shape, mean, left and right variance of the asymmetric one.
     """
-    features = [*_symmetric_fit(coefficients)]
-    for down, right in _SHIFTS:
-        features += _asymmetric_fit(_neighbour_product(coefficients, down, right))
-    return features
-
-
-def natural_scene_names() -> list[str]:
-    """Names of `natural_scene_features`, in order."""
-    names = ["shape", "variance"]
-    for direction in ("right", "down", "diagonal", "antidiagonal"):
-        names += [f"{direction}_{part}" for part in ("shape", "mean", "left", "right")]
-    return names
-
-
-def _symmetric_fit(values: Plane) -> tuple[float, float]:
-    flat = values.ravel()
+    flat = coefficients.ravel()
     variance = float(flat @ flat) / flat.size
-    magnitude = float(np.abs(flat).mean())
-    return _log_shape(magnitude**2, variance), log_of(variance)
+    shape = _log_shape(float(np.abs(flat).mean()) ** 2, variance)
+    features = {"shape": shape, "variance": log_of(variance)}
+    for direction, (down, right) in _SHIFTS.items():
+        fitted = _asymmetric_fit(_neighbour_product(coefficients, down, right))
+        parts = zip(("shape", "mean", "left", "right"), fitted, strict=True)
+        features |= {f"{direction}_{part}": value for part, value in parts}
+    return {f"{prefix}_{name}": value for name, value in features.items()}
 
 
 def _asymmetric_fit(values: Plane) -> tuple[float, float, float, float]:

@@ -1,19 +1,22 @@
-"""The thin index over a feature set's parts, made from their commit markers and from nothing else."""
+"""The thin index over a feature set's parts, made from their commit markers and from nothing else.
+
+What the markers note about each video is read when somebody asks for it.
+"""
 
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from store.errors import DamagedMarker, FeaturesNotFound, VideoNotStored
+from store.errors import DamagedMarker, FeaturesNotFound, ReadFailed, VideoNotStored
 from store.files import Files
-from store.format.layout import is_marker, parts_folders
-from store.format.marker import Marker, StreamRows, StreamShape, parse_marker, unreadable
+from store.format.layout import NEWEST, is_marker, parts_folders
+from store.format.marker import Marker, StreamRows, StreamShape, parse_marker, read_meta, unreadable
 
 log = logging.getLogger(__name__)
 
-_NEWEST = 2
-"""Folders of parts that others may still write to: always listed."""
+_KEPT_METAS = 64
 
 
 @dataclass
@@ -127,14 +130,11 @@ class Index:
 
     def _changes(self, files: Files) -> tuple[set[str], set[str]]:
         """Markers that are new, and known ones that have gone; unchanged folders are not listed again."""
-        try:
-            root = files.names()
-        except FileNotFoundError:
-            if self.markers:
-                raise FeaturesNotFound(
-                    f"{files.location} has gone, with {len(self.rows):,} videos: is its disk still mounted?"
-                ) from None
-            root = []
+        root = files.stamps()
+        if self.markers and not root:
+            raise FeaturesNotFound(
+                f"{files.location} has gone, with {len(self.rows):,} videos: is its disk still mounted?"
+            )
         folders = parts_folders(root)
         new: set[str] = set()
         vanished = self._listed.keys() - {"", *folders}
@@ -142,10 +142,10 @@ class Index:
         listed: dict[str, tuple[int, set[str]]] = {}
         for number, folder in enumerate(["", *folders]):
             stamp, known = self._listed.get(folder, (-1, set[str]()))
-            now = 0 if not folder else files.stamp(folder)
-            if folder and now == stamp and number <= len(folders) - _NEWEST:
+            now = root.get(folder, 0)
+            if folder and now == stamp and number <= len(folders) - NEWEST:
                 continue
-            names = root if not folder else files.names(folder)
+            names = files.names(folder) if folder else root
             there = {f"{folder}/{name}" if folder else name for name in names if is_marker(name)}
             listed[folder] = now, there
             gone |= known - there
@@ -186,19 +186,35 @@ class Index:
             )
 
 
+class Metas:
+    """What was noted about each video, from its part's marker; that of the last parts stays in memory."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._parts: dict[str, list[dict[str, Any]]] = {}
+
+    def of(self, marker: Marker) -> list[dict[str, Any]]:
+        """Of each video of a part. Raises DamagedMarker."""
+        if marker.file not in self._parts:
+            if len(self._parts) >= _KEPT_METAS:
+                self._parts.clear()
+            where = f"{self._files.location}/{marker.file}"
+            if (data := self._files.read(marker.file)) is None:
+                raise unreadable(where, FileNotFoundError("it has gone"))
+            self._parts[marker.file] = read_meta(where, data, len(marker.videos))
+        return self._parts[marker.file]
+
+
 def any_streams(files: Files) -> dict[str, StreamShape]:
     """The oldest part's streams, from its marker alone; empty where no folder of parts has one.
 
     Raises NewerFormat.
     """
-    try:
-        folders = parts_folders(files.names())
-    except FileNotFoundError:
-        return {}
+    folders = parts_folders(files.names())
     paths = (f"{folder}/{name}" for folder in folders for name in files.names(folder) if is_marker(name))
     for path in sorted(paths, key=lambda path: path.rsplit(".", 2)[-2]):  # the oldest first, as in the index
-        with suppress(DamagedMarker, OSError):
-            if streams := parse_marker(path, files.read(path)).streams:
+        with suppress(DamagedMarker, ReadFailed):
+            if streams := parse_marker(path, files.read(path) or b"").streams:
                 return {name: rows.stream_shape for name, rows in streams.items()}
     return {}
 

@@ -1,1 +1,0 @@
-"""From committed parts to arrays: the index over markers, and reads by position. Writes nothing."""

@@ -1,5 +1,7 @@
 """`[decoders]`, `[prompts]`, `[pipelines]`, `[protocols]`: models, what they are asked, and their tests."""
 
+import json
+from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
@@ -15,11 +17,27 @@ class TaskPrompts(Entry):
     """The wording of one task."""
 
     questions: tuple[str, ...] = Field(min_length=1)
-    """Phrasings: training draws one at random, evaluation always asks the first."""
+    """Phrasings: training draws one at random, evaluation always asks the first. Or a JSON file (`./….json`)
+    that is a list of them, such as LMM-VQA's own; a run keeps what was in it."""
     restriction: str
     """The form that the answer must have."""
+    decimals: int = Field(0, ge=0, le=6)
+    """Of a score, as it is written. With any, the distribution is read over the whole numbers before them."""
     answer: str
     """The answer, with `{score}` or `{level}` in it."""
+
+    @field_validator("questions", mode="before")
+    @classmethod
+    def _read_from_a_file(cls, questions: Any) -> Any:
+        if not isinstance(questions, str):
+            return questions
+        try:
+            found = json.loads(Path(questions).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{questions} cannot be read as JSON: {error}") from error
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"{questions}: expected a JSON list of texts")
+        return found
 
 
 class PromptSettings(Entry):
@@ -84,6 +102,7 @@ class BranchSettings(Entry):
 
     encoder: str
     stream: str
+    # `false` drops a grid that the branch inherits.
     grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
     over_time: Literal["keep", "mean"] = "keep"
@@ -94,6 +113,11 @@ class BranchSettings(Entry):
     """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
     and go through its projector. Where it averages over time, so do they."""
     projector: ProjectorSettings
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _false_is_no_grid(cls, grid: Any) -> Any:
+        return None if grid is False else grid
 
 
 class LoraSettings(Entry):

@@ -1,10 +1,12 @@
 """How a pipeline is trained: the step, its targets, the schedule."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from config.schema.entry import Entry
+
+UnitShare = Annotated[float, Field(ge=0, lt=1)]
 
 
 class StepSettings(Entry):
@@ -49,6 +51,8 @@ class TrainingSettings(Entry):
     """Share of each dataset's training videos that is used: by a hash of `seed` and the video's id, so that a
     smaller share lies in a larger one, and sizes are approximate."""
     learning_rate: float = Field(gt=0)
+    betas: tuple[UnitShare, UnitShare] = (0.9, 0.999)
+    """AdamW's decay rates of the gradient's mean and of its square."""
     weight_decay: float = Field(0.0, ge=0)
     warmup_share: float = Field(0.03, ge=0, lt=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -59,6 +63,9 @@ class TrainingSettings(Entry):
     shard_decoder: bool = False
     """Each process holds a share of the frozen decoder's layers (FSDP) and not all of them."""
     targets: TargetSettings = TargetSettings()
+    loss: Literal["answers", "tokens"] = "answers"
+    """What a step's loss is the mean over: its answers, each the mean over its own tokens, or all of their
+    tokens, as in LMM-VQA's released code."""
     save_every_steps: int | None = Field(None, ge=1)
     save_every_minutes: float | None = Field(None, gt=0)
     """Checkpoints within an epoch; there is one at each validation and at the end of every epoch anyhow."""

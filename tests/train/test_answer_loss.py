@@ -7,17 +7,19 @@ from tiny_language import small_model
 
 from config.schema import TargetSettings
 from train.answers.loss import AnswerLoss, soft_scores
-from train.answers.space import AnswerSpace
+from train.answers.space import SCORES, AnswerSpace
 from train.errors import TrainError
 from train.inference.reading import Reading
 
+POINTS = torch.arange(101.0)
+
 
 def test_soft_targets_sum_to_one_and_peak_at_the_score() -> None:
-    soft = soft_scores(torch.tensor([0.0, 50.0, 72.4, 100.0]), 3.0)
+    soft = soft_scores(torch.tensor([0.0, 50.0, 72.4, 100.0]), 3.0, POINTS)
     torch.testing.assert_close(soft.sum(dim=1), torch.ones(4))
     assert soft.argmax(dim=1).tolist() == [0, 50, 72, 100]
-    assert soft_scores(torch.tensor([50.0]), 1e-3)[0, 50] == 1.0
-    mean = soft_scores(torch.tensor([72.4]), 3.0)[0] @ torch.arange(101.0)
+    assert soft_scores(torch.tensor([50.0]), 1e-3, POINTS)[0, 50] == 1.0
+    mean = soft_scores(torch.tensor([72.4]), 3.0, POINTS)[0] @ torch.arange(101.0)
     assert mean.item() == pytest.approx(72.4, abs=1e-3)
 
 
@@ -45,6 +47,6 @@ def test_the_expected_scores_error_is_added_to_the_score_tokens_loss() -> None:
 @pytest.mark.parametrize("settings", [TargetSettings(sigma=3), TargetSettings(expected_weight=1)])
 def test_scores_of_several_tokens_have_no_soft_targets(settings: TargetSettings) -> None:
     digits = AnswerSpace.of([tuple(map(int, str(score))) for score in range(101)], end=10)
-    assert AnswerLoss(digits, 10, TargetSettings()) is not None
+    assert AnswerLoss(digits, SCORES, 10, TargetSettings()) is not None
     with pytest.raises(TrainError, match=r"several tokens.*training\.targets\.sigma = 0"):
-        AnswerLoss(digits, 10, settings)
+        AnswerLoss(digits, SCORES, 10, settings)

@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_set import train
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from config.load import load_settings
 from config.schema import ProjectorSettings
+from store.features import FeatureStore
 from train.answers.chat import Answer, Slot, Text
+from train.data.reader import FeatureReader, branch_tokens, token_shape
+from train.model.build import build_model
 from train.model.packing import embed, lay_out
 from train.model.projectors import Projector
-from train.model.quality import QualityModel
+from train.model.quality import QualityModel, embedding_table
 from train.model.row import Row
+from train.pretrained import from_pretrained
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 CLIP_LAYER = ProjectorSettings(kind="clip-layer", heads=4, mlp_ratio=2.0, output_norm=True)
@@ -148,9 +153,69 @@ def test_tokens_loss_and_gradients_are_the_authors(
     assert set(model.trainable_parameters()) == {"spatial", "temporal", "embeddings"}
 
 
-def test_a_branch_can_be_appended_to_another_by_settings_alone(root: Path) -> None:
-    changes = ["pipelines.tiny.temporal.append_to=spatial", "pipelines.tiny.temporal.first_chunks=8"]
-    pipeline = load_settings(root / "pipelines.toml", changes).pipelines["tiny"]
-    assert pipeline.branches["temporal"].append_to == "spatial"
+def test_the_released_pipeline_has_258_tokens_a_video_at_full_size(root: Path, shared_data: Path) -> None:
+    decoder = "pipelines.lmm-vqa-released.decoder"
+    tokenizer = shared_data / "tokenizers" / "llama3"
+    if not tokenizer.is_dir():
+        pytest.skip("Llama-3's tokenizer (../shared/data/tokenizers/llama3) is not on this machine")
+    settings = load_settings(
+        root / "pipelines.toml", [f"{decoder}.weights=random:0", f"{decoder}.tokenizer={tokenizer}"]
+    )
+    pipeline = settings.pipelines["lmm-vqa-released"]
+    stored = {"spatial": (257, 1024), "temporal": (2304,)}
+    shapes = {name: token_shape(stored[name], branch) for name, branch in pipeline.branches.items()}
+    with torch.device("meta"):
+        model = build_model(pipeline, settings.prompts[pipeline.prompts], shapes)
+        video = {
+            name: branch_tokens(torch.empty(10, *stored[name]), branch)
+            for name, branch in pipeline.branches.items()
+        }
+        (tokens,) = model.visual_tokens([video])
+    assert tokens.shape == (258, 4096)
+    assert model.trainable_parameters() == {
+        "spatial": 16_794_624 + 2 * 4096,
+        "temporal": 2304 * 1024 + 1024 + 2 * 1024,
+        "embeddings": 128_256 * 4096,
+    }
+
+
+RELEASED = (
+    "pipelines.tiny.spatial.first_chunks=3",
+    "pipelines.tiny.spatial.projector={ kind = 'clip-layer', heads = 2, output_norm = true }",
+    "pipelines.tiny.temporal.first_chunks=3",
+    "pipelines.tiny.temporal.over_time=keep",
+    "pipelines.tiny.temporal.append_to=spatial",
+    "pipelines.tiny.temporal.projector={ kind = 'mlp', output_norm = true }",
+    "pipelines.tiny.decoder.attention=mmca",
+    "pipelines.tiny.decoder.rope_theta=10000.0",
+    "pipelines.tiny.decoder.train_embeddings=true",
+    "pipelines.tiny.training.loss=tokens",
+    "pipelines.tiny.training.betas=[0.9, 0.95]",
+)
+
+
+def test_a_run_in_the_released_way_trains_stops_goes_on_and_predicts(tmp_path: Path) -> None:
+    trained = train(tmp_path, "run", *RELEASED)
+    assert set(trained.trainable) == {"spatial", "temporal", "embeddings"}
+    assert trained.outcome.steps == 9 and trained.outcome.final_loss < 20
+    again = train(tmp_path, "run", *RELEASED)
+    assert again.outcome.resumed_from_step == 9
+    model = from_pretrained(tmp_path / "run")
+    reader = FeatureReader(
+        FeatureStore(tmp_path / "features"), model.settings.dataset, model.settings.pipeline.branches
+    )
+    features = [reader.read(video) for video in ("v0", "v1", "v2")]
+    assert {tuple(video["temporal"].shape) for video in features} == {(3, 1, 3)}
+    assert {tuple(video["spatial"].shape) for video in features} == {(1, 1, 6)}
+    assert isinstance(model.model, QualityModel)
+    assert [len(tokens) for tokens in model.model.visual_tokens(features)] == [2, 2, 2]
+    assert reader.tokens("v0", model.model.tokens_per_chunk()) == 2
+    together = model.predict(features)
+    assert together == [model.predict([video])[0] for video in features]
+    table, own = model.model.embeddings, embedding_table(model.model.decoder)
+    assert table is not None and not torch.equal(table.weight, own.weight)
+
+
+def test_a_branch_is_appended_to_another_that_is_there(root: Path) -> None:
     with pytest.raises(Exception, match="expected another branch, which is not appended itself"):
         load_settings(root / "pipelines.toml", ["pipelines.tiny.temporal.append_to=temporal"])

@@ -78,6 +78,10 @@ class Chat:
                 pieces.append(Text(part))  # type: ignore[arg-type]
         return pieces
 
+    def answer_tokens(self, conversation: Conversation) -> int:
+        """Tokens that the model should write, ends of turns with them."""
+        return sum(len(piece.ids) + 1 for piece in self.pieces(conversation) if isinstance(piece, Answer))
+
     def ids(self, text: str) -> tuple[int, ...]:
         """Plain tokenisation; special tokens only where the text spells them."""
         return self._ids(text)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from config.schema import TargetSettings
 from train.answers.chat import Answer
-from train.answers.space import SCORES, AnswerSpace
+from train.answers.space import AnswerSpace
 from train.errors import TrainError
 
 _POINTS = 10.0
@@ -22,8 +22,12 @@ class AnswerLoss:
     Raises TrainError where either is asked for and the tokenizer does not write each score as one token.
     """
 
-    def __init__(self, space: AnswerSpace, end: int, settings: TargetSettings) -> None:
+    def __init__(
+        self, space: AnswerSpace, values: Sequence[float], end: int, settings: TargetSettings
+    ) -> None:
+        """`space`, `values`: of the scores. `end`: the token that ends a turn."""
         self._settings = settings
+        self._values = torch.tensor(values)
         self._end = end
         self._lead = len(space.lead)
         self._tokens = [tail[0] for tail in space.tails]
@@ -61,15 +65,14 @@ class AnswerLoss:
         losses = plain
         if sigma > 0:
             log_p = logits.log_softmax(dim=-1)[:, self._tokens]  # [S, 101]
-            losses = -(soft_scores(scores, sigma) * log_p).sum(dim=-1)
+            losses = -(soft_scores(scores, sigma, self._values.to(scores.device)) * log_p).sum(dim=-1)
         if weight > 0:
-            values = torch.tensor(SCORES, dtype=logits.dtype, device=logits.device)
-            expected = logits[:, self._tokens].softmax(dim=-1) @ values
+            expected = logits[:, self._tokens].softmax(dim=-1) @ self._values.to(logits)
             losses = losses + weight * 0.5 * ((expected - scores) / _POINTS) ** 2
         return losses
 
 
-def soft_scores(scores: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussians of width sigma around the scores [S], over 0–100, that sum to one: [S, 101]."""
-    distance = torch.arange(101, dtype=torch.float32, device=scores.device) - scores[:, None]
+def soft_scores(scores: torch.Tensor, sigma: float, values: torch.Tensor) -> torch.Tensor:
+    """Gaussians of width sigma around the scores [S], over the values [101], that sum to one: [S, 101]."""
+    distance = values - scores[:, None]
     return (-0.5 * (distance / sigma) ** 2).softmax(dim=-1)

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from config.schema import PromptSettings, Task, TaskPrompts
 from train.answers.chat import Chat, Text
 from train.answers.conversation import SLOT, Conversation, Message, Target
+from train.answers.space import LEVELS, SCORES
 from train.errors import TrainError
 
 
@@ -57,13 +58,34 @@ class PromptBuilder:
         return Prompt(before.ids, after[0].ids)
 
     def answer(self, task: Task, value: float | str) -> str:
-        """The text of an answer: scores are written as integers."""
-        written = value if isinstance(value, str) else round(value)
+        """The text of an answer: scores are written with as many decimals as the settings say."""
+        written = value if isinstance(value, str) else f"{value:.{self._prompts.score.decimals}f}"
         return self._task(task).answer.format(**{task: written})
 
     def answer_ids(self, task: Task, value: float | str) -> tuple[int, ...]:
         """The ids of an answer, without the end-of-turn token."""
         return self.chat.ids(self.answer(task, value))
+
+    def allowed(self, task: Task) -> list[tuple[int, ...]]:
+        """The ids of every answer that the task allows, in the order of their values.
+
+        Of scores with decimals, those that begin with the same whole number are one.
+        """
+        if task == "level":
+            return [self.answer_ids(task, level) for level in LEVELS]
+        if not self._prompts.score.decimals:
+            return [self.answer_ids(task, score) for score in SCORES]
+        last = 1 - 10.0**-self._prompts.score.decimals
+        ends = ((score, score + last if score < SCORES[-1] else score) for score in SCORES)
+        return [_common(self.answer_ids(task, low), self.answer_ids(task, high)) for low, high in ends]
+
+    @property
+    def score_values(self) -> tuple[float, ...]:
+        """What each allowed score is read as: itself, or the middle of those that begin with it."""
+        if not self._prompts.score.decimals:
+            return tuple(map(float, SCORES))
+        middle = (1 - 10.0**-self._prompts.score.decimals) / 2
+        return (*(score + middle for score in SCORES[:-1]), float(SCORES[-1]))
 
     def text_tokens(self, tasks: Sequence[Task]) -> int:
         """Text tokens of a sample at most: what stands before the video, each task's question and answer."""
@@ -76,3 +98,9 @@ class PromptBuilder:
 
     def _task(self, task: Task) -> TaskPrompts:
         return self._prompts.score if task == "score" else self._prompts.level
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """What both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return one[: next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))]

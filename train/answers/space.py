@@ -37,7 +37,7 @@ class AnswerSpace:
     @property
     def single_token(self) -> bool:
         """Whether the token after the lead decides by itself."""
-        return all(len(tail) == 1 for tail in self.tails)
+        return set(self.forks) <= {()}
 
     @cached_property
     def forks(self) -> dict[tuple[int, ...], "Fork"]:

@@ -9,7 +9,7 @@ import torch
 
 from config.schema import Task
 from train.answers.levels import LevelCuts
-from train.answers.space import LEVELS, SCORES, parse_level, parse_score
+from train.answers.space import LEVELS, parse_level, parse_score
 from train.data.reader import Features
 from train.inference.reading import Reading, answer
 from train.model.quality import QualityModel
@@ -52,7 +52,7 @@ def _predict_one(model: QualityModel, video: Features, cuts: LevelCuts, tasks: S
     (visual,) = model.visual_tokens([video])
     asked: list[Task] = ["score", "level"] if "level" in tasks else ["score"]
     answers = answer(model, visual, asked)
-    mean, std = _moments(answers["score"].probabilities)
+    mean, std = _moments(answers["score"].probabilities, model.prompts.score_values)
     text = answers["score"].text
     stated = parse_score(text)
     if "level" in tasks:
@@ -73,16 +73,19 @@ def expected_scores(model: VideoModel, visual: Sequence[torch.Tensor]) -> tuple[
     if isinstance(model, RegressionModel):
         scores = model.outputs(visual)[0].clamp(0, 100).tolist()
         return scores, [math.nan] * len(scores)
-    moments = [_moments(Reading(model, tokens, ["score"]).probabilities("score")) for tokens in visual]
+    values = model.prompts.score_values
+    moments = [
+        _moments(Reading(model, tokens, ["score"]).probabilities("score"), values) for tokens in visual
+    ]
     return [mean for mean, _ in moments], [std for _, std in moments]
 
 
-def _moments(probabilities: torch.Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of a distribution [101] over the scores."""
+def _moments(probabilities: torch.Tensor, values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of a distribution [101] over the scores' values."""
     p = probabilities.double()
-    values = torch.tensor(SCORES, dtype=torch.float64, device=p.device)
-    mean = (p * values).sum()
-    return float(mean), float((p * (values - mean) ** 2).sum().sqrt())
+    scores = torch.tensor(values, dtype=torch.float64, device=p.device)
+    mean = (p * scores).sum()
+    return float(mean), float((p * (scores - mean) ** 2).sum().sqrt())
 
 
 def _regressed(

@@ -29,7 +29,7 @@ _MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16"}
 def make_accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
     """Accelerate's view of the processes, logging into the run's folder. Raises TrackerError."""
     check_trackers(settings.trackers)
-    torch.backends.cuda.matmul.fp32_precision = "tf32" if settings.step.tf32 else "ieee"
+    torch.backends.cuda.matmul.allow_tf32 = settings.step.tf32
     return Accelerator(
         mixed_precision=_MIXED_PRECISION[settings.precision],
         log_with=list(settings.trackers),

@@ -19,7 +19,7 @@ from train.draws import Draws, derived_seed, device_generator, draws_of_samples
 from train.errors import DivergedError
 from train.loop.exhaustion import explains_exhaustion
 from train.loop.processes import add_gradients, trained
-from train.model.regression import VideoModel
+from train.model.regression import RegressionModel, VideoModel
 
 Questions = Callable[[int, Sequence[int]], Sequence[Conversation]]
 """(epoch, samples) → conversations."""
@@ -30,7 +30,7 @@ class StepResult:
     """What a step came to, the same on all processes."""
 
     loss: float
-    """Mean over all conversations of the step."""
+    """Mean over the answers of the step, or over their tokens."""
     gradient_norm: float
     """Before clipping."""
     flags: list[int]
@@ -43,10 +43,12 @@ class _Pass:
     videos: list[str]
     losses: torch.Tensor
     """[conversations], without their graph."""
+    weights: torch.Tensor
+    """[conversations]: what each counts for in the step's mean."""
 
 
 class Stepper:
-    """Takes optimiser steps; the loss of a step is the mean over the conversations of all processes.
+    """Takes optimiser steps; the loss of a step is the mean over all processes' answers, or their tokens.
 
     `questions` makes the conversations about samples, in an epoch; their media are places in the list.
     """
@@ -78,10 +80,9 @@ class Stepper:
         passes = [
             self._pass(epoch, batch, features) for batch, features in islice(batches, len(step.batches))
         ]
-        own = sum((p.losses.double().sum() for p in passes), torch.zeros((), dtype=torch.float64))
-        total, count, *raised = self._sum(
-            [float(own), float(sum(len(p.losses) for p in passes)), *map(float, flags)]
-        )
+        own = sum(float((p.losses * p.weights).double().sum()) for p in passes)
+        count = sum(float(p.weights.sum()) for p in passes)
+        total, count, *raised = self._sum([own, count, *map(float, flags)])
         if not math.isfinite(total):
             raise self._diverged("loss", total, passes)
         add_gradients(self._accelerator, self._parameters)
@@ -104,11 +105,21 @@ class Stepper:
         with explains_exhaustion(self._pipeline, "training on", tokens, device):
             with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
                 losses: torch.Tensor = self._model(features, conversations)
-            torch.autograd.backward(losses.sum())
+            weights = self._weights(conversations).to(device)
+            torch.autograd.backward((losses * weights).sum())
             if not batch.counts:  # nothing else of this step has gradients yet
                 self._optimizer.zero_grad()
         videos = [self._data.samples[video].video for video in batch.videos]
-        return _Pass(conversations, videos, losses.detach() if batch.counts else losses.new_zeros(0))
+        if not batch.counts:
+            losses, weights = losses[:0], weights[:0]
+        return _Pass(conversations, videos, losses.detach(), weights)
+
+    def _weights(self, conversations: Sequence[Conversation]) -> torch.Tensor:
+        """What each counts for in the step's mean: one, or as many as its answers have tokens."""
+        if self._pipeline.training.loss == "answers" or isinstance(self._model, RegressionModel):
+            return torch.ones(len(conversations))
+        chat = self._model.prompts.chat
+        return torch.tensor([float(chat.answer_tokens(each)) for each in conversations])
 
     def _draws(self, epoch: int, batch: Batch, features: Sequence[Features]) -> Draws:
         seed = self._pipeline.training.seed

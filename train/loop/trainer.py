@@ -78,7 +78,11 @@ class Trainer:
         place(model, accelerator, settings)
         self.total_steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
         self.optimizer = torch.optim.AdamW(
-            trained(model), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            trained(model),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.schedule = get_scheduler(
             settings.schedule,

@@ -13,7 +13,7 @@ from train.answers.chat import Answer
 from train.answers.conversation import Conversation
 from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
-from train.answers.space import LEVELS, SCORES, AnswerSpace
+from train.answers.space import AnswerSpace
 from train.data.reader import Features
 from train.errors import ContextExceeded, TrainError
 from train.model.packed_decoder import PackedDecoder
@@ -55,12 +55,11 @@ class QualityModel(nn.Module):
             )
         self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
         end = prompts.chat.end_of_turn
-        values: dict[Task, Sequence[int | str]] = {"score": SCORES, "level": LEVELS}
+        tasks: tuple[Task, ...] = ("score", "level")
         self.spaces: dict[Task, AnswerSpace] = {
-            task: AnswerSpace.of([prompts.answer_ids(task, value) for value in allowed], end)
-            for task, allowed in values.items()
+            task: AnswerSpace.of(prompts.allowed(task), end) for task in tasks
         }
-        self.loss = AnswerLoss(self.spaces["score"], end, targets or TargetSettings())
+        self.loss = AnswerLoss(self.spaces["score"], prompts.score_values, end, targets or TargetSettings())
 
     def train(self, mode: bool = True) -> "QualityModel":
         """Training mode for what trains; the frozen decoder stays in evaluation mode."""

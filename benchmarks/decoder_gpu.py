@@ -28,22 +28,23 @@ from benchmarks.encoders import matrix_rate
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import hold_in_4_bits, packed_loss, step_batch, step_model
 from config.schema import StepSettings
-from train.levels import LevelCuts
-from train.model import Features, QualityModel
-from train.packed_decoder import PackedDecoder
-from train.predict import predict
-from train.question import Question
+from train.answers.conversation import Conversation
+from train.answers.levels import LevelCuts
+from train.data.reader import Features
+from train.inference.predict import predict
+from train.model.packed_decoder import PackedDecoder
+from train.model.quality import QualityModel
 
-Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
+Loss = Callable[[QualityModel, list[Features], list[Conversation]], torch.Tensor]
 FULL = {"layers": 32, "hidden": 4096, "intermediate": 14336}
 TINY = {"layers": 2, "hidden": 64, "intermediate": 128, "vocabulary": 512}
 WAYS: dict[str, StepSettings | None] = {
-    "segments": StepSettings(attention="segments", recompute="none"),
-    "segments, layers recomputed": StepSettings(attention="segments", recompute="layers"),
-    "dense": StepSettings(attention="dense", recompute="none"),
+    "segments": StepSettings(attention="segments", recompute="none", compile=False),
+    "segments, layers recomputed": StepSettings(attention="segments", recompute="layers", compile=False),
+    "dense": StepSettings(attention="dense", recompute="none", compile=False),
     "plain": None,
     "segments, compiled": StepSettings(attention="segments", recompute="none", compile=True),
-    "segments, 4 bits, recomputed": StepSettings(attention="segments", recompute="layers"),
+    "segments, 4 bits, recomputed": StepSettings(attention="segments", recompute="layers", compile=False),
 }
 IN_4_BITS = "segments, 4 bits, recomputed"
 
@@ -103,7 +104,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _model(tokens: int, options: argparse.Namespace) -> QualityModel:
     return step_model(
         tokens=tokens,
-        step=StepSettings(recompute="none"),
+        step=StepSettings(recompute="none", compile=False),
         device=options.device,
         dtype=torch.bfloat16,
         **(TINY if options.tiny else FULL),
@@ -117,7 +118,7 @@ def _fastest(
     best: dict[str, Any] = {}
     videos, most = 1, options.most_videos or (2 if options.tiny else 16)
     settings = WAYS[way]
-    model.packed = PackedDecoder(model.decoder, settings or StepSettings())
+    model.packed = PackedDecoder(model.decoder, settings or StepSettings(compile=False))
     model.train()
     while videos <= most:
         try:
@@ -137,7 +138,7 @@ def _fastest(
 def _step(
     model: QualityModel, loss_of: Loss, tokens: int, videos: int, rate: float, options: argparse.Namespace
 ) -> dict[str, Any]:
-    batch, questions = step_batch(videos, tokens, options.device)
+    batch, questions = step_batch(model, videos, tokens, options.device)
     needed = _needed_operations(model, batch, questions)
 
     def step() -> float:
@@ -165,7 +166,7 @@ def _step(
 
 
 @torch.no_grad()
-def _needed_operations(model: QualityModel, batch: list[Features], questions: list[Question]) -> float:
+def _needed_operations(model: QualityModel, batch: list[Features], questions: list[Conversation]) -> float:
     """Of a forward and an input-gradient backward pass over the packed row, projectors left out."""
     config = model.decoder.config
     segments = model.pack(model.visual_tokens(batch), questions).layout.segments
@@ -181,7 +182,7 @@ def _needed_operations(model: QualityModel, batch: list[Features], questions: li
 
 def _prediction(model: QualityModel, tokens: int, options: argparse.Namespace) -> float:
     """Median seconds of a whole prediction: both questions, their distributions and their texts."""
-    (video,), _ = step_batch(1, tokens, options.device)
+    (video,), _ = step_batch(model, 1, tokens, options.device)
     model.eval()
     seconds = []
     for _ in range(4):

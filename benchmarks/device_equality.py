@@ -24,16 +24,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import packed_loss, step_batch, step_model
 from config.schema import LoraSettings, StepSettings
-from train.decoder import add_lora
-from train.levels import LevelCuts
-from train.model import Features, QualityModel
-from train.predict import predict
-from train.question import Question
+from train.answers.conversation import Conversation
+from train.answers.levels import LevelCuts
+from train.data.reader import Features
+from train.inference.predict import predict
+from train.model.decoder import add_lora
+from train.model.quality import QualityModel
 
 TOKENS = 1024
 VIDEOS = 3
 Numbers = dict[str, torch.Tensor]
-Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
+Loss = Callable[[QualityModel, list[Features], list[Conversation]], torch.Tensor]
 FLOAT32, BFLOAT16 = 2e-4, 6e-2
 """Allowed differences: float32 without TF32, and bfloat16 weights beside float32 ones."""
 
@@ -55,15 +56,15 @@ def main() -> None:
 
 def compare(device: str, only: list[str] | None = None) -> list[dict[str, object]]:
     """One entry a way: its name, the greatest relative difference, what is allowed, whether it is met."""
-    default = StepSettings(recompute="none")
+    default = StepSettings(recompute="none", compile=False)
     expected, expected_lora = _step(_model("cpu"), packed_loss), _step(_model("cpu", lora=True), packed_loss)
     ways: dict[str, tuple[Callable[[], Numbers], Numbers, float]] = {}
     for attention, recompute in product(("segments", "dense"), ("none", "layers", "auto")):
-        step = StepSettings(attention=attention, recompute=recompute)  # type: ignore[arg-type]
+        step = StepSettings(attention=attention, recompute=recompute, compile=False)  # type: ignore[arg-type]
         run = partial(_run, packed_loss, device, step)
         ways[f"{attention}, recompute {recompute}"] = run, expected, FLOAT32
     for recompute in ("none", "layers"):
-        step = StepSettings(recompute=recompute)  # type: ignore[arg-type]
+        step = StepSettings(recompute=recompute, compile=False)  # type: ignore[arg-type]
         run = partial(_run, packed_loss, device, step, lora=True)
         ways[f"LoRA, recompute {recompute}"] = run, expected_lora, FLOAT32
     for name, loss_of in {"packed": packed_loss, "plain": plain_loss}.items():
@@ -98,7 +99,7 @@ def _model(
     dtype: torch.dtype = torch.float32,
 ) -> QualityModel:
     """The same random weights every time."""
-    model = step_model(3, 256, TOKENS, step or StepSettings(recompute="none"), vocabulary=512)
+    model = step_model(3, 256, TOKENS, step or StepSettings(recompute="none", compile=False), vocabulary=512)
     if lora:
         add_lora(model.decoder, LoraSettings(rank=4, dropout=0.0))
         torch.manual_seed(1)
@@ -116,7 +117,7 @@ def _run(loss_of: Loss, device: str, step: StepSettings, **how: Any) -> Numbers:
 
 def _step(model: QualityModel, loss_of: Loss) -> Numbers:
     """The loss, and the gradient of everything that trains."""
-    batch, questions = step_batch(VIDEOS, TOKENS, str(next(model.parameters()).device))
+    batch, questions = step_batch(model, VIDEOS, TOKENS, str(next(model.parameters()).device))
     model.zero_grad()
     loss = loss_of(model, batch, questions)
     loss.backward()
@@ -126,7 +127,7 @@ def _step(model: QualityModel, loss_of: Loss) -> Numbers:
 
 def _read(model: QualityModel) -> Numbers:
     model.eval()
-    videos, _ = step_batch(VIDEOS, TOKENS, str(next(model.parameters()).device))
+    videos, _ = step_batch(model, VIDEOS, TOKENS, str(next(model.parameters()).device))
     found = predict(model, videos, LevelCuts(33.0, 66.0), ["score", "level"])
     return {"scores": torch.tensor([[each.score, each.std or 0.0] for each in found])}
 

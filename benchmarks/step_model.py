@@ -9,10 +9,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from config.load import DEFAULT_FILE, load_settings
 from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.model import Features, QualityModel
-from train.projectors import Projector
-from train.prompts import PromptBuilder
-from train.question import Question
+from train.answers.chat import Answer
+from train.answers.conversation import Conversation
+from train.answers.prompts import PromptBuilder
+from train.data.reader import Features
+from train.model.projectors import Projector
+from train.model.quality import QualityModel
 
 VOCABULARY = 128_256
 CHUNKS = 4
@@ -83,7 +85,9 @@ def hold_in_4_bits(model: QualityModel) -> None:
         setattr(body.get_submodule(parent), own, packed)
 
 
-def step_batch(videos: int, tokens: int, device: str = "cpu") -> tuple[list[Features], list[Question]]:
+def step_batch(
+    model: QualityModel, videos: int, tokens: int, device: str = "cpu"
+) -> tuple[list[Features], list[Conversation]]:
     """Random features of videos of so many visual tokens, and both questions about each."""
     generator = torch.Generator().manual_seed(0)
     shapes = {name: (CHUNKS, tokens // CHUNKS // 2, width) for name, width in FEATURES.items()}
@@ -92,17 +96,20 @@ def step_batch(videos: int, tokens: int, device: str = "cpu") -> tuple[list[Feat
         for _ in range(videos)
     ]
     questions = [
-        Question(video, "score", video % 4, 37 + video)
+        model.prompts.conversation("score", video % 4, 37 + video, video)
         if task == "score"
-        else Question(video, "level", 1, "fair")
+        else model.prompts.conversation("level", 1, "fair", video)
         for video in range(videos)
         for task in ("score", "level")
     ]
     return batch, questions
 
 
-def packed_loss(model: QualityModel, videos: list[Features], questions: list[Question]) -> torch.Tensor:
-    """The packed step's loss as Hugging Face averages it: over all answer tokens, not over questions."""
-    sizes = [len(model.prompts.answer_ids(q.task, q.answer)) + 1 for q in questions]
-    losses: torch.Tensor = model(videos, questions)
+def packed_loss(
+    model: QualityModel, videos: list[Features], conversations: list[Conversation]
+) -> torch.Tensor:
+    """The packed step's loss as Hugging Face averages it: over all answer tokens, not over conversations."""
+    pieces = map(model.prompts.chat.pieces, conversations)
+    sizes = [sum(len(p.ids) + 1 for p in each if isinstance(p, Answer)) for each in pieces]
+    losses: torch.Tensor = model(videos, conversations)
     return (losses * torch.tensor(sizes, device=losses.device)).sum() / sum(sizes)

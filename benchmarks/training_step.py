@@ -26,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import VOCABULARY, packed_loss, step_batch, step_model
 from config.schema import StepSettings
-from train.model import Features, QualityModel
-from train.question import Question
+from train.answers.conversation import Conversation
+from train.data.reader import Features
+from train.model.quality import QualityModel
 
-Loss = Callable[[QualityModel, list[Features], list[Question]], torch.Tensor]
+Loss = Callable[[QualityModel, list[Features], list[Conversation]], torch.Tensor]
 WAYS: dict[str, Loss] = {"plain": plain_loss, "packed": packed_loss}
 
 
@@ -99,15 +100,15 @@ def peak_bytes(options: argparse.Namespace) -> int:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
 
 
-def _prepare(options: argparse.Namespace) -> tuple[QualityModel, tuple[list[Features], list[Question]]]:
+def _prepare(options: argparse.Namespace) -> tuple[QualityModel, tuple[list[Features], list[Conversation]]]:
     settings = StepSettings(compile=options.compile)
     model = step_model(
         options.layers, options.hidden, options.tokens, settings, vocabulary=options.vocabulary
     )
-    return model, step_batch(options.videos, options.tokens)
+    return model, step_batch(model, options.videos, options.tokens)
 
 
-def _assert_same(model: QualityModel, batch: tuple[list[Features], list[Question]]) -> float:
+def _assert_same(model: QualityModel, batch: tuple[list[Features], list[Conversation]]) -> float:
     losses, gradients = {}, {}
     for way, loss_of in WAYS.items():
         loss = loss_of(model, *batch)

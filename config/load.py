@@ -201,6 +201,8 @@ def _check_references(settings: Settings, file: Path) -> None:
         references.append((f"{own}.prompts", pipeline.prompts, settings.prompts))
         for branch, branch_settings in pipeline.branches.items():
             references.append((f"{own}.{branch}.encoder", branch_settings.encoder, settings.encoders))
+        if pipeline.continues is not None:
+            references.append((f"{own}.continues", pipeline.continues, settings.pipelines))
     for name, protocol in settings.protocols.items():
         references.append((f"protocols.{name}.dataset", protocol.dataset, settings.datasets))
         references += [(f"protocols.{name}.pipelines", p, settings.pipelines) for p in protocol.pipelines]

@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from demo.decoder_text import ANSWERS, Conversation, conversations, level_of
 from demo.decoder_tokenizer import conversation
 from demo.decoder_training import ANSWER_TOKENS
-from train.answers import parse_level, parse_score
+from train.answers.space import parse_level, parse_score
 
 
 def readout(

@@ -41,7 +41,7 @@ def conversation(system: str, user: str, answer: str | None = None) -> str:
 def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """One token for each word of `texts`, each integer 0–100 and each punctuation mark.
 
-    Words are told apart by case; a word that is not in the vocabulary becomes `<unk>`.
+    Words differ by case; a word that is not in the vocabulary becomes `<unk>`.
     """
     special = [PAD, BOS, EOS, UNK, *ROLES.values()]
     numbers = [str(number) for number in range(101)]

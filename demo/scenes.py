@@ -59,7 +59,7 @@ def film(random: np.random.Generator, seconds: float, sizes: tuple[tuple[int, in
     out_of_focus = random.uniform(0.5, 1.4) if random.random() < 0.2 else 0.0
     background = paint(random, extent[0], extent[1]).softened(float(np.hypot(lens, out_of_focus)))
     moving = random.random() < 0.7
-    # Before a still camera something moves, or a freeze could not be told from the scene.
+    # Before a still camera something moves, or a freeze could not be distinguished from the scene.
     objects = int(random.integers(0 if moving else 1, 4))
     sprites = [_sprite(random, height, width, lens, seconds) for _ in range(objects)]
     view = _camera(random, extent, seconds) if moving else _tripod(random, extent)

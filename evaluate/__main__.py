@@ -14,7 +14,7 @@ from store.features import FeatureStore
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
 
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1 …")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
 RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of a trained run.")]
 
@@ -62,7 +62,7 @@ def run(
     split: Annotated[str, typer.Option(help="Which split of the run's own dataset.")] = "test",
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     json: cli.Json = False,
 ) -> None:
     """Test a run on stored features: predictions, metrics, the table beside published numbers, the report."""
@@ -85,7 +85,7 @@ def run(
 def predict(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
     run: RunOption,
-    device: Device = "cpu",
+    device: Device = "auto",
     json: cli.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -143,7 +143,7 @@ def protocol(
 def ladder(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
     run: RunOption,
-    device: Device = "cpu",
+    device: Device = "auto",
     json: cli.Json = False,
 ) -> None:
     """Degrade real videos step by step and see whether the scores fall: rank correlation by kind.

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, rankdata
 
 from evaluate.logistic import Logistic, fit_logistic
-from train.answers import LEVELS
+from train.answers.space import LEVELS
 
 Vector = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -99,7 +99,7 @@ def bootstrap_intervals(mos: ArrayLike, scores: ArrayLike, resamples: int = 1000
 
 @dataclass(frozen=True)
 class LevelAccuracy:
-    """Shares of videos whose level was told rightly; None for a level that no video has."""
+    """Shares of videos whose level was given correctly; None for a level that no video has."""
 
     n: int
     total: float | None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evaluate.metrics import logistic_of
 from store.labels.files import MosScale
-from train.answers import LEVELS
+from train.answers.space import LEVELS
 
 Vector = NDArray[np.float64]
 

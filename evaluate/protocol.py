@@ -19,10 +19,10 @@ from store.features import FeatureStore
 from store.labels.dataset import grouped_labels, join_split
 from store.labels.files import Label, MosScale
 from store.labels.splits import k_fold, random_splits
+from train.data.reader import FeatureReader
+from train.data.samples import Split
 from train.job import train_run
 from train.pretrained import TrainedModel
-from train.reader import FeatureReader
-from train.samples import Split
 
 log = logging.getLogger(__name__)
 

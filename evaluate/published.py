@@ -35,7 +35,7 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class PublishedLevelAccuracy:
-    """Shares of videos, in 0–1, whose level a method told rightly."""
+    """Shares of videos, in 0–1, whose level a method gave correctly."""
 
     method: str
     dataset: str

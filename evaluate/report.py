@@ -42,7 +42,7 @@ class Report:
     parse_failures: int
     """Videos whose written answer states no score."""
     level_accuracy: Mapping[str, float | None]
-    """Level → share told rightly, with `total`."""
+    """Level → share classified correctly, with `total`."""
     confusion: Mapping[str, Mapping[str, int]]
     """True level → predicted level → videos."""
     comparison: Table

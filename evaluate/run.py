@@ -22,9 +22,9 @@ from store.features import FeatureStore
 from store.labels.dataset import join_split, label_changes, labelled_split
 from store.labels.files import Label, MosScale
 from train.errors import FeaturesMissingError, RunError
-from train.predict import Prediction
+from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
-from train.run import load_labels
+from train.saving.run import load_labels
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,23 @@ from tqdm import tqdm
 
 from config.schema import DatasetSettings
 from extract.encoders.registry import build_encoder
+from extract.executors.devices import device_names
 from extract.run.extractor import extract_features
 from store.features import FeatureStore
-from train.branch import branch_tokens
-from train.predict import Prediction, batched
+from train.data.reader import FeatureReader, branch_tokens
+from train.errors import ContextExceeded
+from train.inference.predict import Prediction, batched
 from train.pretrained import TrainedModel, from_pretrained
-from train.reader import FeatureReader
 
 BATCH = 16
 
 
-def load_trained(folder: Path, device: torch.device | str = "cpu") -> TrainedModel:
-    """Load a run, or a trained model's folder, for prediction. Raises RunError where it is neither."""
-    trained = from_pretrained(folder, device=device)
+def load_trained(folder: Path, device: torch.device | str = "auto") -> TrainedModel:
+    """Load a run, or a trained model's folder, for prediction; `auto` is a GPU where there is one.
+
+    Raises RunError where it is neither, NoSuchDevice.
+    """
+    trained = from_pretrained(folder, device=device_names(str(device))[0])
     threads = trained.settings.pipeline.training.threads
     if threads is not None:
         torch.set_num_threads(threads)
@@ -66,9 +70,10 @@ class FilePrediction:
 
 def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[FilePrediction]:
     """Decode, encode and score each file; an unreadable one gives its reason, and the others go on."""
-    encoders = {name: build_encoder(encoder) for name, encoder in trained.settings.encoders.items()}
+    device = str(trained.device)
+    encoders = {name: build_encoder(encoder, device) for name, encoder in trained.settings.encoders.items()}
     trained.check_features({name: encoder.specification() for name, encoder in encoders.items()})
-    for video, outcome in zip(videos, extract_features(videos, encoders), strict=True):
+    for video, outcome in zip(videos, extract_features(videos, encoders, device), strict=True):
         if isinstance(outcome, Exception):
             yield FilePrediction(video, None, str(outcome).removeprefix(f"{video}: "))
             continue
@@ -80,4 +85,7 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
             )
             for name, branch in trained.settings.pipeline.branches.items()
         }
-        yield FilePrediction(video, trained.predict([features])[0], warnings=outcome.info.warnings)
+        try:
+            yield FilePrediction(video, trained.predict([features])[0], warnings=outcome.info.warnings)
+        except ContextExceeded as error:
+            yield FilePrediction(video, None, str(error), outcome.info.warnings)

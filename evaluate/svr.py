@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from train.reader import FeatureReader
+from train.data.reader import FeatureReader
 
 _GRID = {"svr__C": [3.0, 10.0, 30.0, 100.0, 300.0], "svr__gamma": [0.0003, 0.001, 0.003, 0.01, 0.03]}
 

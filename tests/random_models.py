@@ -1,5 +1,7 @@
 """Quality models around random decoders of several kinds, and videos of random features."""
 
+from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,10 +10,13 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.model import QualityModel
-from train.projectors import Projector
-from train.prompts import PromptBuilder
+from train.answers.conversation import Conversation
+from train.answers.prompts import PromptBuilder
+from train.model.projectors import Projector
+from train.model.quality import QualityModel
+from train.model.regression import VideoModel
 
+Question = namedtuple("Question", ["video", "task", "phrasing", "value"])
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 
 
@@ -42,3 +47,8 @@ def model_of(kind: str = "llama", step: StepSettings | None = None, **changes: A
         name: Projector(ProjectorSettings(kind="mlp"), *shape, WIDTH, 1.0) for name, shape in SHAPES.items()
     }
     return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, step=step).eval()
+
+
+def asked(model: VideoModel, questions: Sequence[Question]) -> list[Conversation]:
+    """The tasks' questions with their answers, as the model is trained on them."""
+    return [model.prompts.conversation(q.task, q.phrasing, q.value, q.video) for q in questions]

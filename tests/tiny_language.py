@@ -9,9 +9,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from config.load import load_settings
 from config.schema import ProjectorSettings, PromptSettings, TargetSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.model import QualityModel
-from train.projectors import Projector
-from train.prompts import PromptBuilder
+from train.answers.prompts import PromptBuilder
+from train.model.projectors import Projector
+from train.model.quality import QualityModel
 
 WIDTH = 32
 

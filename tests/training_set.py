@@ -15,9 +15,9 @@ from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
 from store.features import FeatureStore
 from store.labels.files import Label
-from train.checkpoint import checkpoints, read_progress
+from train.data.samples import Split
 from train.job import TrainedRun, train_run
-from train.samples import Split
+from train.saving.checkpoint import checkpoints, read_progress
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +35,18 @@ def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
             writer.add(f"v{i}", {"spatial": spatial, "temporal": temporal})
             labels.append(Label(f"v{i}", float(np.clip(50 + 20 * spatial.mean(axis=0)[0, 0], 0, 100))))
     return store, {"train": labels[: videos // 2], "val": labels[videos // 2 : -8], "test": labels[-8:]}
+
+
+def second_dataset(folder: Path, videos: int = 30, made: str = "for tests") -> Split:
+    """Features and labels of KoNViD-1k's scale (1–5); ids may be those of the other dataset."""
+    random = np.random.default_rng(1)
+    labels = []
+    with FeatureStore(folder / "features").feature_set("KoNViD-1k", "nss", {"made": made}).writer() as writer:
+        for i in range(videos):
+            spatial = random.standard_normal((2, 1, 6)).astype(np.float32)
+            writer.add(f"v{i}", {"spatial": spatial, "temporal": spatial[..., :3].copy()})
+            labels.append(Label(f"v{i}", float(np.clip(3 + spatial[:, 0, 0].mean(), 1, 5))))
+    return {"train": labels[:15], "val": labels[15:23], "test": labels[23:]}
 
 
 def decoder_overrides(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """`python -m train`: train a pipeline on cached features."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,7 +39,7 @@ def export(
     json: cli.Json = False,
 ) -> None:
     """Copy a run's selected checkpoint, without the training's state, to publish it or take it elsewhere."""
-    from train.checkpoint import export as export_run
+    from train.saving.checkpoint import export as export_run
 
     exported = export_run(run, folder)
     if json:
@@ -55,6 +56,15 @@ def train(
         typer.Option(help="A dataset to train on, where not the pipeline's own. Repeatable: on all of them."),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder; runs/PIPELINE where not given.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN|FOLDER",
+            help="Begin with the weights of another run or published model; runs/NAME by itself, where the"
+            " pipeline `continues` the pipeline NAME.",
+        ),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
     overrides: cli.Overrides = None,
     config: cli.Config = DEFAULT_FILE,
@@ -68,12 +78,18 @@ def train(
     folder = run or Path("runs") / "-".join([pipeline, *(names if names != [chosen.dataset] else [])])
     splits = {data.name: labelled_split(data) for data in datasets}
 
+    # Read when CUDA starts: lengths differ from pass to pass, and fixed segments would be left in pieces.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     from accelerate import PartialState
 
     from train.job import train_run
 
     store = FeatureStore(settings.store.path)
-    trained = train_run(settings.run(chosen, *datasets), store, splits, folder, quiet=json, restart=restart)
+    if start is None and chosen.continues is not None:
+        start = Path("runs") / chosen.continues
+    trained = train_run(
+        settings.run(chosen, *datasets), store, splits, folder, quiet=json, restart=restart, start=start
+    )
     state = PartialState()
     if not state.is_main_process:
         pass

@@ -29,3 +29,11 @@ class MemoryExhaustedError(TrainError):
 
 class TrackerError(TrainError):
     """A tracker that accelerate does not know, or whose library is not installed."""
+
+
+class ContextExceeded(TrainError):
+    """A video's tokens, with its questions, are more than the decoder can read."""
+
+
+class ConversationError(TrainError):
+    """Messages and media that do not go together."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,16 +11,17 @@ from config.schema import RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
 from store.labels.dataset import labels_digest
-from train.build import build_model
-from train.data import QualityDataset
+from train.data.loading import QualityDataset
+from train.data.reader import FeatureReader
+from train.data.samples import DatasetSamples, Split, dataset_samples
 from train.errors import FeaturesMissingError
-from train.identity import decoder_identity
-from train.processes import make_accelerator
-from train.reader import FeatureReader
-from train.regression import VideoModel
-from train.run import Run, claim_run, clear_run, library_versions
-from train.samples import DatasetSamples, Split, dataset_samples
-from train.trainer import Outcome, Trainer
+from train.loop.processes import make_accelerator
+from train.loop.trainer import Outcome, Trainer
+from train.model.build import build_model
+from train.model.regression import VideoModel
+from train.saving.identity import decoder_identity
+from train.saving.run import Run, claim_run, clear_run, library_versions
+from train.saving.start import describe_start, load_start
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +48,21 @@ def train_run(
     quiet: bool = False,
     keys: Mapping[str, str] | None = None,
     restart: bool = False,
+    start: Path | None = None,
 ) -> TrainedRun:
     """Train the pipeline on the `train` videos of each dataset's split, choosing the checkpoint on `val`.
 
     A folder that holds an unfinished run of the same settings, features and split is continued; `restart`
-    removes it first. Raises FeaturesMissingError where the store has no features of a dataset, RunError where
-    the folder holds another run or one of other labels, and what `Trainer.fit` raises.
+    removes it first. `start` is another run, or a published model's folder, whose weights a new run begins
+    with, and whose statistics of the features it keeps. Raises FeaturesMissingError where the store has no
+    features of a dataset, RunError where the folder holds another run or one of other labels, or where the
+    start does not fit, and what `Trainer.fit` raises.
     """
     accelerator = make_accelerator(settings.pipeline.training, folder)
     samples = _samples(settings, store, splits, keys)
     run = _ties(settings, samples)
+    if start is not None:
+        run = replace(run, start=describe_start(start, settings.pipeline, run))
     if restart and accelerator.is_main_process:
         clear_run(folder)
     with accelerator.main_process_first():
@@ -68,6 +74,8 @@ def train_run(
     model = build_model(settings.pipeline, settings.prompts, run.shapes)
     training, validation = _part(samples, "train"), _part(samples, "val")
     fit_standardisation(model, training)
+    if start is not None:
+        load_start(start, model)
     if not quiet and accelerator.is_main_process:
         _announce(settings, run, model, samples)
     trainer = Trainer(accelerator, settings.pipeline, model, training, validation, folder, quiet=quiet)
@@ -81,8 +89,8 @@ def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' z-scores on the training split's features, and on nothing else."""
     for branch, projector in model.projectors.items():
         if projector.standardise is not None:
-            rows = [training[i][branch].flatten(0, 1) for i in range(len(training))]  # [K * T, D] each
-            projector.standardise.fit(torch.cat(rows))  # type: ignore[operator,union-attr]
+            rows = (training[i][branch].flatten(0, 1) for i in range(len(training)))  # [K * T, D] each
+            projector.standardise.fit(rows)  # type: ignore[operator,union-attr]
 
 
 def _samples(

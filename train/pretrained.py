@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 from config.schema import RunSettings
-from train.build import load_model
-from train.checkpoint import ADAPTER, WEIGHTS, checkpoint_of
-from train.description import FILE, check_features, read_description
+from train.data.reader import Features
 from train.errors import RunError
-from train.hub import first_line, model_folder
-from train.model import Features
-from train.predict import Prediction, predict
-from train.regression import VideoModel
-from train.run import Run, load_run
+from train.inference.predict import Prediction, predict
+from train.model.build import build_model
+from train.model.hub import first_line, model_folder
+from train.model.regression import VideoModel
+from train.saving.checkpoint import ADAPTER, WEIGHTS, checkpoint_of, load_weights
+from train.saving.description import FILE, check_decoder, check_features, read_description
+from train.saving.run import Run, load_run
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _FILES = (FILE, WEIGHTS, f"{ADAPTER}/*", "README.md")
@@ -34,6 +34,11 @@ class TrainedModel:
     """Its split is empty where the model came alone."""
     checkpoint: Path
     model: VideoModel
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.projectors.parameters()).device
 
     def predict(self, videos: Sequence[Features], dataset: str | None = None) -> list[Prediction]:
         """Predictions on the scale 0–100; a video is branch → [K, tokens, features].
@@ -53,20 +58,42 @@ class TrainedModel:
 def from_pretrained(
     place: str | Path,
     revision: str | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     decoder: str | None = None,
 ) -> TrainedModel:
     """The trained model in evaluation mode, ready for `predict`.
 
     `place`: a run's folder (its selected checkpoint), a checkpoint's or exported folder, or a hub id, of
-    which `revision` names a commit, branch or tag. `decoder`: where the frozen language model lies, if not
-    where it lay in training. Raises RunError where the model is absent, incomplete, damaged, of a later
-    format, or of another decoder than is found; DecoderMissingError where none is found.
+    which `revision` names a commit, branch or tag. `device`: `auto` is a GPU where there is one. `decoder`:
+    where the frozen language model lies, if not where it lay in training. Raises RunError where the model is
+    absent, incomplete, damaged, of a later format, or of another decoder than is found; DecoderMissingError
+    where none is found.
     """
     folder = _folder(str(place), revision)
     checkpoint = checkpoint_of(folder)
     settings, run = load_run(folder) if checkpoint != folder else read_description(checkpoint)
     return TrainedModel(folder, settings, run, checkpoint, load_model(checkpoint, device, decoder))
+
+
+def load_model(folder: Path, device: torch.device | str = "auto", decoder: str | None = None) -> VideoModel:
+    """A trained model in evaluation mode, from a run (its selected checkpoint) or a checkpoint's folder.
+
+    `decoder` is a folder or hub id of the frozen decoder, where it does not lie where it did in training.
+    Raises RunError where the folder is incomplete, damaged, of a later format, or of another decoder.
+    """
+    checkpoint = checkpoint_of(folder)
+    settings, run = read_description(checkpoint)
+    pipeline = settings.pipeline
+    if decoder is not None:
+        moved = pipeline.decoder.model_copy(update={"weights": decoder, "revision": None})
+        pipeline = pipeline.model_copy(update={"decoder": moved})
+    check_decoder(checkpoint, pipeline, run)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
+    model = build_model(pipeline, settings.prompts, run.shapes, None if device.type == "cpu" else device)
+    load_weights(checkpoint, model)
+    return model.to(device).eval()
 
 
 def _folder(place: str, revision: str | None) -> Path:

@@ -1,5 +1,7 @@
 """`[decoders]`, `[prompts]`, `[pipelines]`, `[protocols]`: models, what they are asked, and their tests."""
 
+import json
+from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
@@ -15,11 +17,27 @@ class TaskPrompts(Entry):
     """The wording of one task."""
 
     questions: tuple[str, ...] = Field(min_length=1)
-    """Phrasings: training draws one at random, evaluation always asks the first."""
+    """Phrasings: training draws one at random, evaluation always asks the first. Or a JSON file (`./….json`)
+    that is a list of them, such as LMM-VQA's own; a run keeps what was in it."""
     restriction: str
     """The form that the answer must have."""
+    decimals: int = Field(0, ge=0, le=6)
+    """Of a score, as it is written. With any, the distribution is read over the whole numbers before them."""
     answer: str
     """The answer, with `{score}` or `{level}` in it."""
+
+    @field_validator("questions", mode="before")
+    @classmethod
+    def _read_from_a_file(cls, questions: Any) -> Any:
+        if not isinstance(questions, str):
+            return questions
+        try:
+            found = json.loads(Path(questions).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{questions} cannot be read as JSON: {error}") from error
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"{questions}: expected a JSON list of texts")
+        return found
 
 
 class PromptSettings(Entry):
@@ -43,18 +61,21 @@ class PromptSettings(Entry):
 class ProjectorSettings(Entry):
     """A trainable map from features to the decoder's embedding space."""
 
-    kind: Literal["vit", "mlp", "perceiver"]
+    kind: Literal["vit", "mlp", "perceiver", "clip-layer"]
+    """`clip-layer`: one layer of CLIP's own encoder, then a linear layer, as in LMM-VQA's released code."""
     hidden: tuple[PositiveInt, ...] = ()
     """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
     heads: int = Field(16, ge=1)
-    """vit, perceiver: attention heads."""
+    """vit, perceiver, clip-layer: attention heads."""
     mlp_ratio: float = Field(4.0, gt=0)
-    """vit, perceiver: width of the hidden layer, as a multiple of the feature width."""
+    """vit, perceiver, clip-layer: width of the hidden layer, as a multiple of the feature width."""
     layers: int = Field(2, ge=1)
     """perceiver: how often the learned tokens look at the chunk's."""
     tokens: int | None = Field(None, ge=1)
     """Output tokens of a chunk. perceiver: so many are learned. mlp: so many are made from all input tokens
     together; None maps token by token."""
+    output_norm: bool = False
+    """A LayerNorm behind the last linear layer, as in LMM-VQA's released code."""
     dropout: float = Field(0.0, ge=0, lt=1)
     noise: float = Field(0.0, ge=0)
     """Standard deviation of the noise added to the (standardised) input in training."""
@@ -69,8 +90,10 @@ class ProjectorSettings(Entry):
     def _tokens_suit_the_kind(self) -> "ProjectorSettings":
         if self.kind == "perceiver" and self.tokens is None:
             raise ValueError("a perceiver needs `tokens`: how many it makes of a chunk, such as 64")
-        if self.kind == "vit" and self.tokens is not None:
-            raise ValueError("a vit keeps its input's tokens: remove `tokens`, or choose kind = perceiver")
+        if self.kind in ("vit", "clip-layer") and self.tokens is not None:
+            raise ValueError(
+                f"a {self.kind} keeps its input's tokens: remove `tokens`, or choose kind = perceiver"
+            )
         return self
 
 
@@ -79,11 +102,22 @@ class BranchSettings(Entry):
 
     encoder: str
     stream: str
+    # `false` drops a grid that the branch inherits.
     grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
     over_time: Literal["keep", "mean"] = "keep"
     """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
+    first_chunks: int | None = Field(None, ge=1)
+    """Read so many chunks, the video's first; a shorter video's last is repeated. None reads all."""
+    append_to: str | None = None
+    """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
+    and go through its projector. Where it averages over time, so do they."""
     projector: ProjectorSettings
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _false_is_no_grid(cls, grid: Any) -> Any:
+        return None if grid is False else grid
 
 
 class LoraSettings(Entry):
@@ -109,6 +143,13 @@ class DecoderSettings(Entry):
     """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
     chat_template: str | None = None
     """Jinja template, for tokenizers that come without one."""
+    train_embeddings: bool = False
+    """Train a copy of the token embeddings, which prompts and answers take; text that is generated takes the
+    decoder's own, as in LMM-VQA's released code."""
+    attention: Literal["causal", "mmca"] = "causal"
+    """`mmca`: the sum of two softmaxes, over media and over text, of LMM-VQA's released code."""
+    rope_theta: float | None = Field(None, gt=0)
+    """Base of the rotary positions, where not the model's own."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Of the weights, or, where they are quantised, of the computation."""
     quantised: Literal["none", "8bit", "4bit"] = "none"
@@ -151,6 +192,8 @@ class PipelineSettings(Entry):
     token_order: Literal["blocks", "interleaved"] = "blocks"
     """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
     training: TrainingSettings
+    continues: str | None = None
+    """The pipeline whose run a run of this one begins with: the weights of what both have."""
 
     @field_validator("spatial", "temporal", mode="before")
     @classmethod
@@ -161,6 +204,14 @@ class PipelineSettings(Entry):
     def _has_a_branch(self) -> "PipelineSettings":
         if self.spatial is None and self.temporal is None:
             raise ValueError("a pipeline needs a `spatial` or a `temporal` branch, or both")
+        for name, branch in self.branches.items():
+            target = branch.append_to
+            if target is None:
+                continue
+            if target == name or target not in self.branches or self.branches[target].append_to:
+                raise ValueError(
+                    f"{name}.append_to is {target!r}: expected another branch, which is not appended itself"
+                )
         return self
 
     @property

@@ -75,9 +75,15 @@ def checked_grid(settings: EncoderSettings, *axes: str) -> tuple[int, ...] | Non
     return grid
 
 
-def kept_streams(settings: EncoderSettings, shapes: Mapping[str, Sequence[int]]) -> dict[str, StreamShape]:
-    """Those of the encoder's streams, of these shapes, that are to be kept. Raises EncoderError."""
-    kept = tuple(shapes) if settings.streams is None else settings.streams
+def kept_streams(
+    settings: EncoderSettings, shapes: Mapping[str, Sequence[int]], further: Sequence[str] = ()
+) -> dict[str, StreamShape]:
+    """Those of the encoder's streams, of these shapes, that are to be kept. Raises EncoderError.
+
+    `further`: those that are kept only where the settings name them.
+    """
+    usual = tuple(name for name in shapes if name not in further)
+    kept = usual if settings.streams is None else settings.streams
     if not kept or not set(kept) <= set(shapes):
         raise EncoderError(
             f"encoders.{settings.name}.streams is {list(kept)}: expected one or more of {list(shapes)}"

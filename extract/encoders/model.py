@@ -36,6 +36,9 @@ class ModelEncoder(ABC):
     std: ClassVar[tuple[float, float, float]]
     """What the model was trained with; the settings may say otherwise."""
 
+    further_streams: ClassVar[tuple[str, ...]] = ()
+    """Those that are kept only where the settings name them."""
+
     in_worker = False
 
     def __init__(
@@ -52,7 +55,7 @@ class ModelEncoder(ABC):
         """
         self.settings = settings
         self.view = view
-        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes)
+        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes, self.further_streams)
         self.device = torch.device(device)
         on_gpu = self.device.type == "cuda"
         if on_gpu:

@@ -113,13 +113,13 @@ class VideoFeatures:
 
 
 def extract_features(
-    paths: Sequence[Path], encoders: Mapping[str, Encoder]
+    paths: Sequence[Path], encoders: Mapping[str, Encoder], device: str = "cpu"
 ) -> Iterator[VideoFeatures | UnreadableVideo]:
     """Without a store: for each path, in order, its features, or the error that tells why not.
 
-    Files are decoded in this process, one after another.
+    Files are decoded in this process, one after another. `device`: where the encoders are.
     """
-    with closing(DeviceThreads("cpu")) as threads:
+    with closing(DeviceThreads(device)) as threads:
         for path in paths:
             folder = Path(tempfile.gettempdir())
             encoding = Encoding(encoders, DecodeHere(encoders), threads, folder, Phases())

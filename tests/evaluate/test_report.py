@@ -15,7 +15,7 @@ from evaluate.report import Report, render_report, write_report
 from evaluate.tables import ResultRow, comparison
 from store.labels.files import MosScale, read_labels
 from store.labels.resolve import resolve
-from train.levels import LevelCuts
+from train.answers.levels import LevelCuts
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

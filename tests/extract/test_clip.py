@@ -62,6 +62,19 @@ def test_tokens_are_the_hidden_states_of_transformers_own_model(chunks, saved, l
     np.testing.assert_allclose(tokens, hidden_states(saved, pixels, layer), atol=2e-4)
 
 
+def test_the_sequence_begins_with_the_class_token_and_goes_on_with_the_tokens(chunks, saved):
+    usual = ClipEncoder(clip_settings(weights=str(saved), layer=-1))
+    encoder = ClipEncoder(clip_settings(weights=str(saved), layer=-1, streams=("sequence", "tokens")))
+    features = encoder.encode(chunks)
+    sequence, tokens = stacked(features, "sequence"), stacked(features, "tokens")
+    assert sequence.shape == (3, 257, 32) and encoder.streams["sequence"].shape == (257, 32)
+    np.testing.assert_array_equal(sequence[:, 1:], tokens)
+    np.testing.assert_array_equal(tokens, stacked(usual.encode(chunks), "tokens"))
+    assert list(usual.streams) == ["tokens"] and np.abs(sequence[:, 0]).max() > 0.1
+    with pytest.raises(EncoderError, match=r"expected one or more of \['tokens'\]"):
+        ClipEncoder(clip_settings(weights=str(saved), streams=("sequence",), grid=(4, 4)))
+
+
 def cosines(one, other):
     return (one * other).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(other, axis=-1)
 

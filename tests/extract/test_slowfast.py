@@ -56,6 +56,18 @@ def own_forward(model, chunks):
     return kept
 
 
+def test_the_pooled_vector_is_both_maps_mean(chunks, checkpoint):
+    encoder = SlowFastEncoder(
+        slowfast_settings(weights=str(checkpoint), streams=("pooled", "slow", "fast"), grid=(1, 1, 1))
+    )
+    features = encoder.encode(chunks)
+    maps = [stacked(features, name).reshape(2, -1) for name in ("slow", "fast")]
+    pooled = stacked(features, "pooled")
+    assert pooled.shape == (2, 512 + 64) and encoder.streams["pooled"].shape == (576,)
+    np.testing.assert_allclose(pooled, np.concatenate(maps, axis=1), rtol=1e-5, atol=1e-6)
+    assert list(SlowFastEncoder(slowfast_settings()).streams) == ["slow", "fast"]
+
+
 def test_maps_are_those_of_pytorchvideos_own_model(chunks, model, checkpoint):
     encoder = SlowFastEncoder(slowfast_settings(weights=str(checkpoint)))
     features = encoder.encode(chunks)
@@ -126,7 +138,7 @@ def test_the_specification_tells_weights_grid_and_sampling_apart(checkpoint):
     ("changes", "message"),
     [
         ({"frames_per_chunk": 30}, "a multiple of 4"),
-        ({"streams": ("slwo",)}, r"expected one or more of \['slow', 'fast'\]"),
+        ({"streams": ("slwo",)}, r"expected one or more of \['slow', 'fast', 'pooled'\]"),
         ({"weights": "/nowhere/SLOWFAST.pyth"}, "there is no /nowhere/SLOWFAST.pyth"),
         ({"weights": "facebook/slowfast"}, "not a hub id"),
         ({"architecture": {"model_deep": 18}}, "architecture: .*model_deep"),

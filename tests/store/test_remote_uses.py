@@ -19,7 +19,7 @@ from store.__main__ import app
 from store.exchange.exporting import export
 from store.features import FeatureStore
 from store.remote.place import is_url, local_folder
-from train.reader import FeatureReader
+from train.data.reader import FeatureReader
 
 # moto's server and botocore warn of what they do inside themselves.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning")

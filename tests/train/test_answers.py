@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_language import prompt_settings
 
-from train.answers import SCORES, AnswerSpace, Fork, parse_level, parse_score
-from train.levels import LevelCuts
-from train.llama3_tokenizer import load_llama3_tokenizer
-from train.prompts import PromptBuilder
+from config.load import SettingsError, load_settings
+from train.answers.levels import LevelCuts
+from train.answers.prompts import PromptBuilder
+from train.answers.space import SCORES, AnswerSpace, Fork, parse_level, parse_score
+from train.model.llama3_tokenizer import load_llama3_tokenizer
 
 
 def test_answers_of_one_token_each_need_one_softmax() -> None:
@@ -36,10 +37,35 @@ def test_no_tail_begins_another(numbers: set[str]) -> None:
 def test_llama3_writes_every_score_and_every_level_as_one_token(shared_data: Path) -> None:
     tokenizer = load_llama3_tokenizer(shared_data / "tokenizers" / "llama3")
     prompts = PromptBuilder(tokenizer, prompt_settings())
-    scores = AnswerSpace.of([prompts.answer_ids("score", s) for s in SCORES], prompts.end_of_turn)
+    scores = AnswerSpace.of([prompts.answer_ids("score", s) for s in SCORES], prompts.chat.end_of_turn)
     assert scores.single_token and len({tail[0] for tail in scores.tails}) == 101
     assert tokenizer.decode([*scores.lead, *scores.tails[63]]) == "The quality score is 63"
-    assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.end_of_turn == 128009
+    assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.chat.end_of_turn == 128009
+
+
+def test_scores_with_decimals_are_read_over_their_whole_numbers(shared_data: Path, root: Path) -> None:
+    settings = load_settings(root / "pipelines.toml").prompts["quality-decimals"]
+    prompts = PromptBuilder(load_llama3_tokenizer(shared_data / "tokenizers" / "llama3"), settings)
+    assert prompts.answer("score", 67.75) == "The quality score is 67.750"
+    scores = AnswerSpace.of(prompts.allowed("score"), prompts.chat.end_of_turn)
+    assert scores.single_token and len({tail[0] for tail in scores.tails}) == 101
+    assert prompts.chat.text([*scores.lead, *scores.tails[67]]) == "The quality score is 67."
+    assert prompts.score_values[67] == pytest.approx(67.4995) and prompts.score_values[100] == 100
+
+
+def test_wordings_come_from_a_json_list_that_the_run_keeps(tmp_path: Path, root: Path) -> None:
+    file = tmp_path / "wordings.json"
+    file.write_text('["How good is it?", "Rate it."]')
+    chosen = f"prompts.quality.score.questions={file}"
+    settings = load_settings(root / "pipelines.toml", [chosen]).prompts["quality"]
+    assert settings.score.questions == ("How good is it?", "Rate it.")
+    assert type(settings).model_validate_json(settings.model_dump_json()) == settings
+    file.write_text('{"a": 1}')
+    with pytest.raises(SettingsError, match=r"wordings\.json: expected a JSON list of texts"):
+        load_settings(root / "pipelines.toml", [chosen])
+    file.unlink()
+    with pytest.raises(SettingsError, match=r"wordings\.json cannot be read as JSON"):
+        load_settings(root / "pipelines.toml", [chosen])
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from demo.decoder_text import (
 )
 from demo.decoder_tokenizer import build_tokenizer, conversation, words_of
 from demo.decoder_training import DecoderRecipe, level_target, score_target, train_decoder
-from train.answers import SCORES, AnswerSpace
-from train.prompts import PromptBuilder
+from train.answers.prompts import PromptBuilder
+from train.answers.space import SCORES, AnswerSpace
 
 FEW_STEPS = 3
 
@@ -63,7 +63,7 @@ def test_answers_differ_in_one_token_after_a_common_lead(
         [builder.answer_ids("score", score) for score in SCORES],
         [builder.answer_ids("level", level) for level in LEVELS],
     )
-    for space in (AnswerSpace.of(ids, builder.end_of_turn) for ids in answers):
+    for space in (AnswerSpace.of(ids, builder.chat.end_of_turn) for ids in answers):
         assert space.single_token
         assert len(space.lead) == 4
 

@@ -8,7 +8,7 @@ import pytest
 from training_set import run_settings
 
 from store.features import FeatureStore
-from train.reader import FeatureReader
+from train.data.reader import FeatureReader
 
 
 def test_of_several_feature_sets_the_newest_is_taken_and_said(

@@ -10,23 +10,23 @@ from tiny_language import WIDTH, prompt_settings, small_decoder
 from transformers import DynamicCache
 
 from config.schema import ProjectorSettings, Task
-from train.answers import LEVELS, SCORES, AnswerSpace
-from train.inference import Reading, answer
-from train.levels import LevelCuts
-from train.llama3_tokenizer import load_llama3_tokenizer
-from train.model import QualityModel, embedding_table
-from train.predict import expected_scores, predict
-from train.projectors import Projector
-from train.prompts import PromptBuilder
+from train.answers.levels import LevelCuts
+from train.answers.prompts import PromptBuilder
+from train.answers.space import LEVELS, SCORES, AnswerSpace
+from train.inference.predict import expected_scores, predict
+from train.inference.reading import Reading, answer
+from train.model.llama3_tokenizer import load_llama3_tokenizer
+from train.model.projectors import Projector
+from train.model.quality import QualityModel, embedding_table
 
 TASKS: tuple[Task, ...] = ("score", "level")
 
 
 def digit_by_digit(model: QualityModel) -> QualityModel:
-    digits = [model.prompts.ids(str(d))[0] for d in range(10)]
+    digits = [model.prompts.chat.ids(str(d))[0] for d in range(10)]
     lead = model.spaces["score"].lead
     spelled = [(*lead, *(digits[int(c)] for c in str(score))) for score in SCORES]
-    model.spaces["score"] = AnswerSpace.of(spelled, model.prompts.end_of_turn)
+    model.spaces["score"] = AnswerSpace.of(spelled, model.prompts.chat.end_of_turn)
     return model
 
 
@@ -82,17 +82,17 @@ def test_written_answers_are_hugging_faces_greedy_ones(kind: str, seed: int) -> 
             inputs_embeds=torch.cat(parts)[None],
             max_new_tokens=12,
             do_sample=False,
-            eos_token_id=model.prompts.end_of_turn,
-            pad_token_id=model.prompts.end_of_turn,
+            eos_token_id=model.prompts.chat.end_of_turn,
+            pad_token_id=model.prompts.chat.end_of_turn,
         )
-        assert texts[task].text == model.prompts.text(out[0].tolist())
+        assert texts[task].text == model.prompts.chat.text(out[0].tolist())
 
 
 @torch.inference_mode()
 def test_writing_follows_the_tree_and_asks_again_only_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of()
     (visual,) = model.visual_tokens(videos(2))
-    space, end = model.spaces["score"], model.prompts.end_of_turn
+    space, end = model.spaces["score"], model.prompts.chat.end_of_turn
     reading = Reading(model, visual, ["score"])
     reading._logits = reading._logits.clone()
     asked = reading._asked["score"]
@@ -162,7 +162,7 @@ def test_llama3s_own_tokenizer_gives_scores_that_sum_to_one(shared_data: Path) -
 def test_prompts_that_differ_before_the_video_are_read_apart_with_the_same_answers() -> None:
     model = model_of()
     (visual,) = model.visual_tokens(videos(2))
-    model.prompts._template = (
+    model.prompts.chat.template = (
         "{{ '<bos>' }}{% if 'score' in messages[-1]['content'] %}{{ '<|system|>' }}{% endif %}"
         "{{ messages[-1]['content'] }}{{ '<|assistant|>' }}"
     )

@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 import torch
+from random_models import Question, asked
 from tiny_language import prompt_settings, prompt_texts
 from transformers import PreTrainedTokenizerFast
 
 from config.load import SettingsError, load_settings
 from config.schema import DecoderSettings, LoraSettings, PipelineSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.build import build_model
-from train.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
+from train.answers.levels import LevelCuts
+from train.answers.prompts import PromptBuilder
 from train.errors import DecoderMissingError, TrainError
-from train.identity import decoder_identity, tokenizer_digest, weights_digest
-from train.levels import LevelCuts
-from train.model import QualityModel
-from train.predict import predict
-from train.prompts import PromptBuilder
-from train.question import Question
+from train.inference.predict import predict
+from train.model.build import build_model
+from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
+from train.model.quality import QualityModel
+from train.saving.identity import decoder_identity, tokenizer_digest, weights_digest
 
 SHAPES = {"spatial": (1, 6), "temporal": (1, 3)}
 SMALL = {
@@ -87,7 +87,9 @@ def test_every_kind_of_decoder_trains_the_projectors_and_answers(
     assert isinstance(model, QualityModel) and model.decoder.config.model_type == kind
     video = {name: torch.randn(2, *shape) for name, shape in SHAPES.items()}
     model.train()
-    model([video], [Question(0, "score", 0, 63), Question(0, "level", 1, "fair")]).mean().backward()
+    model(
+        [video], asked(model, [Question(0, "score", 0, 63), Question(0, "level", 1, "fair")])
+    ).mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.projectors.parameters())
     assert all(p.grad is None for p in model.decoder.parameters())
     (prediction,) = predict(model.eval(), [video], LevelCuts(33, 66), ["score", "level"])
@@ -104,7 +106,7 @@ def test_a_pipeline_may_have_one_branch_alone(
     assert set(model.projectors) == set(SHAPES) - {dropped}
     video = {name: torch.randn(1, *shape) for name, shape in SHAPES.items()}
     assert len(model.visual_tokens([video])[0]) == tokens
-    model([video], [Question(0, "score", 0, 63)]).mean().backward()
+    model([video], asked(model, [Question(0, "score", 0, 63)])).mean().backward()
     assert all(p.grad is not None for p in model.projectors.parameters())
 
 
@@ -135,17 +137,17 @@ def test_without_a_system_role_the_system_prompt_opens_the_users_turn(
     prompts = prompt_settings()
     plain = PromptBuilder(tokenizer, prompts)
     builder = PromptBuilder(build_tokenizer(prompt_texts(prompts)), prompts)
-    builder._template = template
+    builder.chat.template = template
     system = tokenizer.convert_tokens_to_ids("<|system|>")
     assert system in plain.prompt("score").before
     prompt = builder.prompt("score")
     assert system not in prompt.before
-    assert prompt.before == builder.ids(f"<|user|>{prompts.system}\n\n")
+    assert prompt.before == builder.chat.ids(f"<|user|>{prompts.system}\n\n")
 
 
 def test_a_template_that_thinks_first_is_asked_not_to(tokenizer: PreTrainedTokenizerFast) -> None:
     builder = PromptBuilder(tokenizer, prompt_settings())
-    builder._template = THINKS
+    builder.chat.template = THINKS
     assert builder.prompt("score").after[-1] == tokenizer.convert_tokens_to_ids("<|assistant|>")
 
 
@@ -153,7 +155,7 @@ def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
     endless = build_tokenizer(prompt_texts(prompt_settings()))
     endless.eos_token = None
     with pytest.raises(TrainError, match="names no token that ends a turn"):
-        _ = PromptBuilder(endless, prompt_settings()).end_of_turn
+        _ = PromptBuilder(endless, prompt_settings()).chat.end_of_turn
 
 
 def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(pipeline: PipelineSettings) -> None:

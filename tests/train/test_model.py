@@ -2,15 +2,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from random_models import SHAPES, videos
+from random_models import SHAPES, Question, asked, videos
 from tiny_language import small_model
 
 from config.load import load_settings
 from config.schema import LoraSettings
-from train.branch import branch_tokens, token_shape
-from train.build import build_model
-from train.decoder import add_lora
-from train.question import Question
+from train.data.reader import branch_tokens, token_shape
+from train.model.build import build_model
+from train.model.decoder import add_lora
 
 
 def test_the_sequence_is_prompt_spatial_block_temporal_block_question() -> None:
@@ -37,14 +36,14 @@ def test_interleaved_tokens_come_in_the_order_in_which_chunks_begin() -> None:
 def test_the_loss_of_each_question_is_in_the_order_of_the_questions() -> None:
     model = small_model(SHAPES)
     questions = [Question(1, "level", 0, "fair"), Question(0, "score", 2, 7), Question(1, "score", 0, 50)]
-    losses = model(videos(2, 3), questions)
+    losses = model(videos(2, 3), asked(model, questions))
     assert losses.shape == (3,) and losses.dtype == torch.float32
-    torch.testing.assert_close(losses, torch.cat([model(videos(2, 3), [q]) for q in questions]))
+    torch.testing.assert_close(losses, torch.cat([model(videos(2, 3), asked(model, [q])) for q in questions]))
 
 
 def test_only_the_projectors_train() -> None:
     model = small_model(SHAPES)
-    model(videos(2), [Question(0, "score", 0, 50)]).sum().backward()
+    model(videos(2), asked(model, [Question(0, "score", 0, 50)])).sum().backward()
     assert all(p.grad is None for p in model.decoder.parameters())
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.projectors.parameters())
     assert set(model.trainable_parameters()) == {"spatial", "temporal"}
@@ -54,7 +53,7 @@ def test_with_lora_the_adapter_trains_too_and_the_decoder_stays_frozen() -> None
     model = small_model(SHAPES)
     add_lora(model.decoder, LoraSettings(rank=2))
     model.train()
-    model(videos(2), [Question(0, "score", 0, 50)]).sum().backward()
+    model(videos(2), asked(model, [Question(0, "score", 0, 50)])).sum().backward()
     for name, parameter in model.decoder.named_parameters():
         assert (parameter.grad is not None) == ("lora_" in name)
     assert set(model.trainable_parameters()) == {"spatial", "temporal", "lora"}

@@ -4,9 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.attention import make_plan
-from train.packing import ROOT, Layout, Passage, TokenTree, embed, lay_out
+from train.model.attention import make_plan
+from train.model.packing import ROOT, Context, Layout, TokenTree, embed, lay_out
 
+CPU = torch.device("cpu")
 Branches = list[list[tuple[int, int]]]
 
 
@@ -20,14 +21,14 @@ def trees(draw: st.DrawFn) -> TokenTree:
     return tree
 
 
-def passage(before: int, visual: int, tree: TokenTree) -> Passage:
-    return Passage(tuple(range(before)), torch.randn(visual, 4), tree)
+def context(before: int, visual: int, tree: TokenTree) -> Context:
+    return Context((tuple(range(before)), torch.randn(visual, 4)), tree)
 
 
-passages = st.lists(st.builds(passage, st.integers(0, 3), st.integers(1, 5), trees()), min_size=1, max_size=4)
+contexts = st.lists(st.builds(context, st.integers(0, 3), st.integers(1, 5), trees()), min_size=1, max_size=4)
 
 
-def brute_force_mask(row: list[Passage]) -> torch.Tensor:
+def brute_force_mask(row: list[Context]) -> torch.Tensor:
     """Token i attends to j iff both are one video's, j <= i, and j is in the prefix or an ancestor of i."""
     tokens = [(v, n) for v, p in enumerate(row) for n in range(p.prefix + len(p.tree))]
 
@@ -60,9 +61,9 @@ def attended(layout: Layout, way: str, trees_only: bool = False) -> torch.Tensor
     return torch.stack([weights[0], 0.3 * query[0] @ keys[0].transpose(1, 2)])
 
 
-@given(passages)
-def test_every_way_attends_as_the_definition_says(row: list[Passage]) -> None:
-    layout = lay_out(row)
+@given(contexts)
+def test_every_way_attends_as_the_definition_says(row: list[Context]) -> None:
+    layout = lay_out(row, CPU)
     mask = brute_force_mask(row)
     for way in ("segments", "dense"):
         weights, scores = attended(layout, way)
@@ -70,33 +71,34 @@ def test_every_way_attends_as_the_definition_says(row: list[Passage]) -> None:
         torch.testing.assert_close(weights, expected, atol=1e-6, rtol=1e-5)
 
 
-@given(passages)
-def test_the_last_layer_attends_in_the_trees_alone(row: list[Passage]) -> None:
-    layout = lay_out(row)
+@given(contexts)
+def test_the_last_layer_attends_in_the_trees_alone(row: list[Context]) -> None:
+    layout = lay_out(row, CPU)
     whole, only = attended(layout, "segments")[0], attended(layout, "segments", trees_only=True)[0]
     for segment in layout.segments:
         end = segment.start + segment.length
-        assert torch.equal(whole[:, segment.row(0) : end], only[:, segment.row(0) : end])
+        torch.testing.assert_close(whole[:, segment.row(0) : end], only[:, segment.row(0) : end])
         assert not only[:, segment.start : segment.row(0)].any()
 
 
-@given(passages)
-def test_positions_count_the_prefix_and_the_ancestors(row: list[Passage]) -> None:
-    layout = lay_out(row)
+@given(contexts)
+def test_positions_count_the_prefix_and_the_ancestors(row: list[Context]) -> None:
+    layout = lay_out(row, CPU)
     assert layout.positions[0].tolist() == (brute_force_mask(row).sum(dim=1) - 1).tolist()
     assert [s.start for s in layout.segments] == [0, *accumulate(s.length for s in layout.segments[:-1])]
 
 
-@given(passages)
-def test_the_row_holds_text_visual_tokens_and_tree_of_each_video_in_turn(row: list[Passage]) -> None:
+@given(contexts)
+def test_the_row_holds_text_visual_tokens_and_tree_of_each_video_in_turn(row: list[Context]) -> None:
     table = torch.nn.Embedding(10, 4)
     found = embed(row, table)
-    assert found.shape == (1, lay_out(row).tokens, 4)
-    for item, segment in zip(row, lay_out(row).segments, strict=True):
-        start = segment.start + len(item.before)
-        assert torch.equal(found[0, start : segment.row(0)], item.visual)
+    assert found.shape == (1, lay_out(row, CPU).tokens, 4)
+    for item, segment in zip(row, lay_out(row, CPU).segments, strict=True):
+        before, visual = item.parts
+        start = segment.start + len(before)
+        assert torch.equal(found[0, start : segment.row(0)], visual)
         assert torch.equal(found[0, segment.row(0)], table.weight[7])
-        assert torch.equal(found[0, segment.start : start], table.weight[: len(item.before)])
+        assert torch.equal(found[0, segment.start : start], table.weight[: len(before)])
 
 
 def test_a_tree_finds_the_children_that_continue_a_token() -> None:

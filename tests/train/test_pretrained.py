@@ -19,12 +19,19 @@ from demo.decoder_tokenizer import build_tokenizer
 from evaluate.score import run_reader
 from store.features import FeatureStore
 from train.__main__ import app
-from train.checkpoint import checkpoints, export, load_training_state, load_weights, read_progress, selected
-from train.data import FeatureReader
-from train.decoder import load_decoder
+from train.data.loading import FeatureReader
 from train.errors import RunError
-from train.model import QualityModel
+from train.model.decoder import load_decoder
+from train.model.quality import QualityModel
 from train.pretrained import TrainedModel, from_pretrained
+from train.saving.checkpoint import (
+    checkpoints,
+    export,
+    load_training_state,
+    load_weights,
+    read_progress,
+    selected,
+)
 
 LORA = "pipelines.tiny.decoder.lora={ rank = 2, alpha = 8, targets = ['q_proj', 'v_proj'] }"
 

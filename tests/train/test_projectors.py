@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from config.schema import BranchSettings, ProjectorSettings
-from train.branch import branch_tokens, token_shape
+from train.data.reader import branch_tokens, token_shape
 from train.errors import TrainError
-from train.projectors import Projector
+from train.model.projectors import Projector
 
 
 def branch(**changes: object) -> BranchSettings:
@@ -124,7 +124,7 @@ def test_features_are_standardised_by_the_training_statistics_and_clipped() -> N
     projector = Projector(ProjectorSettings(kind="mlp", standardise=True, clip=2.0), 1, 3, 8, 1.0).eval()
     rows = torch.randn(1000, 3) * torch.tensor([5.0, 0.1, 0.0]) + torch.tensor([1.0, 2.0, 7.0])
     assert projector.standardise is not None
-    projector.standardise.fit(rows)
+    projector.standardise.fit(rows.split(2))
     z = projector.standardise(rows)
     assert z[:, :2].std(dim=0).allclose(torch.tensor(0.96), atol=0.05)
     assert z.abs().max() <= 2.0

@@ -5,19 +5,18 @@ from typing import Any
 
 import pytest
 import torch
+from random_models import Question, asked
 from tiny_language import prompt_settings, prompt_texts
 from transformers import BitsAndBytesConfig
 
 from config.schema import DecoderSettings, LoraSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.decoder import add_lora, load_decoder
+from train.answers.prompts import PromptBuilder
 from train.errors import TrainError
-from train.model import QualityModel
-from train.predict import expected_scores
-from train.projectors import Projector, ProjectorSettings
-from train.prompts import PromptBuilder
-from train.quantisation import quantisation
-from train.question import Question
+from train.inference.predict import expected_scores
+from train.model.decoder import add_lora, load_decoder, quantisation
+from train.model.projectors import Projector, ProjectorSettings
+from train.model.quality import QualityModel
 
 # bitsandbytes says so at every 8-bit product of a dtype other than float16.
 pytestmark = pytest.mark.filterwarnings("ignore:MatMul8bitLt", "ignore::DeprecationWarning")
@@ -43,7 +42,7 @@ def linear_bytes(model: torch.nn.Module) -> int:
 
 
 def test_without_the_package_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.quantisation.find_spec", lambda name: None)  # noqa: ARG005
+    monkeypatch.setattr("train.model.decoder.find_spec", lambda name: None)  # noqa: ARG005
     with pytest.raises(TrainError, match=r"'4bit' needs bitsandbytes.*pip install .*\[quantised\]"):
         load_decoder(settings("4bit"))
 
@@ -84,7 +83,7 @@ def test_projectors_and_lora_train_through_quantised_weights(quantised: str) -> 
     builder = PromptBuilder(build_tokenizer(prompt_texts(prompts)), prompts)
     model = QualityModel(decoder, builder, projectors).train()
     video = {"spatial": torch.randn(3, 2, 6)}
-    question = [Question(0, "score", 0, 63)]
+    question = asked(model, [Question(0, "score", 0, 63)])
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=1e-2)
     losses = []

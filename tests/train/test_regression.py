@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_models import Question, asked
 from torch.nn import functional
 from training_set import make_features, train
 
@@ -12,14 +13,13 @@ from config.schema import ProjectorSettings, RegressionSettings
 from evaluate.publish import publish
 from evaluate.run import evaluate_run
 from evaluate.score import load_trained
-from train.answers import LEVELS
-from train.checkpoint import export
-from train.levels import LevelCuts
-from train.predict import predict
+from train.answers.levels import LevelCuts
+from train.answers.space import LEVELS
+from train.inference.predict import predict
+from train.model.projectors import Projector
+from train.model.regression import AttentionPool, RegressionModel
 from train.pretrained import from_pretrained
-from train.projectors import Projector
-from train.question import Question
-from train.regression import AttentionPool, RegressionModel
+from train.saving.checkpoint import export
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 CUTS = LevelCuts(33.0, 66.0)
@@ -48,7 +48,7 @@ def test_each_question_has_its_own_loss() -> None:
     model, batch = small(), videos(3, 1)
     questions = [Question(0, "score", 0, 90), Question(1, "level", 0, "good"), Question(1, "score", 0, 10)]
     with torch.inference_mode():
-        losses = model(batch, questions)
+        losses = model(batch, asked(model, questions))
         scores, levels = model.outputs(model.visual_tokens(batch))
     assert losses.shape == (3,) and losses.dtype == torch.float32
     for at, video, target in ((0, 0, 90), (2, 1, 10)):
@@ -62,7 +62,9 @@ def test_each_question_has_its_own_loss() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_everything_trains_and_is_counted(pooling: str) -> None:
     model = small(pooling)
-    model(videos(3, 1), [Question(0, "score", 0, 90), Question(1, "level", 0, "good")]).sum().backward()
+    model(
+        videos(3, 1), asked(model, [Question(0, "score", 0, 90), Question(1, "level", 0, "good")])
+    ).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     head = 2 * 16 * 8 + 8 + 8 * 4 + 4 + (2 * 16 if pooling == "attention" else 0)
     assert model.trainable_parameters() == {"spatial": 7 * 16 + 16, "temporal": 3 * 16 + 16, "head": head}

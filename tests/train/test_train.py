@@ -11,8 +11,6 @@ from training_set import logged, make_features, progress_of, run_settings, train
 
 from config.interruption import remembers_signals
 from store.features import FeatureStore
-from train.build import load_model
-from train.checkpoint import Progress, save_checkpoint, selected
 from train.errors import (
     DecoderMissingError,
     DivergedError,
@@ -22,9 +20,11 @@ from train.errors import (
     TrackerError,
 )
 from train.job import train_run
-from train.meter import training_flops_per_token
-from train.model import QualityModel
-from train.run import load_run
+from train.loop.meter import training_flops_per_token
+from train.model.quality import QualityModel
+from train.pretrained import load_model
+from train.saving.checkpoint import Progress, save_checkpoint, selected
+from train.saving.run import load_run
 
 LONGER = (
     "pipelines.tiny.training.epochs=10",
@@ -208,7 +208,7 @@ def test_checkpoints_are_saved_by_time_too(tmp_path: Path, monkeypatch: pytest.M
         saved.append(progress.step)
         save_checkpoint(folder, model, progress, state)
 
-    monkeypatch.setattr("train.trainer.save_checkpoint", noted)
+    monkeypatch.setattr("train.loop.trainer.save_checkpoint", noted)
     seldom = "pipelines.tiny.training.save_every_steps=100"
     train(tmp_path, "seldom", seldom)
     assert saved == [3, 6, 9]

@@ -14,13 +14,14 @@ from training_set import make_features, run_settings
 from config.schema import ProjectorSettings
 from store.labels.files import Label
 from store.labels.splits import train_test
-from train.batches import epoch_steps, micro_batches, plan_step
-from train.build import build_model
-from train.data import QualityDataset, sequence_tokens
+from train.data.batches import epoch_steps, micro_batches, plan_step
+from train.data.loading import QualityDataset
+from train.data.reader import FeatureReader
+from train.data.samples import dataset_samples, nested_share
 from train.draws import Dropout, by_sample, derived_seed, drawn_wording, draws_of_samples
-from train.projectors import Projector
-from train.reader import FeatureReader
-from train.samples import dataset_samples, nested_share
+from train.loop.trainer import sequence_tokens
+from train.model.build import build_model
+from train.model.projectors import Projector
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=30)
 
@@ -47,6 +48,13 @@ def test_all_processes_make_as_many_passes_and_the_same_step(
     counted = [v for step in steps for batch in step.batches if batch.counts for v in batch.videos]
     assert sorted(counted) == videos
     assert {(step.videos, step.tokens) for step in steps} == {(len(videos), sum(tokens))}
+
+
+def test_without_a_sharded_decoder_a_process_without_videos_makes_no_pass() -> None:
+    steps = [plan_step([0], [5], None, process, 2, in_step=False) for process in range(2)]
+    assert [len(step.batches) for step in steps] == [1, 0]
+    standing_in = plan_step([0], [5], None, 1, 2).batches
+    assert [(batch.videos, batch.counts) for batch in standing_in] == [([0], False)]
 
 
 def test_without_a_budget_a_step_is_one_pass_in_its_own_order() -> None:

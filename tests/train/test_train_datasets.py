@@ -2,32 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from training_set import make_features, progress_of, run_settings, train
+from training_set import make_features, progress_of, run_settings, second_dataset, train
 
 from config.load import load_settings
 from config.schema import RunSettings
 from evaluate.run import evaluate_run, evaluation_folder
 from evaluate.score import load_trained
 from store.features import FeatureStore
-from store.labels.files import Label
 from train.errors import FeaturesMissingError
 from train.job import train_run
-from train.run import load_run
-from train.samples import Split
-
-
-def second_dataset(folder: Path, videos: int = 30, made: str = "for tests") -> Split:
-    """Features and labels of KoNViD-1k's scale (1–5); ids may be those of the other dataset."""
-    random = np.random.default_rng(1)
-    labels = []
-    with FeatureStore(folder / "features").feature_set("KoNViD-1k", "nss", {"made": made}).writer() as writer:
-        for i in range(videos):
-            spatial = random.standard_normal((2, 1, 6)).astype(np.float32)
-            writer.add(f"v{i}", {"spatial": spatial, "temporal": spatial[..., :3].copy()})
-            labels.append(Label(f"v{i}", float(np.clip(3 + spatial[:, 0, 0].mean(), 1, 5))))
-    return {"train": labels[:15], "val": labels[15:23], "test": labels[23:]}
+from train.saving.run import load_run
 
 
 def both(folder: Path, *overrides: str) -> RunSettings:

@@ -12,10 +12,10 @@ from evaluate.publish import publish
 from evaluate.run import evaluate_run
 from evaluate.score import load_trained
 from store.features import FeatureStore
+from train.data.samples import Split
 from train.errors import RunError
 from train.job import TrainedRun, train_run
-from train.run import load_labels, load_run
-from train.samples import Split
+from train.saving.run import load_labels, load_run
 
 
 @pytest.fixture(scope="module")

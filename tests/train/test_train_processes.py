@@ -59,7 +59,7 @@ def test_processes_that_share_the_decoders_layers_take_the_steps_of_one(place: P
     def sharded() -> None:
         from torch.distributed.tensor import DTensor
 
-        import train.trainer as module
+        import train.loop.trainer as module
 
         seen: list[bool] = []
         plain = module.place
@@ -82,7 +82,7 @@ def test_a_run_that_one_process_began_is_continued_by_two(place: Path) -> None:
     saved_often = (*STEPS, "pipelines.tiny.training.save_every_steps=4")
 
     def begin() -> None:
-        import train.trainer as module
+        import train.loop.trainer as module
 
         save = module.save_checkpoint
 

@@ -10,7 +10,7 @@ import torch
 from several_processes import finish, start
 from training_set import logged, train, weights
 
-from train.checkpoint import checkpoints
+from train.saving.checkpoint import checkpoints
 
 SETTINGS = (
     "pipelines.tiny.training.batch_size=3",
@@ -88,17 +88,17 @@ def test_a_run_told_to_stop_saves_its_step_and_says_how_to_go_on(
 
     @app.command()
     def command() -> None:
-        import train.stepper as module
+        import train.loop.stepper as module
 
         take, taken = module.Stepper.take, []
 
-        def told(self: module.Stepper, *rest: object) -> module.StepResult:
+        def signalled(self: module.Stepper, *rest: object) -> module.StepResult:
             taken.append(1)
             if len(taken) == 3 and self._accelerator.is_main_process:
                 signal.raise_signal(stop)
             return take(self, *rest)  # type: ignore[arg-type]
 
-        module.Stepper.take = told  # type: ignore[method-assign, assignment]
+        module.Stepper.take = signalled  # type: ignore[method-assign, assignment]
         train(place, name, *SETTINGS, seldom)
 
     def run() -> None:

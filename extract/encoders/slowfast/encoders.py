@@ -40,10 +40,13 @@ class SlowFastEncoder(_PathwayEncoder):
     """Streams `slow` [T / 4, h, w, 2048] and `fast` [T, h, w, 256], channel-last, before the head.
 
     For 32 frames of 224 x 224: [8, 7, 7, 2048] and [32, 7, 7, 256]. `grid` (time, height, width)
-    average-pools the kept maps; `streams` says which are kept. The stream `motion` is MotionEncoder's.
+    average-pools the kept maps; `streams` says which are kept. The stream `pooled` [2304], kept if the
+    settings name it, is both maps' means over time and space, the slow one's first. The stream `motion` is
+    MotionEncoder's.
     """
 
     gpu_batch = 16
+    further_streams = ("pooled",)
 
     def __init__(self, settings: EncoderSettings, device: str = "cpu") -> None:
         frames, side = settings.frames_per_chunk or _FRAMES, settings.input_size or _SIDE
@@ -59,6 +62,7 @@ class SlowFastEncoder(_PathwayEncoder):
         clip = torch.empty(1, 3, frames, side, side, device="meta")
         maps = run_pathways(without_data, clip, self._slow.to("meta"))
         shapes = {name: (*(self._grid or found.shape[2:]), found.shape[1]) for name, found in maps.items()}
+        shapes["pooled"] = (sum(found.shape[1] for found in maps.values()),)
         super().__init__(settings, device, blocks, square_view(settings, frames, side, "bilinear"), shapes)
 
     def architecture(self) -> dict[str, Any]:
@@ -73,7 +77,11 @@ class SlowFastEncoder(_PathwayEncoder):
         """The maps [N, 1, t, h, w, C] of frames [N, T, 3, H, W]."""
         fast = self.laid_out(pixels.transpose(1, 2))  # [N, 3, T, H, W]
         maps = run_pathways(self.model, fast, self._slow)
-        return {name: pooled_map(maps[name], self._grid)[:, None] for name in self.streams}
+        maps["pooled"] = torch.cat([found.mean(dim=(2, 3, 4)) for found in maps.values()], dim=1)
+        return {
+            name: (maps[name] if name == "pooled" else pooled_map(maps[name], self._grid))[:, None]
+            for name in self.streams
+        }
 
 
 class MotionEncoder(_PathwayEncoder):

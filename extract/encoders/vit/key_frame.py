@@ -40,6 +40,9 @@ _SO400M: Mapping[str, Any] = {
 class KeyFrameEncoder(TransformerEncoder):
     """Stream `tokens` [patches, width]: hidden state `layer` of a frame's patches.
 
+    Where the model has a class token and `grid` is not set, the stream `sequence` [1 + patches, width], kept
+    if the settings name it, begins with it.
+
     An `input_size` other than the model's own interpolates its position embeddings. `grid` (height, width)
     resamples the patches to fewer tokens.
     """
@@ -47,6 +50,7 @@ class KeyFrameEncoder(TransformerEncoder):
     leading_tokens: ClassVar[int]
     """Tokens before those of the patches."""
     gpu_layout = torch.channels_last
+    further_streams = ("sequence",)
 
     def __init__(self, settings: EncoderSettings, device: str = "cpu") -> None:
         if settings.frames_per_chunk not in (None, 1):
@@ -63,6 +67,8 @@ class KeyFrameEncoder(TransformerEncoder):
         self._side = size // config.patch_size
         height, width = self._grid or (self._side, self._side)
         shapes = {"tokens": (height * width, config.hidden_size)}
+        if self.leading_tokens and self._grid is None:
+            shapes["sequence"] = (self.leading_tokens + height * width, config.hidden_size)
         super().__init__(settings, device, model, square_view(settings, 1, size, "bicubic"), shapes)
 
     def forward(self, pixels: torch.Tensor) -> Mapping[str, torch.Tensor]:
@@ -72,7 +78,7 @@ class KeyFrameEncoder(TransformerEncoder):
         tokens = states[:, self.leading_tokens :]  # [N, side², width]
         if self._grid is not None:
             tokens = pooled_tokens(tokens, self._side, self._grid)
-        return {"tokens": tokens[:, None]}
+        return {"tokens": tokens[:, None], "sequence": states[:, None]}
 
 
 class ClipEncoder(KeyFrameEncoder):

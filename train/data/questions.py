@@ -1,0 +1,46 @@
+"""The tasks' questions about samples, in the wordings that an epoch draws."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from config.schema import Task
+from train.answers.conversation import Conversation
+from train.data.samples import Sample
+from train.draws import drawn_wording
+
+
+class Prompts(Protocol):
+    """Puts a task's question; see PromptBuilder."""
+
+    def phrasings(self, task: Task) -> int:
+        """Number of wordings."""
+        ...
+
+    def conversation(
+        self, task: Task, phrasing: int = 0, value: float | str | None = None, medium: int = 0
+    ) -> Conversation:
+        """The question in one of them, with its answer."""
+        ...
+
+
+class TaskQuestions:
+    """Every task's question about each sample of a batch; all follows from seed, epoch and sample."""
+
+    def __init__(self, samples: Sequence[Sample], prompts: Prompts, tasks: Sequence[Task], seed: int) -> None:
+        self._samples = samples
+        self._prompts = prompts
+        self._tasks = tasks
+        self._seed = seed
+
+    def __call__(self, epoch: int, batch: Sequence[int]) -> list[Conversation]:
+        """About the samples of these numbers: each one's medium is its place in the batch."""
+        return [
+            self._prompts.conversation(
+                task,
+                drawn_wording(self._seed, epoch, number, position, self._prompts.phrasings(task)),
+                self._samples[number].score if task == "score" else self._samples[number].level,
+                place,
+            )
+            for place, number in enumerate(batch)
+            for position, task in enumerate(self._tasks)
+        ]

@@ -1,0 +1,146 @@
+"""The features of a dataset's videos, as the model's branches see them."""
+
+import logging
+import math
+from collections.abc import Mapping
+
+import torch
+from torch.nn import functional
+
+from config.schema import BranchSettings, DatasetSettings
+from store.errors import AmbiguousFeatures
+from store.features import FeatureSet, FeatureStore
+from store.torch_view import read_tensor
+from train.errors import FeaturesMissingError, TrainError
+
+log = logging.getLogger(__name__)
+
+Features = Mapping[str, torch.Tensor]
+"""Branch name → [K, tokens, features] of one video."""
+
+
+class FeatureReader:
+    """Reads all branches' features of a video, by the feature keys that the run is tied to."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        dataset: DatasetSettings,
+        branches: Mapping[str, BranchSettings],
+        keys: Mapping[str, str] | None = None,
+    ) -> None:
+        self._minimum_chunks = dataset.minimum_chunks
+        encoders = sorted({branch.encoder for branch in branches.values()})
+        self.sets: dict[str, FeatureSet] = {
+            encoder: _feature_set(store, dataset.name, encoder, (keys or {}).get(encoder))
+            for encoder in encoders
+        }
+        self.branches = dict(branches)
+        for branch in branches.values():
+            streams = self.sets[branch.encoder].streams
+            if branch.stream not in streams:
+                raise FeaturesMissingError(
+                    f"{self.sets[branch.encoder].location} has no stream {branch.stream!r};"
+                    f" it has {', '.join(sorted(streams))}"
+                )
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Encoder → feature key."""
+        return {encoder: features.key for encoder, features in self.sets.items()}
+
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Branch → (tokens, features) of a chunk."""
+        return {
+            name: token_shape(self.sets[branch.encoder].streams[branch.stream].shape, branch)
+            for name, branch in self.branches.items()
+        }
+
+    def videos(self) -> set[str]:
+        """Videos that every encoder has seen."""
+        return set.intersection(*(set(features.videos()) for features in self.sets.values()))
+
+    def chunks(self, video: str) -> dict[str, int]:
+        """Branch → K that `read` gives for the whole video; from the store's index, no features are read."""
+        return {
+            name: 1
+            if branch.over_time == "mean"
+            else branch.first_chunks
+            or max(self.sets[branch.encoder].length(video, branch.stream), self._minimum_chunks)
+            for name, branch in self.branches.items()
+        }
+
+    def tokens(self, video: str, per_chunk: Mapping[str, int] | None = None) -> int:
+        """Number of the whole video's tokens, of all branches, from the store's index.
+
+        `per_chunk`: branch → tokens that its projector makes of a chunk; as many as it reads where not given.
+        """
+        each = per_chunk or {name: tokens for name, (tokens, _) in self.shapes().items()}
+        return sum(chunks * each[name] for name, chunks in self.chunks(video).items())
+
+    def read(self, video: str, start: int = 0, stop: int | None = None) -> Features:
+        """Branch → [K, tokens, features] of the chunks from `start` up to `stop`.
+
+        A whole video repeats its last chunk up to the dataset's `minimum_chunks`.
+        """
+        minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
+        return {
+            name: branch_tokens(
+                read_tensor(self.sets[branch.encoder], video, branch.stream, start, stop),
+                branch,
+                minimum,
+            )
+            for name, branch in self.branches.items()
+        }
+
+
+def token_shape(shape: tuple[int, ...], branch: BranchSettings) -> tuple[int, int]:
+    """(tokens, features) of a chunk, from the stored stream's shape and the branch's grid."""
+    if branch.grid is None:
+        return math.prod(shape[:-1]), shape[-1]
+    if len(shape) != 4:
+        raise TrainError(
+            f"grid = {list(branch.grid)} pools maps [time, height, width, dim], but the stream"
+            f" {branch.encoder}.{branch.stream} has the shape {list(shape)}: remove `grid`"
+        )
+    return math.prod(branch.grid), shape[-1]
+
+
+def branch_tokens(block: torch.Tensor, branch: BranchSettings, minimum_chunks: int = 1) -> torch.Tensor:
+    """[K, *stream shape] → [K, tokens, features]; [1, tokens, features] where the branch averages over time.
+
+    Maps are average-pooled to the branch's grid here, at load time: all token counts of the paper's
+    ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`.
+    """
+    if branch.first_chunks is not None:
+        block, minimum_chunks = block[: branch.first_chunks], branch.first_chunks
+    if len(block) < minimum_chunks:
+        block = block[torch.arange(minimum_chunks).clamp(max=len(block) - 1)]
+    if branch.over_time == "mean":
+        block = block.float().mean(dim=0, keepdim=True)
+    if branch.grid is not None:
+        maps = block.movedim(-1, 1).float()  # [K, D, t, h, w]
+        block = functional.adaptive_avg_pool3d(maps, branch.grid).movedim(1, -1)  # [K, t', h', w', D]
+    return block.reshape(block.shape[0], -1, block.shape[-1])
+
+
+def _feature_set(store: FeatureStore, dataset: str, encoder: str, key: str | None) -> FeatureSet:
+    """The only feature set, the one of that key, or of several the newest, which is said."""
+    try:
+        return store.find(dataset, encoder, key)
+    except AmbiguousFeatures:
+        alike = [f for f in store.feature_sets() if (f.dataset, f.encoder) == (dataset, encoder)]
+        newest = max((f for f in alike if f.committed and f.key.startswith(key or "")), key=_committed)
+        log.warning(
+            "%d feature sets %s/%s: taking the newest, @%s (encoders.%s.key chooses another)",
+            len(alike),
+            dataset,
+            encoder,
+            newest.key,
+            encoder,
+        )
+        return newest
+
+
+def _committed(features: FeatureSet) -> float:
+    return features.committed.timestamp() if features.committed else 0.0

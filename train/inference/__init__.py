@@ -1,0 +1,1 @@
+"""Reading a model's answers about a video: probabilities, text, predictions."""

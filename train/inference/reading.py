@@ -1,0 +1,146 @@
+"""Reading a video once: one pass of the decoder from which scores, levels and written answers all come.
+
+The row is the training's: prefix, then a tree with every question, what its answers begin with alike, and the
+forks of the answers' trie. Greedy decoding walks the same tree, and asks the decoder again, behind the pass's
+keys and values, only where it writes a token that the tree does not hold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+from config.schema import Task
+from train.model.packing import Context, TokenTree, embed, lay_out
+from train.model.quality import QualityModel, embedding_table
+
+MAX_NEW_TOKENS = 24
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A task's answer about one video."""
+
+    probabilities: torch.Tensor
+    """float32, of every allowed answer in the order of their values; they sum to one."""
+    text: str
+    """What greedy decoding writes."""
+
+
+@torch.inference_mode()
+def answer(
+    model: QualityModel, visual: torch.Tensor, tasks: Sequence[Task], max_new_tokens: int = MAX_NEW_TOKENS
+) -> dict[Task, Answer]:
+    """Answers to each task's first phrasing, from one pass over a video's tokens [V, width].
+
+    Tasks whose prompts differ before the visual tokens take a pass each.
+    """
+    alike: dict[tuple[int, ...], list[Task]] = {}
+    for task in tasks:
+        alike.setdefault(model.prompts.prompt(task).before, []).append(task)
+    answers: dict[Task, Answer] = {}
+    for together in alike.values():
+        reading = Reading(model, visual, together)
+        texts = reading.texts(max_new_tokens)
+        answers |= {task: Answer(reading.probabilities(task), texts[task]) for task in together}
+    return answers
+
+
+class Reading:
+    """One pass over a video's tokens [V, width] and the questions of tasks that share a prefix."""
+
+    @torch.inference_mode()
+    def __init__(self, model: QualityModel, visual: torch.Tensor, tasks: Sequence[Task]) -> None:
+        self._model = model
+        self._tree = TokenTree()
+        self._asked: dict[Task, int] = {}
+        """Task → the question's last token, behind which the answer stands."""
+        self._nodes: dict[Task, dict[tuple[int, ...], int]] = {}
+        """Task → node of its trie → token of the tree."""
+        self._read: dict[int, int] = {}
+        """Token of the tree → row of the logits."""
+        for task in tasks:
+            self._plant(task)
+        context = self._context = Context((model.prompts.prompt(tasks[0]).before, visual), self._tree)
+        model.check_length(context.prefix + max(self._tree.depths()) + 1)
+        layout = lay_out([context], visual.device)
+        self._prefix = context.prefix
+        self._cache = DynamicCache(config=model.decoder.config)
+        embeddings = embed([context], model.table).to(model.decoder.dtype)
+        if model.embeddings is not None:  # what stands for written text takes the decoder's own
+            written = [token for token in self._read if token not in self._asked.values()]
+            ids = torch.tensor([self._tree.ids[token] for token in written], device=visual.device)
+            places = [layout.segments[0].row(token) for token in written]
+            embeddings[0, places] = embedding_table(model.decoder)(ids)
+        rows = torch.tensor([layout.segments[0].row(token) for token in self._read], device=visual.device)
+        self._logits = model.packed.logits(model.decoder, embeddings, layout, rows, self._cache)  # [A, vocab]
+
+    def _plant(self, task: Task) -> None:
+        tree, space = self._tree, self._model.spaces[task]
+        self._asked[task] = asked = tree.add(self._model.prompts.prompt(task).after)
+        nodes = self._nodes[task] = {(): tree.add(space.lead, asked)}
+        for fork in space.forks:
+            for end in range(1, len(fork) + 1):
+                if fork[:end] not in nodes:
+                    nodes[fork[:end]] = tree.add(fork[end - 1 : end], nodes[fork[: end - 1]])
+        self._read |= {token: len(self._read) + n for n, token in enumerate(range(asked, len(tree)))}
+
+    @torch.inference_mode()
+    def probabilities(self, task: Task) -> torch.Tensor:
+        """Probability of every allowed answer, float32 [answers]: a product of softmaxes along the trie."""
+        space, device = self._model.spaces[task], self._logits.device
+        log_p = torch.zeros(len(space.tails), device=device)
+        for node, fork in space.forks.items():
+            logits = self._logits[self._read[self._nodes[task][node]]]  # [vocabulary]
+            at_fork = logits[torch.tensor(fork.tokens, device=device)].log_softmax(dim=0)
+            choices, tails = (torch.tensor(indices, device=device) for indices in (fork.choices, fork.tails))
+            log_p[tails] += at_fork[choices]
+        return log_p.exp()
+
+    @torch.inference_mode()
+    def texts(self, max_new_tokens: int = MAX_NEW_TOKENS) -> dict[Task, str]:
+        """What greedy decoding writes for each task, up to the end of turn."""
+        written: dict[Task, list[int]] = {task: [] for task in self._asked}
+        at = dict(self._asked)
+        while at:
+            beyond = {}
+            for task in list(at):
+                at[task], token = self._walk(at[task], written[task], max_new_tokens)
+                if token is None:
+                    del at[task]
+                else:
+                    beyond[task] = self._tree.add([token], at[task])
+            if beyond:
+                self._continue(list(beyond.values()))
+            at = beyond
+        return {task: self._model.prompts.chat.text(ids) for task, ids in written.items()}
+
+    def _walk(self, at: int, written: list[int], limit: int) -> tuple[int, int | None]:
+        """Write the likeliest tokens as far as the tree holds them: the place, and the token beyond it."""
+        while len(written) < limit:
+            token = int(self._logits[self._read[at]].argmax())
+            if token == self._model.prompts.chat.end_of_turn:
+                break
+            written.append(token)
+            if len(written) == limit:
+                break
+            child = self._tree.child(at, token)
+            if child is None:
+                return at, token
+            at = child
+        return at, None
+
+    def _continue(self, tokens: list[int]) -> None:
+        """Read behind the tree's newest tokens."""
+        model, device, count = self._model, self._logits.device, len(tokens)
+        table = embedding_table(model.decoder)
+        embeddings = table(torch.tensor([self._tree.ids[token] for token in tokens], device=device))[None]
+        depths = self._tree.depths()
+        positions = torch.tensor([[self._prefix + depths[token] for token in tokens]], device=device)
+        shared = torch.ones(count, self._prefix, dtype=torch.bool)
+        allowed = torch.cat([shared, self._tree.ancestors()[tokens]], dim=1).to(device)
+        media = self._context.media().to(device)
+        more = model.packed.continued(model.decoder, embeddings, positions, allowed, media, self._cache)
+        self._read |= {token: len(self._logits) + n for n, token in enumerate(tokens)}
+        self._logits = torch.cat([self._logits, more])

@@ -1,0 +1,78 @@
+"""Build a model from settings."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+
+from config.schema import PipelineSettings, PromptSettings
+from train.answers.prompts import PromptBuilder
+from train.errors import TrainError
+from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
+from train.model.projectors import Projector
+from train.model.quality import QualityModel, embedding_table
+from train.model.regression import RegressionModel, VideoModel
+
+Shapes = Mapping[str, tuple[int, int]]
+"""Branch → (tokens, features) of a chunk."""
+
+
+def build_model(
+    pipeline: PipelineSettings,
+    prompts: PromptSettings,
+    shapes: Shapes,
+    device: torch.device | str | None = None,
+) -> VideoModel:
+    """The untrained model: projectors before the frozen decoder, or before the regression head.
+
+    The initial weights of all that trains come from the training seed alone. `device` is where the decoder
+    is loaded to (see `load_decoder`); all else is on the CPU.
+    """
+    if pipeline.head == "regression":
+        with _seeded(pipeline.training.seed):
+            projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
+            return RegressionModel(projectors, pipeline.regression)
+    decoder = load_decoder(pipeline.decoder, device)
+    tokenizer = load_tokenizer(pipeline.decoder)
+    check_vocabulary(decoder, tokenizer)
+    builder = PromptBuilder(tokenizer, prompts, pipeline.decoder.chat_template)
+    embeddings = embedding_table(decoder).weight
+    embedding_std = 1.0 if embeddings.is_meta else float(embeddings.float().std())
+    with _seeded(pipeline.training.seed):
+        if pipeline.decoder.lora is not None:
+            add_lora(decoder, pipeline.decoder.lora)
+        projectors = _projectors(pipeline, shapes, embeddings.shape[1], embedding_std)
+    return QualityModel(
+        decoder,
+        builder,
+        projectors,
+        pipeline.training.targets,
+        token_order=pipeline.token_order,
+        step=pipeline.training.step,
+        attention=pipeline.decoder.attention,
+        appended={name: b.append_to for name, b in pipeline.branches.items() if b.append_to},
+        train_embeddings=pipeline.decoder.train_embeddings,
+    )
+
+
+def _projectors(
+    pipeline: PipelineSettings, shapes: Shapes, width: int, embedding_std: float
+) -> dict[str, Projector]:
+    branches = pipeline.branches
+    appended = {name: branch.append_to for name, branch in branches.items() if branch.append_to}
+    if appended and pipeline.head == "regression":
+        raise TrainError("append_to is for the decoder: the regression baseline pools each branch by itself")
+    projectors: dict[str, Projector] = {}
+    for name in sorted(branches, key=lambda name: name not in appended):  # what is appended comes first
+        (tokens, features), target = shapes[name], appended.get(name)
+        tokens += sum(projectors[other].output_tokens for other in appended if appended[other] == name)
+        wide, std = (shapes[target][1], 1.0) if target else (width, embedding_std)
+        projectors[name] = Projector(branches[name].projector, tokens, features, wide, std)
+    return {name: projectors[name] for name in branches}
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

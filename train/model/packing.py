@@ -1,0 +1,149 @@
+"""Contexts back to back in one row: each a prefix of texts and media, and a tree of tokens that continue it.
+
+    [text | visual tokens | Q1 A1 | Q2 A2] [text | visual tokens | text | visual tokens | Q1 A1 Q2 A2] …
+
+A token attends to the prefix of its context and to its own ancestors in the tree, and its position counts
+only those: every branch is read as if it stood alone behind the prefix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+ROOT = -1
+"""The parent of tokens that continue the prefix itself."""
+
+
+class TokenTree:
+    """Token ids, each of which continues an earlier one, or the prefix (ROOT)."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.parents: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, ids: Sequence[int], after: int = ROOT) -> int:
+        """Continue the token `after` by a chain of ids; returns the index of its last one."""
+        for token in ids:
+            self.ids.append(token)
+            self.parents.append(after)
+            after = len(self.ids) - 1
+        return after
+
+    def child(self, parent: int, token: int) -> int | None:
+        """The index of the token that continues `parent` so, where there is one."""
+        pairs = zip(self.ids, self.parents, strict=True)
+        return next((i for i, pair in enumerate(pairs) if pair == (token, parent)), None)
+
+    @property
+    def chain(self) -> bool:
+        """Whether each token continues the one before it."""
+        return self.parents == list(range(ROOT, len(self) - 1))
+
+    def depths(self) -> list[int]:
+        """How many of its ancestors stand between each token and the prefix."""
+        depths: list[int] = []
+        for parent in self.parents:
+            depths.append(0 if parent == ROOT else depths[parent] + 1)
+        return depths
+
+    def ancestors(self) -> torch.Tensor:
+        """Boolean [tokens, tokens]: row i marks token i and its ancestors."""
+        marks = torch.eye(len(self), dtype=torch.bool)
+        rows = marks.numpy()
+        for index, parent in enumerate(self.parents):
+            if parent != ROOT:
+                rows[index, :index] |= rows[parent, :index]
+        return marks
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Where one context stands in the row, and what the tokens of its tree attend to."""
+
+    start: int
+    prefix: int
+    """Tokens that the whole tree shares; each attends to those before it."""
+    allowed: torch.Tensor
+    """Boolean [tree, prefix + tree]."""
+    chain: bool
+    """Whether each token of the tree continues the one before it: all of the segment is then causal."""
+    read: bool
+    """Whether something is read within the prefix."""
+    media: torch.Tensor
+    """Boolean [prefix + tree]: which tokens are a medium's."""
+
+    @property
+    def tree(self) -> int:
+        """Tokens of the tree."""
+        return self.allowed.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prefix and the tree."""
+        return self.allowed.shape[1]
+
+    def row(self, index: int) -> int:
+        """The place in the row of a token of the tree."""
+        return self.start + self.prefix + index
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A packed row: its segments in order, and the position of every token, [1, tokens]."""
+
+    segments: tuple[Segment, ...]
+    positions: torch.Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Length of the row."""
+        return self.positions.shape[1]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one or several conversations have in common, and how each goes on."""
+
+    parts: tuple[tuple[int, ...] | torch.Tensor, ...]
+    """Token ids, and projected tokens [V, width], in their order."""
+    tree: TokenTree
+    read: bool = False
+    """Whether something is read within the parts, as the answers of earlier turns are."""
+
+    @property
+    def prefix(self) -> int:
+        """Tokens that the whole tree shares."""
+        return sum(map(len, self.parts))
+
+    def media(self) -> torch.Tensor:
+        """Boolean [prefix + tree]: which tokens are a medium's."""
+        kinds = [torch.full((len(part),), isinstance(part, torch.Tensor)) for part in self.parts]
+        return torch.cat([*kinds, torch.zeros(len(self.tree), dtype=torch.bool)])
+
+
+def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:
+    """The layout of contexts in one row."""
+    segments, positions, start = [], [], 0
+    for context in contexts:
+        tree, prefix = context.tree, context.prefix
+        shared = torch.ones(len(tree), prefix, dtype=torch.bool)
+        allowed = torch.cat([shared, tree.ancestors()], dim=1).to(device, non_blocking=True)
+        media = context.media().to(device, non_blocking=True)
+        segments.append(Segment(start, prefix, allowed, tree.chain, context.read, media))
+        positions += [torch.arange(prefix), prefix + torch.tensor(tree.depths(), dtype=torch.long)]
+        start += prefix + len(tree)
+    return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True))
+
+
+def embed(contexts: Sequence[Context], table: torch.nn.Embedding) -> torch.Tensor:
+    """The row's embeddings [1, tokens, width] in the table's precision."""
+    parts = [part for context in contexts for part in (*context.parts, tuple(context.tree.ids))]
+    texts = [part for part in parts if isinstance(part, tuple)]
+    ids = torch.tensor([token for text in texts for token in text], device=table.weight.device)
+    embedded = iter(table(ids).split([len(text) for text in texts]))
+    row = [next(embedded) if isinstance(part, tuple) else part.to(table.weight.dtype) for part in parts]
+    return torch.cat(row)[None]

@@ -1,0 +1,221 @@
+"""Projectors: features of one chunk → tokens in the decoder's embedding space."""
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from transformers import CLIPVisionConfig
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
+
+from config.schema import ProjectorSettings
+from train.draws import Dropout, by_sample, normal, own_draws
+from train.errors import TrainError
+
+
+class Projector(nn.Module):
+    """[N, tokens, features] → [N, output tokens, width]: standardise, project, scale.
+
+    Raises TrainError where the attention heads do not divide the features.
+    """
+
+    draws: bool
+    """Whether training it takes random numbers."""
+    scale: torch.Tensor
+
+    def __init__(
+        self, settings: ProjectorSettings, tokens: int, features: int, width: int, embedding_std: float
+    ) -> None:
+        super().__init__()
+        if settings.kind != "mlp" and features % settings.heads:
+            raise TrainError(
+                f"a {settings.kind} projector with {settings.heads} heads cannot divide {features} features"
+                " among them: set `heads` of the branch's projector to a divisor"
+            )
+        self.standardise = (
+            Standardise(features, settings.clip, settings.noise) if settings.standardise else None
+        )
+        self.project = _KINDS[settings.kind](settings, tokens, features, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12) if settings.output_norm else nn.Identity()
+        self.draws = settings.dropout > 0 or settings.noise > 0
+        # Attention's dropout is drawn where no generator can be given.
+        self._draws_within_torch = settings.kind != "mlp" and settings.dropout > 0
+        self.register_buffer("scale", torch.tensor(embedding_std if settings.match_embeddings else 1.0))
+
+    @property
+    def output_tokens(self) -> int:
+        return int(self.project.output_tokens)  # type: ignore[arg-type]
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self._draws_within_torch:
+            return by_sample(self, self._projected, tokens)  # [N, T', H]
+        with own_draws(self, tokens):
+            return self._projected(tokens)
+
+    def _projected(self, tokens: torch.Tensor) -> torch.Tensor:
+        tokens = tokens.float() if self.standardise is None else self.standardise(tokens)
+        return self.norm(self.project(tokens)) * self.scale  # type: ignore[no-any-return]
+
+
+class MlpProjector(nn.Module):
+    """[N, tokens, features] → [N, output tokens, width].
+
+    With `settings.tokens` all tokens of a chunk together make that many output tokens; without, every
+    token is mapped by itself.
+    """
+
+    def __init__(self, settings: ProjectorSettings, tokens: int, features: int, width: int) -> None:
+        super().__init__()
+        self.joint_tokens = settings.tokens
+        self.width = width
+        self.output_tokens = settings.tokens or tokens
+        inputs, outputs = (
+            (tokens * features, settings.tokens * width) if settings.tokens else (features, width)
+        )
+        widths = [inputs, *settings.hidden]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), nn.GELU(), Dropout(settings.dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self.joint_tokens is None:
+            return self.layers(tokens)  # type: ignore[no-any-return]  # [N, T, H]
+        projected = self.layers(tokens.flatten(1))  # [N, T' * H]
+        return projected.view(math.prod(projected.shape[:-1]), self.joint_tokens, self.width)  # type: ignore[no-any-return]
+
+
+class VitProjector(nn.Module):
+    """[N, tokens, features] → [N, tokens, width]; the tokens of one key frame attend to each other."""
+
+    def __init__(self, settings: ProjectorSettings, tokens: int, features: int, width: int) -> None:
+        super().__init__()
+        self.output_tokens = tokens
+        self.layer = nn.TransformerEncoderLayer(
+            d_model=features,
+            nhead=settings.heads,
+            dim_feedforward=round(features * settings.mlp_ratio),
+            dropout=settings.dropout,
+            activation="gelu",
+            norm_first=True,
+            batch_first=True,
+        )
+        self.linear = nn.Linear(features, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.layer(tokens))  # type: ignore[no-any-return]  # [N, T, H]
+
+
+class ClipLayerProjector(nn.Module):
+    """[N, tokens, features] → [N, tokens, width]: a layer of CLIP's vision encoder, then a linear one."""
+
+    def __init__(self, settings: ProjectorSettings, tokens: int, features: int, width: int) -> None:
+        super().__init__()
+        self.output_tokens = tokens
+        config = CLIPVisionConfig(
+            hidden_size=features,
+            intermediate_size=round(features * settings.mlp_ratio),
+            num_attention_heads=settings.heads,
+            attention_dropout=settings.dropout,
+        )
+        config._attn_implementation = "sdpa"
+        self.layer = CLIPEncoderLayer(config)
+        self.linear = nn.Linear(features, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.layer(tokens, None))  # type: ignore[no-any-return]
+
+
+class PerceiverProjector(nn.Module):
+    """[N, tokens, features] → [N, settings.tokens, width]; every chunk is looked at by itself.
+
+    With T learned tokens, D features, R = D * mlp_ratio, L layers and width W it has
+    T*D + L*(4D² + 10D + 2DR + R + D) + 2D + D*W + W parameters.
+    """
+
+    def __init__(self, settings: ProjectorSettings, tokens: int, features: int, width: int) -> None:  # noqa: ARG002
+        super().__init__()
+        assert settings.tokens is not None, "the settings require a perceiver's `tokens`"
+        self.output_tokens = settings.tokens
+        self.latents = nn.Parameter(torch.randn(settings.tokens, features) * features**-0.5)
+        self.layers = nn.ModuleList(PerceiverLayer(settings, features) for _ in range(settings.layers))
+        self.norm = nn.LayerNorm(features)
+        self.linear = nn.Linear(features, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        latents = self.latents.expand(len(tokens), -1, -1)  # [N, T', D]
+        for layer in self.layers:
+            latents = layer(latents, tokens)
+        return self.linear(self.norm(latents))  # type: ignore[no-any-return]  # [N, T', H]
+
+
+class PerceiverLayer(nn.Module):
+    """One look: latents attend to the chunk's tokens and to themselves, then a two-layer network."""
+
+    def __init__(self, settings: ProjectorSettings, features: int) -> None:
+        super().__init__()
+        hidden = round(features * settings.mlp_ratio)
+        self.norm_latents = nn.LayerNorm(features)
+        self.norm_tokens = nn.LayerNorm(features)
+        self.attention = nn.MultiheadAttention(
+            features, settings.heads, dropout=settings.dropout, batch_first=True
+        )
+        self.network = nn.Sequential(
+            nn.LayerNorm(features),
+            nn.Linear(features, hidden),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(hidden, features),
+        )
+
+    def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        queries = self.norm_latents(latents)  # [N, T', D]
+        seen = torch.cat([self.norm_tokens(tokens), queries], dim=1)  # [N, T + T', D]
+        latents = latents + self.attention(queries, seen, seen, need_weights=False)[0]
+        return latents + self.network(latents)  # type: ignore[no-any-return]
+
+
+class Standardise(nn.Module):
+    """[…, features] → z-scores, bounded to ±clip; in training Gaussian noise is added.
+
+    The statistics are buffers, fitted once and saved with the projector.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, features: int, clip: float | None, noise: float) -> None:
+        super().__init__()
+        self.clip = clip
+        self.noise = noise
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+
+    def fit(self, blocks: Iterable[torch.Tensor]) -> None:
+        """Take mean and standard deviation from blocks [N, features]; a constant feature gives 0."""
+        scaler = StandardScaler()
+        largest = torch.ones(len(self.mean), dtype=torch.float64)
+        for rows in blocks:
+            scaler.partial_fit(rows.double().numpy())
+            largest = torch.maximum(largest, rows.double().abs().amax(dim=0))
+        std = torch.from_numpy(scaler.var_).sqrt()
+        self.mean.copy_(torch.from_numpy(scaler.mean_))
+        self.std.copy_(torch.where(std <= 1e-8 * largest, torch.ones_like(std), std))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        z = (features.float() - self.mean) / self.std
+        if self.clip is not None:
+            z = z.clamp(-self.clip, self.clip)
+        if self.training and self.noise:
+            z = z + self.noise * normal(z)
+        return z
+
+
+_KINDS: dict[str, Callable[[ProjectorSettings, int, int, int], nn.Module]] = {
+    "mlp": MlpProjector,
+    "vit": VitProjector,
+    "perceiver": PerceiverProjector,
+    "clip-layer": ClipLayerProjector,
+}

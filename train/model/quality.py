@@ -1,0 +1,194 @@
+"""The model: projected visual tokens between the prompt's tokens, answered by a frozen decoder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from config.schema import StepSettings, TargetSettings, Task
+from train.answers.chat import Answer
+from train.answers.conversation import Conversation
+from train.answers.loss import AnswerLoss
+from train.answers.prompts import PromptBuilder
+from train.answers.space import AnswerSpace
+from train.data.reader import Features
+from train.errors import ContextExceeded, TrainError
+from train.model.packed_decoder import PackedDecoder
+from train.model.packing import Layout, embed, lay_out
+from train.model.row import Place, Row
+
+
+class QualityModel(nn.Module):
+    """LMM-VQA (arXiv 2408.14008, eq. 6–10): only `projectors`, and LoRA adapters if any, are trained."""
+
+    def __init__(
+        self,
+        decoder: PreTrainedModel,
+        prompts: PromptBuilder,
+        projectors: Mapping[str, nn.Module],
+        targets: TargetSettings | None = None,
+        *,
+        token_order: Literal["blocks", "interleaved"] = "blocks",
+        step: StepSettings | None = None,
+        attention: Literal["causal", "mmca"] = "causal",
+        appended: Mapping[str, str] | None = None,
+        train_embeddings: bool = False,
+    ) -> None:
+        """`appended`: branch → the branch to whose chunks its tokens are appended.
+
+        `train_embeddings`: prompts and answers take a trained copy of the decoder's token embeddings.
+        """
+        super().__init__()
+        self.decoder = decoder
+        self.projectors = nn.ModuleDict(projectors)
+        self.prompts = prompts
+        self.token_order = token_order
+        self.appended = dict(appended or {})
+        self.embeddings: nn.Embedding | None = None
+        if train_embeddings:
+            table = embedding_table(decoder)
+            self.embeddings = nn.Embedding.from_pretrained(
+                table.weight.detach().float().clone(), freeze=False
+            )
+        self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
+        end = prompts.chat.end_of_turn
+        tasks: tuple[Task, ...] = ("score", "level")
+        self.spaces: dict[Task, AnswerSpace] = {
+            task: AnswerSpace.of(prompts.allowed(task), end) for task in tasks
+        }
+        self.loss = AnswerLoss(self.spaces["score"], prompts.score_values, end, targets or TargetSettings())
+
+    def train(self, mode: bool = True) -> "QualityModel":
+        """Training mode for what trains; the frozen decoder stays in evaluation mode."""
+        super().train(mode)
+        self.decoder.eval()
+        for name, module in self.decoder.named_modules():
+            if "lora_" in name:
+                module.train(mode)
+        return self
+
+    def check_length(self, tokens: int, video: str = "the video") -> None:
+        """Raise ContextExceeded where a video with its questions is longer than the decoder can read."""
+        limit = getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+        if limit is not None and tokens > limit:
+            raise ContextExceeded(
+                f"{video} takes {tokens:,} tokens with its questions, but {type(self.decoder).__name__} reads"
+                f" at most {limit:,} (max_position_embeddings): fewer tokens a chunk (a branch's `grid`, or"
+                " `tokens` of its projector), `over_time = mean`, or a decoder with a longer context"
+            )
+
+    def trainable_parameters(self) -> dict[str, int]:
+        """Each trainable part's name → its number of parameters."""
+        parts = {**self.projectors, "lora": self.decoder}
+        if self.embeddings is not None:
+            parts["embeddings"] = self.embeddings
+        counts = {
+            name: sum(p.numel() for p in part.parameters() if p.requires_grad) for name, part in parts.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
+        """Each video's tokens [V, width]: the spatial block, then the temporal block (eq. 8).
+
+        Or `interleaved`: chunk after chunk in the order of their beginnings, a video's k-th of n chunks at
+        k / n of its length; of those that begin together the spatial one is first. Where the branches have
+        the same chunks, that is spatial and temporal tokens of every second in turn.
+        """
+        chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
+        videos = [self._with_appended(video) for video in videos]
+        for branch, projector in self.projectors.items():
+            if branch in self.appended:
+                continue
+            counts = [len(video[branch]) for video in videos]
+            projected = projector(torch.cat([video[branch] for video in videos]))  # [ΣK, T', H]
+            for found, tokens in zip(chunks, projected.split(counts), strict=True):
+                found += [(number / len(tokens), chunk) for number, chunk in enumerate(tokens)]
+        if self.token_order == "interleaved":
+            for found in chunks:
+                found.sort(key=lambda chunk: chunk[0])
+        return [torch.cat([tokens for _, tokens in found]) for found in chunks]
+
+    def _with_appended(self, video: Features) -> Features:
+        """The features with the tokens that are appended to a branch behind that branch's own."""
+        found = dict(video)
+        for branch, target in self.appended.items():
+            tokens, own = self.projectors[branch](video[branch]), found[target]
+            if len(own) == 1:  # its features are averaged over time
+                tokens = tokens.mean(dim=0, keepdim=True)
+            if len(own) != len(tokens):
+                raise TrainError(
+                    f"the branch {branch} has {len(tokens)} chunks, but {target}, to which it is appended,"
+                    f" {len(own)}"
+                )
+            found[target] = torch.cat([own.to(tokens.dtype), tokens], dim=1)
+        return found
+
+    @property
+    def table(self) -> nn.Embedding:
+        """The token embeddings that prompts and answers take."""
+        return self.embeddings or embedding_table(self.decoder)
+
+    def tokens_per_chunk(self) -> dict[str, int]:
+        """Branch → tokens that a chunk takes in the decoder."""
+        return {
+            name: 0 if name in self.appended else int(p.output_tokens)  # type: ignore[arg-type]
+            for name, p in self.projectors.items()
+        }
+
+    def forward(self, media: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
+        """Loss of each conversation's answers (see AnswerLoss): float32 [conversations]."""
+        packed = self.pack(self.visual_tokens(media), conversations)
+        logits = self.packed.logits(self.decoder, packed.embeddings, packed.layout, packed.rows)  # [A, vocab]
+        return self.loss(logits[packed.reads], packed.answers)
+
+    def pack(
+        self, media: Sequence[torch.Tensor], conversations: Sequence[Conversation]
+    ) -> "PackedConversations":
+        """All conversations in one row, those about the same media behind the same tokens [V, width] of them.
+
+        Conversations that differ before their last medium share no context.
+        """
+        row, table = Row(media), self.table
+        answers, reads, places = [], list[int](), dict[Place, int]()
+        for conversation in conversations:
+            pieces = self.prompts.chat.pieces(conversation)
+            answers.append([piece for piece in pieces if isinstance(piece, Answer)])
+            # Conversations that share an earlier turn read at the same place.
+            reads += [places.setdefault(place, len(places)) for place in row.add(pieces)[2]]
+        device = table.weight.device
+        layout = lay_out(row.contexts, device)
+        rows = [layout.segments[context].start + token for context, token in places]
+        return PackedConversations(
+            embed(row.contexts, table).to(self.decoder.dtype),
+            layout,
+            torch.tensor(rows, device=device),
+            torch.tensor(reads, device=device),
+            answers,
+        )
+
+
+@dataclass(frozen=True)
+class PackedConversations:
+    """A row of all conversations, and where their answers are read."""
+
+    embeddings: torch.Tensor
+    """[1, tokens, width]."""
+    layout: Layout
+    rows: torch.Tensor
+    """Places of the row whose logits are wanted, each once."""
+    reads: torch.Tensor
+    """[A]: in which of `rows` each answer token, and each end of turn, is predicted."""
+    answers: list[list[Answer]]
+    """What should be read there, conversation by conversation."""
+
+
+def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:
+    """The decoder's token embeddings [vocabulary, width]."""
+    table = decoder.get_input_embeddings()
+    assert isinstance(table, nn.Embedding), (
+        f"{type(decoder).__name__} embeds tokens by {type(table).__name__}"
+    )
+    return table

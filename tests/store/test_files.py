@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from stored_videos import feature_set, write
 
-from store.errors import ReadFailed, WriteFailed
+from store.errors import ReadFailed, StoreMissing, WriteFailed
 from store.features import FeatureStore
 from store.files import Files, files_at
 from store.leases import Leases
@@ -92,3 +92,10 @@ def test_a_disk_that_fails_while_it_is_listed_is_a_typed_error(
     for use in uses:
         with pytest.raises(ReadFailed, match=r"Input/output error.*check the disk"):
             use()
+
+
+def test_a_store_whose_path_is_a_file_is_refused_and_the_file_kept(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("notes")
+    with pytest.raises(StoreMissing, match="store is a file: expected a store's folder"):
+        files_at(tmp_path / "store", "demo").make()
+    assert (tmp_path / "store").read_text() == "notes"

@@ -16,7 +16,7 @@ _MOUNTS = Path("/etc/fstab")
 def make_store(root: Path) -> None:
     """Make a store, unless there is one; that it is new is logged.
 
-    Raises StoreMissing where there is a file instead, the folder's own parent is missing, or its disk is known
+    Raises StoreMissing where a file is there instead, the folder's parent is missing, or its disk is known
     and not mounted: the store may be elsewhere, and everything would be extracted again.
     """
     if (root / STORE).is_file():

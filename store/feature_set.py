@@ -248,8 +248,9 @@ class FeatureSet:
 
         Raises FeaturesNotFound where it had been done, and StoreMissing.
         """
+        made = self._made  # asked first: another thread may be making it
         if not self.files.exists(DESCRIPTION):
-            if self._made:
+            if made:
                 raise FeaturesNotFound(f"{self.location}/{DESCRIPTION} has gone: is its disk still mounted?")
             self.files.make()
             self.files.write(DESCRIPTION, description(self.specification))

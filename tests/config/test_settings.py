@@ -80,7 +80,7 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("pipelines.tiny.spatial.encoder=ns", "spatial.encoder names 'ns'.*did you mean 'nss'"),
         (
             "pipelines.tiny.spatial.projector.kind=mpl",
-            "projector.kind: input should be 'vit', 'mlp' or 'perceiver'",
+            "projector.kind: input should be 'vit', 'mlp', 'perceiver' or 'clip-layer'",
         ),
         ("pipelines.tiny.decoder.lora.rnk=2", "lora.rnk: unknown key; did you mean 'rank'"),
         ("datasets.demo.mos_range=[3, 3]", "two different numbers"),

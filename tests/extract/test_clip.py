@@ -212,7 +212,7 @@ def test_normalisation_is_that_of_the_papers(value, mean, std):
         ({"architecture": {"hidden_size": "wide"}}, "architecture: .*hidden_size"),
         ({"frames_per_chunk": 2}, "one frame of a chunk"),
         ({"grid": (2, 2, 2)}, r"expected 2 positive numbers, \(height, width\)"),
-        ({"streams": ("slow",)}, r"expected one or more of \['tokens'\]"),
+        ({"streams": ("slow",)}, r"expected one or more of \['tokens', 'sequence'\]"),
     ],
 )
 def test_settings_that_cannot_work_say_why(changes, message):

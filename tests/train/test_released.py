@@ -31,10 +31,11 @@ IMAGE = 55
 
 def prompts_without_words() -> Any:
     """Stands for prompts: the authors' example has ids and no tokenizer."""
-    words = {"poor": (101,), "fair": (102,), "good": (103,)}
+    allowed = {"score": [(3, score) for score in range(101)], "level": [(101,), (102,), (103,)]}
     return SimpleNamespace(
         chat=SimpleNamespace(end_of_turn=END),
-        answer_ids=lambda _, value: words[value] if value in words else (3, int(value)),
+        allowed=allowed.__getitem__,
+        score_values=tuple(map(float, range(101))),
     )
 
 

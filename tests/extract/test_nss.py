@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from seen_chunks import decoded_chunks
+from threadpoolctl import threadpool_limits
 
 from config.schema import EncoderSettings
 from extract.encoders.nss.encoder import MOTION_FRAMES, NssEncoder
@@ -146,6 +147,15 @@ def test_compressed_copy_of_a_real_scene_is_told_from_the_pristine_one(
         features = np.mean([one["spatial"][0, 0] for one in encoder.encode(chunks)], axis=0)
         detail.append(features[encoder.names["spatial"].index("octave0_q0.5")])
     assert detail[0] > detail[1] + 0.5
+
+
+def test_features_do_not_depend_on_how_many_threads_the_process_has(encoder: NssEncoder) -> None:
+    chunks = [chunk_of(moving_texture(540, 960, count=MOTION_FRAMES + number)) for number in range(8)]
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            found.append([features["spatial"] for features in encoder.encode(chunks)])
+    np.testing.assert_array_equal(*found)
 
 
 def test_chunks_come_at_the_rate_of_the_settings() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from config.schema import EncoderSettings
 from extract.encoders.base import Features, StreamShape, chunk_seconds, kept_streams
@@ -26,6 +27,9 @@ _REQUESTS = {
     "spread": FrameRequest(count=MOTION_FRAMES, rule="uniform", max_lines=MOTION_LINES, colour="luma"),
 }
 _DESCRIPTIONS = {"spatial": spatial_features, "temporal": temporal_features}
+
+_BLAS = ThreadpoolController()
+"""Sums over several threads round in another order: with one thread, every process gives the same."""
 
 
 class NssEncoder:
@@ -68,7 +72,8 @@ class NssEncoder:
 
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
         """`spatial` [1, 1, Ds] and `temporal` [1, 1, Dt] of each chunk."""
-        return [{name: self._described(chunk.frames, name) for name in self.streams} for chunk in chunks]
+        with _BLAS.limit(limits=1, user_api="blas"):
+            return [{name: self._described(chunk.frames, name) for name in self.streams} for chunk in chunks]
 
     def _described(self, frames: Mapping[str, NDArray[np.uint8]], stream: str) -> NDArray[Any]:
         features = _DESCRIPTIONS[stream](frames)

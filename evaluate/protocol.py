@@ -21,6 +21,7 @@ from store.labels.files import Label, MosScale
 from store.labels.splits import k_fold, random_splits
 from train.data.reader import FeatureReader
 from train.data.samples import Split
+from train.errors import RunError
 from train.job import train_run
 from train.pretrained import TrainedModel
 
@@ -57,7 +58,16 @@ def run_protocol(
     *,
     restart: bool = False,
 ) -> ProtocolResult:
-    """Train and test every pipeline on every split; a finished run is reused, but for `restart`."""
+    """Train and test every pipeline on every split; a finished run is reused, but for `restart`.
+
+    Raises RunError for a pipeline that continues another.
+    """
+    for settings in runs:
+        if settings.pipeline.continues is not None:
+            raise RunError(
+                f"{settings.pipeline.name} continues {settings.pipeline.continues}, which may have seen"
+                " videos that the protocol tests: set continues = false for it"
+            )
     results = []
     for number, split in enumerate(splits):
         trained = []

@@ -13,7 +13,7 @@ from extract.executors.devices import device_names
 from extract.run.extractor import extract_features
 from store.features import FeatureStore
 from train.data.reader import FeatureReader, branch_tokens
-from train.errors import ContextExceeded
+from train.errors import TrainError
 from train.inference.predict import Prediction, batched
 from train.pretrained import TrainedModel, from_pretrained
 
@@ -87,5 +87,5 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
         }
         try:
             yield FilePrediction(video, trained.predict([features])[0], warnings=outcome.info.warnings)
-        except ContextExceeded as error:
+        except TrainError as error:
             yield FilePrediction(video, None, str(error), outcome.info.warnings)

@@ -48,6 +48,7 @@ def own_draws(module: nn.Module, rows: torch.Tensor) -> Iterator[None]:
     So all videos are computed at once. Without seeds of this module's, they draw as torch does.
     """
     draws = (_CURRENT.get() or {}).get(module)
+    assert draws is None or sum(count for count, _ in draws) == len(rows), "draws are of the rows' videos"
     own = None if draws is None else [(count, _generator(rows.device, seed)) for count, seed in draws]
     token = _OWN.set(own)
     try:
@@ -84,6 +85,7 @@ def by_sample(
     draws = (_CURRENT.get() or {}).get(module)
     if draws is None:
         return function(rows)
+    assert sum(count for count, _ in draws) == len(rows), "draws are of the rows' videos"
     generator = device_generator(rows.device)
     before = generator.get_state()
     drawn = []

@@ -49,6 +49,8 @@ class PromptSettings(Entry):
 
     @model_validator(mode="after")
     def _answers_state_their_value(self) -> "PromptSettings":
+        if self.level.decimals:
+            raise ValueError("level.decimals: levels are words; expected 0")
         for task, prompts in (("score", self.score), ("level", self.level)):
             named = [name for _, name, _, _ in Formatter().parse(prompts.answer) if name is not None]
             if named != [task]:
@@ -102,7 +104,7 @@ class BranchSettings(Entry):
 
     encoder: str
     stream: str
-    # `false` drops a grid that the branch inherits.
+    # `false` drops what the branch inherits of `grid`, `first_chunks` and `append_to`.
     grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
     over_time: Literal["keep", "mean"] = "keep"
@@ -114,10 +116,10 @@ class BranchSettings(Entry):
     and go through its projector. Where it averages over time, so do they."""
     projector: ProjectorSettings
 
-    @field_validator("grid", mode="before")
+    @field_validator("grid", "first_chunks", "append_to", mode="before")
     @classmethod
-    def _false_is_no_grid(cls, grid: Any) -> Any:
-        return None if grid is False else grid
+    def _false_is_none(cls, value: Any) -> Any:
+        return None if value is False else value
 
 
 class LoraSettings(Entry):
@@ -195,7 +197,7 @@ class PipelineSettings(Entry):
     continues: str | None = None
     """The pipeline whose run a run of this one begins with: the weights of what both have."""
 
-    @field_validator("spatial", "temporal", mode="before")
+    @field_validator("spatial", "temporal", "continues", mode="before")
     @classmethod
     def _false_is_no_branch(cls, branch: Any) -> Any:
         return None if branch is False else branch

@@ -102,6 +102,7 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("encoders.clip-vit-l14.weights=random:", "weights: 'random:': expected random:SEED"),
         ("prompts.quality.score.answer=fine", "score.answer is 'fine': expected {score} in it"),
         ("prompts.quality.level.answer={score}", "expected {level} in it"),
+        ("prompts.quality.level.decimals=2", "level.decimals: levels are words"),
         ("pipelines.tiny", "expected KEY=VALUE"),
     ],
 )
@@ -136,3 +137,10 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 def test_looking_up_an_unknown_name_suggests_the_nearest(file: Path) -> None:
     with pytest.raises(SettingsError, match="no dataset named 'LSVG'; did you mean 'LSVQ'"):
         lookup(load_settings(file).datasets, "LSVG", "dataset")
+
+
+def test_what_is_inherited_can_be_dropped(file: Path) -> None:
+    dropped = [f"pipelines.lmm-vqa-released.temporal.{key}=false" for key in ("append_to", "first_chunks")]
+    pipeline = load_settings(file, dropped).pipelines["lmm-vqa-released"]
+    assert pipeline.temporal is not None
+    assert (pipeline.temporal.append_to, pipeline.temporal.first_chunks) == (None, None)

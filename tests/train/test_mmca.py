@@ -126,3 +126,11 @@ def test_branches_behind_media_that_no_text_precedes_are_refused() -> None:
     tree.add([2])
     with pytest.raises(TrainError, match="begin with a system prompt"):
         two_softmaxes(lay_out([Context((torch.zeros(2, 4),), tree)], CPU))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_low_scores_in_half_precision_leave_no_row_undefined(dtype: torch.dtype) -> None:
+    layout = whole([False, False, True, True, False])
+    query, key = torch.full((1, 2, 5, 4), 10.0, dtype=dtype), torch.full((1, 2, 5, 4), -10.0, dtype=dtype)
+    out = two_softmaxes(layout)(query, key, torch.ones(1, 2, 5, 4, dtype=dtype), 1.0)
+    torch.testing.assert_close(out, torch.full_like(out, 2.0))

@@ -4,8 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from train.answers.chat import Answer, Slot, Text
 from train.model.attention import make_plan
 from train.model.packing import ROOT, Context, Layout, TokenTree, embed, lay_out
+from train.model.row import Row
 
 CPU = torch.device("cpu")
 Branches = list[list[tuple[int, int]]]
@@ -108,3 +110,11 @@ def test_a_tree_finds_the_children_that_continue_a_token() -> None:
     assert (left, right) == (2, 4) and tree.child(end, 5) == left and tree.child(end, 6) == 3
     assert tree.child(3, 5) == right and tree.child(end, 9) is None and tree.child(ROOT, 1) == 0
     assert tree.depths() == [0, 1, 2, 2, 3]
+
+
+def test_an_answer_directly_behind_a_medium_is_read_in_its_context() -> None:
+    row = Row([torch.zeros(3, 4)])
+    number, _, places = row.add([Text((1, 2)), Slot(0), Answer((5, 6), None)])
+    assert row.contexts[number].read and places == [(0, 4), (0, 5), (0, 6)]
+    number, _, places = row.add([Text((1, 2)), Slot(0), Text((9,)), Answer((5,), None)])
+    assert places == [(0, 7), (0, 8)]

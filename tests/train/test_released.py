@@ -4,10 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from random_models import SHAPES
 from safetensors.torch import load_file
-from training_set import train
+from tiny_language import small_model
+from training_set import make_features, run_settings, train
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from config.load import load_settings
@@ -15,6 +18,9 @@ from config.schema import ProjectorSettings
 from store.features import FeatureStore
 from train.answers.chat import Answer, Slot, Text
 from train.data.reader import FeatureReader, branch_tokens, token_shape
+from train.draws import draws_of_samples
+from train.errors import TrainError
+from train.job import train_run
 from train.model.build import build_model
 from train.model.packing import embed, lay_out
 from train.model.projectors import Projector
@@ -103,6 +109,7 @@ def model(reference: dict[str, torch.Tensor]) -> QualityModel:
         projectors,
         attention="mmca",
         appended={"temporal": "spatial"},
+        averaged=["spatial"],
         train_embeddings=True,
     )
     assert model.embeddings is not None
@@ -178,6 +185,54 @@ def test_the_released_pipeline_has_258_tokens_a_video_at_full_size(root: Path, s
         "temporal": 2304 * 1024 + 1024 + 2 * 1024,
         "embeddings": 128_256 * 4096,
     }
+
+
+@pytest.mark.parametrize("kind", ["mlp", "vit"])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_what_an_appended_branch_draws_is_its_own_videos(kind: Any, averaged: bool) -> None:
+    noisy = ProjectorSettings(kind=kind, heads=2, noise=0.3, dropout=0.4, standardise=True)
+    own = ProjectorSettings(kind="mlp", output_norm=True)
+    torch.manual_seed(0)
+    projectors = {"spatial": Projector(own, 3, 6, 32, 1.0), "temporal": Projector(noisy, 1, 4, 6, 1.0)}
+    model = small_model(SHAPES)
+    model.projectors = torch.nn.ModuleDict(projectors)
+    model.appended, model.averaged = {"temporal": "spatial"}, frozenset(["spatial"] if averaged else [])
+    model.train()
+    videos = [
+        {"spatial": torch.randn(1 if averaged else k, 2, 6), "temporal": torch.randn(k, 1, 4)}
+        for k in (2, 3, 1)
+    ]
+    draws = [(2, 11), (3, 12), (1, 13)]
+    with draws_of_samples({projectors["temporal"]: draws}):
+        together = model.visual_tokens(videos)
+    for video, draw, tokens in zip(videos, draws, together, strict=True):
+        with draws_of_samples({projectors["temporal"]: [draw]}):
+            torch.testing.assert_close(model.visual_tokens([video])[0], tokens)
+    assert not torch.equal(model.visual_tokens(videos[:1])[0], together[0])
+
+
+def test_appended_chunks_that_do_not_match_are_refused_by_name(tmp_path: Path) -> None:
+    store, split = make_features(tmp_path)
+    with store.feature_set("demo", "other", {"made": "for tests"}).writer() as writer:
+        for label in (label for labels in split.values() for label in labels):
+            writer.add(label.video, {"temporal": np.zeros((7, 1, 3), np.float32)})
+    changes = (
+        "pipelines.tiny.spatial.over_time=keep",
+        "pipelines.tiny.temporal.over_time=keep",
+        "pipelines.tiny.temporal.encoder=other",
+        "pipelines.tiny.temporal.append_to=spatial",
+        "pipelines.tiny.spatial.projector={ kind = 'mlp' }",
+        "encoders.other={ kind = 'external', dtype = 'float32' }",
+    )
+    with pytest.raises(TrainError, match=r"v\d+ has 7 chunks of temporal, but \d of spatial"):
+        train_run(run_settings(tmp_path, *changes), store, {"demo": split}, tmp_path / "run", quiet=True)
+    with pytest.raises(TrainError, match=r"spatial\.projector\.standardise"):
+        train(tmp_path, "other", "pipelines.tiny.temporal.append_to=spatial")
+
+
+def test_an_answer_may_be_a_score_alone_with_trained_embeddings(tmp_path: Path) -> None:
+    run = ("prompts.quality.score.answer={score}", "pipelines.tiny.decoder.train_embeddings=true")
+    assert train(tmp_path, "run", *run).outcome.best_srcc is not None
 
 
 RELEASED = (

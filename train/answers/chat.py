@@ -146,8 +146,9 @@ class Chat:
                 return text
         except TemplateError:
             pass
-        (role, user), *rest = messages[1:]
-        return self._applied([(role, f"{system}\n\n{user}".strip()), *rest])
+        rest = list(messages[1:])
+        first = rest.pop(0)[1] if rest and rest[0][0] == "user" else ""
+        return self._applied([("user", f"{system}\n\n{first}".strip()), *rest])
 
     def _applied(self, messages: Sequence[tuple[str, str]]) -> str:
         return str(

@@ -85,13 +85,16 @@ class FeatureReader:
         """
         minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
         return {
-            name: branch_tokens(
-                read_tensor(self.sets[branch.encoder], video, branch.stream, start, stop),
-                branch,
-                minimum,
-            )
+            name: branch_tokens(self._block(video, branch, start, stop), branch, minimum)
             for name, branch in self.branches.items()
         }
+
+    def _block(self, video: str, branch: BranchSettings, start: int, stop: int | None) -> torch.Tensor:
+        features = self.sets[branch.encoder]
+        if branch.first_chunks is not None:
+            end = min(branch.first_chunks, features.length(video, branch.stream))
+            stop = end if stop is None else min(end, stop)
+        return read_tensor(features, video, branch.stream, start, stop)
 
 
 def token_shape(shape: tuple[int, ...], branch: BranchSettings) -> tuple[int, int]:

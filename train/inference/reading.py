@@ -70,7 +70,9 @@ class Reading:
         embeddings = embed([context], model.table).to(model.decoder.dtype)
         if model.embeddings is not None:  # what stands for written text takes the decoder's own
             written = [token for token in self._read if token not in self._asked.values()]
-            ids = torch.tensor([self._tree.ids[token] for token in written], device=visual.device)
+            ids = torch.tensor(
+                [self._tree.ids[token] for token in written], dtype=torch.long, device=visual.device
+            )
             places = [layout.segments[0].row(token) for token in written]
             embeddings[0, places] = embedding_table(model.decoder)(ids)
         rows = torch.tensor([layout.segments[0].row(token) for token in self._read], device=visual.device)

@@ -51,6 +51,7 @@ def build_model(
         step=pipeline.training.step,
         attention=pipeline.decoder.attention,
         appended={name: b.append_to for name, b in pipeline.branches.items() if b.append_to},
+        averaged=[name for name, b in pipeline.branches.items() if b.over_time == "mean"],
         train_embeddings=pipeline.decoder.train_embeddings,
     )
 
@@ -62,6 +63,12 @@ def _projectors(
     appended = {name: branch.append_to for name, branch in branches.items() if branch.append_to}
     if appended and pipeline.head == "regression":
         raise TrainError("append_to is for the decoder: the regression baseline pools each branch by itself")
+    for name in appended.values():
+        if branches[name].projector.standardise:
+            raise TrainError(
+                f"{name}.projector.standardise takes the statistics of its own features, but other tokens are"
+                " appended to them: set standardise = false"
+            )
     projectors: dict[str, Projector] = {}
     for name in sorted(branches, key=lambda name: name not in appended):  # what is appended comes first
         (tokens, features), target = shapes[name], appended.get(name)

@@ -40,24 +40,25 @@ def two_softmaxes_behind(media: torch.Tensor, allowed: torch.Tensor) -> Attend:
     return attend
 
 
-_Mask = Callable[[torch.dtype], torch.Tensor]
-_Masks = tuple[_Mask, _Mask]
+_Masks = tuple[torch.Tensor, torch.Tensor]
+"""float32 [L, keys] each, to be added to the scores: over media, and over text."""
 
 
 def _summed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, masks: _Masks, scale: float) -> torch.Tensor:
     """Softmaxes in float32, as written out: fused kernels keep a row's log-sum-exp, which a row of least
-    numbers rounds away, and its gradient with it."""
+    numbers rounds away, and its gradient with it.
+    """
     groups = q.shape[1] // k.shape[1]
     k, v = (x.repeat_interleave(groups, dim=1) for x in (k, v))
-    scores = q @ k.transpose(2, 3) * scale  # [1, heads, L, keys]
-    media, text = ((scores + mask(q.dtype)).softmax(dim=-1, dtype=torch.float32) for mask in masks)
+    scores = (q @ k.transpose(2, 3)).float() * scale  # [1, heads, L, keys]
+    media, text = ((scores + mask).softmax(dim=-1) for mask in masks)
     return (media + text).to(q.dtype) @ v
 
 
 def _masks(segment: Segment) -> _Masks:
     """Of a context's tokens on each other: over the media's tokens, and over the texts'."""
     length, media = segment.length, segment.media
-    if not segment.chain and bool(media[0]):
+    if not segment.chain and segment.begins_with_medium:
         raise TrainError(
             "attention = mmca lets a medium that no text precedes see all later text: ask one question at a"
             " time, or begin with a system prompt"
@@ -73,16 +74,12 @@ def _masks(segment: Segment) -> _Masks:
     return _additive(allowed, over_media, ahead), _additive(allowed, ~media.expand(length, -1), ahead)
 
 
-def _additive(allowed: torch.Tensor, wanted: torch.Tensor, ahead: torch.Tensor | None = None) -> _Mask:
-    """0 where a key is allowed and wanted, the dtype's least number where it is one of both, else -inf.
+def _additive(allowed: torch.Tensor, wanted: torch.Tensor, ahead: torch.Tensor | None = None) -> torch.Tensor:
+    """0 where a key is allowed and wanted, the least number where it is one of both, else -inf.
 
     Of what comes later, the wanted keys in `ahead` alone count as one of both.
     """
     later = torch.zeros_like(allowed) if ahead is None else ahead & wanted
-
-    def mask(dtype: torch.dtype) -> torch.Tensor:
-        least = torch.finfo(dtype).min
-        values = torch.full(allowed.shape, -torch.inf, dtype=dtype, device=allowed.device)
-        return values.masked_fill_(allowed | later, least).masked_fill_(allowed & wanted, 0.0)
-
-    return mask
+    values = torch.full(allowed.shape, -torch.inf, device=allowed.device)
+    values.masked_fill_(allowed | later, torch.finfo(torch.float32).min)
+    return values.masked_fill_(allowed & wanted, 0.0)

@@ -32,7 +32,7 @@ class PackedDecoder:
         self._settings = settings
         self._layers = decoder.config.get_text_config().num_hidden_layers
         self._answers = AnswerRows(decoder)
-        self._recompute = Recompute(decoder, settings.recompute)
+        self._recompute = Recompute(decoder, settings.recompute, proportional=not self._mmca)
         self._compiled = False
         if settings.compile is True:
             self._compile(decoder)

@@ -75,6 +75,7 @@ class Segment:
     """Whether something is read within the prefix."""
     media: torch.Tensor
     """Boolean [prefix + tree]: which tokens are a medium's."""
+    begins_with_medium: bool
 
     @property
     def tree(self) -> int:
@@ -132,8 +133,9 @@ def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:
         tree, prefix = context.tree, context.prefix
         shared = torch.ones(len(tree), prefix, dtype=torch.bool)
         allowed = torch.cat([shared, tree.ancestors()], dim=1).to(device, non_blocking=True)
-        media = context.media().to(device, non_blocking=True)
-        segments.append(Segment(start, prefix, allowed, tree.chain, context.read, media))
+        media = context.media()
+        first, media = bool(media[0]), media.to(device, non_blocking=True)
+        segments.append(Segment(start, prefix, allowed, tree.chain, context.read, media, first))
         positions += [torch.arange(prefix), prefix + torch.tensor(tree.depths(), dtype=torch.long)]
         start += prefix + len(tree)
     return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True))

@@ -1,6 +1,6 @@
 """The model: projected visual tokens between the prompt's tokens, answered by a frozen decoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,10 @@ from train.model.row import Place, Row
 
 
 class QualityModel(nn.Module):
-    """LMM-VQA (arXiv 2408.14008, eq. 6–10): only `projectors`, and LoRA adapters if any, are trained."""
+    """LMM-VQA (arXiv 2408.14008, eq. 6–10). The decoder is frozen.
+
+    `projectors` train, and LoRA adapters and a copy of the token embeddings where asked for.
+    """
 
     def __init__(
         self,
@@ -35,9 +38,11 @@ class QualityModel(nn.Module):
         step: StepSettings | None = None,
         attention: Literal["causal", "mmca"] = "causal",
         appended: Mapping[str, str] | None = None,
+        averaged: Collection[str] = (),
         train_embeddings: bool = False,
     ) -> None:
-        """`appended`: branch → the branch to whose chunks its tokens are appended.
+        """`appended`: branch → the branch to whose chunks its tokens are appended. `averaged`: the branches
+        whose features are averaged over time, so that what is appended to them is, too.
 
         `train_embeddings`: prompts and answers take a trained copy of the decoder's token embeddings.
         """
@@ -47,11 +52,12 @@ class QualityModel(nn.Module):
         self.prompts = prompts
         self.token_order = token_order
         self.appended = dict(appended or {})
+        self.averaged = frozenset(averaged)
         self.embeddings: nn.Embedding | None = None
         if train_embeddings:
             table = embedding_table(decoder)
             self.embeddings = nn.Embedding.from_pretrained(
-                table.weight.detach().float().clone(), freeze=False
+                table.weight.detach().to(torch.float32, copy=True), freeze=False
             )
         self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
         end = prompts.chat.end_of_turn
@@ -98,7 +104,7 @@ class QualityModel(nn.Module):
         the same chunks, that is spatial and temporal tokens of every second in turn.
         """
         chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
-        videos = [self._with_appended(video) for video in videos]
+        videos = self._with_appended(videos)
         for branch, projector in self.projectors.items():
             if branch in self.appended:
                 continue
@@ -111,20 +117,26 @@ class QualityModel(nn.Module):
                 found.sort(key=lambda chunk: chunk[0])
         return [torch.cat([tokens for _, tokens in found]) for found in chunks]
 
-    def _with_appended(self, video: Features) -> Features:
+    def _with_appended(self, videos: Sequence[Features]) -> list[dict[str, torch.Tensor]]:
         """The features with the tokens that are appended to a branch behind that branch's own."""
-        found = dict(video)
+        found = [dict(video) for video in videos]
         for branch, target in self.appended.items():
-            tokens, own = self.projectors[branch](video[branch]), found[target]
-            if len(own) == 1:  # its features are averaged over time
-                tokens = tokens.mean(dim=0, keepdim=True)
-            if len(own) != len(tokens):
-                raise TrainError(
-                    f"the branch {branch} has {len(tokens)} chunks, but {target}, to which it is appended,"
-                    f" {len(own)}"
-                )
-            found[target] = torch.cat([own.to(tokens.dtype), tokens], dim=1)
+            counts = [len(video[branch]) for video in videos]
+            projected = self.projectors[branch](torch.cat([video[branch] for video in videos]))
+            for video, own_tokens in zip(found, projected.float().split(counts), strict=True):
+                tokens = own_tokens.mean(dim=0, keepdim=True) if target in self.averaged else own_tokens
+                self.check_chunks({branch: len(tokens), target: len(video[target])})
+                video[target] = torch.cat([video[target].float(), tokens], dim=1)
         return found
+
+    def check_chunks(self, chunks: Mapping[str, int], video: str = "the video") -> None:
+        """Raise TrainError where a branch has not as many chunks as the one that it is appended to."""
+        for branch, target in self.appended.items():
+            if target not in self.averaged and chunks[branch] != chunks[target]:
+                raise TrainError(
+                    f"{video} has {chunks[branch]} chunks of {branch}, but {chunks[target]} of {target}, to"
+                    " which they are appended: set first_chunks of both branches, or over_time = mean"
+                )
 
     @property
     def table(self) -> nn.Embedding:

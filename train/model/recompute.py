@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -25,8 +25,18 @@ class Recompute:
     among them, since it keeps little (see AnswerRows).
     """
 
-    def __init__(self, decoder: PreTrainedModel, setting: Literal["none", "layers", "auto"]) -> None:
-        """Raises TrainError where the decoder's layers cannot be recomputed."""
+    def __init__(
+        self,
+        decoder: PreTrainedModel,
+        setting: Literal["none", "layers", "auto"],
+        proportional: bool = True,
+    ) -> None:
+        """`proportional`: whether a layer keeps as much for each token however many there are; if not, `auto`
+        recomputes all layers on a GPU.
+
+        Raises TrainError where the decoder's layers cannot be recomputed.
+        """
+        self._proportional = proportional
         self._layers: Sequence[GradientCheckpointingLayer] = []
         self._auto = setting == "auto"
         self._bytes_per_token: float | None = None
@@ -56,7 +66,7 @@ class Recompute:
             yield
             return
         try:
-            if self._auto and self._bytes_per_token is None and embeddings.is_cuda:
+            if self._auto and self._proportional and self._bytes_per_token is None and embeddings.is_cuda:
                 self._mark(len(self._layers) - 1)
                 with kept_bytes(self._layers[-1]) as kept:
                     yield
@@ -69,7 +79,7 @@ class Recompute:
 
     def count(self, embeddings: torch.Tensor) -> int:
         """How many layers to recompute for embeddings [1, tokens, width]."""
-        if not self._auto:
+        if not self._auto or (embeddings.is_cuda and not self._proportional):
             return len(self._layers)
         if self._bytes_per_token is None or not embeddings.is_cuda:
             return 0
@@ -99,20 +109,20 @@ def kept_bytes(layer: nn.Module) -> Iterator[dict[int, int]]:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # the tensor itself may be the output of what keeps it: a circle
 
-    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with ExitStack() as within:
 
-    def begin(*_: Any) -> None:
-        hooks.__enter__()
+        def begin(*_: Any) -> None:
+            within.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor))
 
-    def end(*_: Any) -> None:
-        hooks.__exit__()
+        def end(*_: Any) -> None:
+            within.close()
 
-    handles = [layer.register_forward_pre_hook(begin), layer.register_forward_hook(end)]
-    try:
-        yield kept
-    finally:
-        for handle in handles:
-            handle.remove()
+        handles = [layer.register_forward_pre_hook(begin), layer.register_forward_hook(end)]
+        try:
+            yield kept
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def layers_to_recompute(tokens: int, layers: int, layer: float, kept: float, budget: float) -> int:

@@ -39,6 +39,9 @@ class RegressionModel(nn.Module):
         """See QualityModel."""
         return {name: int(p.output_tokens) for name, p in self.projectors.items()}  # type: ignore[arg-type]
 
+    def check_chunks(self, chunks: Mapping[str, int], video: str = "") -> None:
+        """Nothing is appended."""
+
     def check_length(self, tokens: int, video: str = "") -> None:
         """It takes videos of any length."""
 

@@ -1,6 +1,7 @@
 """Conversations in one row: which of them share a context, and where their answers are read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -38,6 +39,8 @@ class Row:
                 continue
             before, at = at, tree.add(piece.ids, at)
             if isinstance(piece, Answer):
+                if before == ROOT:  # nothing stands between the context and the answer
+                    self.contexts[number] = replace(self.contexts[number], read=True)
                 read += [prefix + before, *range(prefix + len(tree) - len(piece.ids), prefix + len(tree))]
         return number, at, [(number, token) for token in read]
 

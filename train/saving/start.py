@@ -33,7 +33,8 @@ def describe_start(place: Path, pipeline: PipelineSettings, run: Run) -> dict[st
     check_features(checkpoint, origin, {encoder: run.specifications[encoder] for encoder in sorted(shared)})
     digest = hashlib.sha256()
     for file in (checkpoint / WEIGHTS, *sorted((checkpoint / ADAPTER).glob("*.safetensors"))):
-        digest.update(file.read_bytes())
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
     return {
         "pipeline": settings.pipeline.name,
         "datasets": [dataset.name for dataset in settings.datasets],
@@ -71,6 +72,8 @@ def load_start(place: Path, model: VideoModel) -> None:
             log.warning("starting from %s: %s %s", place, part, what)
     decoder = getattr(model, "decoder", None)
     if not (checkpoint / ADAPTER).is_dir():
+        if decoder is not None and has_adapter(decoder):
+            log.warning("starting from %s: the LoRA adapter begins with its own weights", place)
         return
     if decoder is None or not has_adapter(decoder):
         raise RunError(

@@ -99,7 +99,7 @@ class ExportFailed(StoreError):
 def read_failed(what: str, error: OSError) -> ReadFailed:
     """The error to raise for what the operating system would not let be read."""
     return ReadFailed(
-        f"{what} cannot be read: {error.strerror}. Give this user access to it, or check the disk"
+        f"{what} cannot be read: {error.strerror or error}. Give this user access to it, or check the disk"
     )
 
 

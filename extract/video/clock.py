@@ -161,4 +161,4 @@ def _nominal_seconds(stream: VideoStream, largest: float) -> Fraction:
     """The declared interval of frames; a single absurd duration makes nonsense of the average rate."""
     average, guessed = (Fraction(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
     rate = guessed if not average or average < 1 <= guessed else average
-    return 1 / rate if rate * Fraction(largest) >= 1 else 1 / _DEFAULT_RATE
+    return 1 / rate if rate * Fraction(min(largest, _LONGEST_SECONDS)) >= 1 else 1 / _DEFAULT_RATE

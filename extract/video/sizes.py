@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,8 @@ _MP4_BOXES = {
     *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"ssix", b"emsg", b"prft"),
     *(b"mfra", b"free", b"skip", b"wide", b"uuid", b"meta", b"pdin"),
 }
+_NO_CONTENT = {b"free", b"skip", b"wide", b"uuid"}
+"""What lacks of them at the end of a file is nothing that could be shown."""
 
 
 def declared_bytes(path: Path) -> int | None:
@@ -96,29 +99,31 @@ class Fragments:
 
 def fragments(path: Path) -> Fragments | None:
     """None for an MP4 in one piece. See ISO/IEC 14496-12, sections 8.8 and 8.16.3."""
-    end = indexed = media_end = 0
+    end = media_end = 0
     fragmented = closed = False
-    seconds = None
+    moov, indices = b"", list[tuple[int, bytes]]()
     with path.open("rb") as file:
-        for kind, content, end in _boxes(file):
-            closed = kind == b"mfra"
+        for kind, content, after in _boxes(file):
+            if kind in _NO_CONTENT:
+                continue
+            end, closed = after, kind == b"mfra"
             fragmented = fragmented or kind == b"moof"
-            if kind == b"moov":
+            if kind == b"moov" or (kind == b"sidx" and not fragmented):
                 file.seek(content)
-                seconds = _movie_seconds(file.read(min(end - content, _LARGEST_MOOV)))
-            elif kind == b"sidx" and not fragmented:
-                file.seek(content)
-                indexed = max(indexed, end + _referenced_bytes(file.read(min(end - content, _LARGEST_MOOV))))
+                box = file.read(min(after - content, _LARGEST_MOOV))
+                moov, indices = (box, indices) if kind == b"moov" else (moov, [*indices, (after, box)])
             elif kind in (b"moof", b"mdat"):
-                media_end = end
-    all_named = closed or indexed >= media_end
-    return Fragments(max(end, indexed), all_named, seconds) if fragmented else None
+                media_end = after
+    if not fragmented:
+        return None
+    indexed = max((after + _referenced_bytes(sidx) for after, sidx in indices), default=0)
+    return Fragments(max(end, indexed), closed or indexed >= media_end, _movie_seconds(moov))
 
 
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     """(kind, where its content begins, where it ends) of an MP4's boxes; the last may end past the file."""
-    at = 0
-    while True:
+    at, length = 0, file.seek(0, SEEK_END)
+    while at < length:
         file.seek(at)
         header = file.read(16)
         size, content = int.from_bytes(header[:4]), at + 8
@@ -132,7 +137,7 @@ def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 def _movie_seconds(moov: bytes) -> Fraction | None:
     extends, header = moov.find(b"mehd") + 4, moov.find(b"mvhd") + 4
-    if extends < 4 or header < 4:
+    if extends < 4 or header < 4 or len(moov) < max(extends + 8, header + 24):
         return None
     ticks = moov[extends + 4 : extends + (12 if moov[extends] else 8)]  # 64 bits from version 1 on
     scale = header + (20 if moov[header] else 12)
@@ -141,6 +146,8 @@ def _movie_seconds(moov: bytes) -> Fraction | None:
 
 def _referenced_bytes(sidx: bytes) -> int:
     """How far from its end the fragments reach that a segment index names; 0 where it names only one."""
+    if len(sidx) < 28:
+        return 0
     start, end = (20, 28) if sidx[0] else (16, 20)  # 64 bits from version 1 on
     references = sidx[end + 4 :]
     sizes = [int.from_bytes(references[at : at + 4]) & 0x7FFFFFFF for at in range(0, len(references), 12)]

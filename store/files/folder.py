@@ -145,7 +145,8 @@ class Folder:
             with self._writing(path):
                 (self.path / path).unlink(missing_ok=True)
                 if self.durable:
-                    sync((self.path / path).parent)
+                    with suppress(FileNotFoundError):  # the folder has gone, too
+                        sync((self.path / path).parent)
 
     def remove_all(self, path: str = "") -> None:
         """Remove a file, or a folder with all that it holds, as far as possible."""

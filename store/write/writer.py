@@ -100,10 +100,11 @@ class OpenPart:
 
     def commit(self, look: Callable[[], Place]) -> Marker:
         """Part first, marker last; `look` says where, and as what in the order of parts. Raises OSError."""
-        self._body.finish()
         self._sync_pool.shutdown()
         for sync in self._syncs:
             sync.result()  # the disk may have refused what it had taken
+        # Only now: it renames files, which must not be in the midst of being synced.
+        self._body.finish()
         self._files.publish(self._temporary, self._unique, self.marker, look)
         # From its file, whenever somebody asks for it.
         self.marker.meta = []

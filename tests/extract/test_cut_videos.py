@@ -171,3 +171,27 @@ def test_an_asf_file_that_was_cut_off_is_missed_by_the_size_it_declares(tmp_path
     live[at + 88] |= 1  # a broadcast: what it says of its size means nothing
     path.write_bytes(live)
     assert declared_bytes(path) is None
+
+
+@pytest.mark.parametrize("options", [{}, NO_INDEX])
+@pytest.mark.parametrize(
+    "box",
+    [
+        struct.pack(">I4sQ", 1, b"free", 2**64 - 8),
+        struct.pack(">I4sQ", 1, b"free", 2**63 - 8),
+        struct.pack(">I4s", 8, b"sidx"),
+    ],
+)
+def test_odd_boxes_behind_an_mp4_cost_nothing(tmp_path, options, box):
+    path = record(tmp_path / "v.mp4", TEN_A_SECOND, options=options)
+    expected, before = read(path)
+    path.write_bytes(path.read_bytes() + box)
+    found, after = read(path)
+    assert (found, after.warnings) == (expected, before.warnings)
+
+
+def test_any_largest_gap_is_taken(tmp_path):
+    path = record(tmp_path / "v.mp4", TEN_A_SECOND)
+    view = View({"luma": FrameRequest(COUNT, "uniform", colour="luma")})
+    for seconds in (1e300, float("inf")):
+        assert sum(1 for _ in decode(path, {"view": view}, largest_gap_seconds=seconds)) == 6

@@ -2,13 +2,16 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from stored_videos import feature_set, write
 
+from store.durable import commit
 from store.errors import ReadFailed, StoreMissing, WriteFailed
 from store.features import FeatureStore
 from store.files import Files, files_at
@@ -99,3 +102,34 @@ def test_a_store_whose_path_is_a_file_is_refused_and_the_file_kept(tmp_path: Pat
     with pytest.raises(StoreMissing, match="store is a file: expected a store's folder"):
         files_at(tmp_path / "store", "demo").make()
     assert (tmp_path / "store").read_text() == "notes"
+
+
+def test_files_that_have_gone_with_their_folder_are_no_error(tmp_path: Path) -> None:
+    files = files_at(tmp_path, "work")
+    files.make()
+    files.remove("parts-00001/x.json", "y.json")
+
+
+def test_a_slow_disk_loses_no_part_while_it_is_synced_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_file, sync_file = Path.replace, commit.sync
+
+    def slowly_replaced(path: Path, target: Path) -> Path:
+        time.sleep(0.02)
+        return replace_file(path, target)
+
+    def slowly_synced(path: Path) -> None:
+        time.sleep(0.005)
+        sync_file(path)
+
+    monkeypatch.setattr(Path, "replace", slowly_replaced)
+    monkeypatch.setattr(commit, "sync", slowly_synced)
+    monkeypatch.setattr("store.write.writer._SYNC_BYTES", 1)
+    features = FeatureStore(tmp_path / "store").feature_set("demo", "many", {"made": "for tests"})
+    for number in range(4):
+        with features.writer() as writer:
+            for video in range(3):
+                block = np.full((2, 4), video, np.float32)
+                writer.add(f"{number}-{video}", dict.fromkeys("abcd", block))
+    assert len(features) == 12

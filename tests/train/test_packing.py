@@ -114,7 +114,7 @@ def test_a_tree_finds_the_children_that_continue_a_token() -> None:
 
 def test_an_answer_directly_behind_a_medium_is_read_in_its_context() -> None:
     row = Row([torch.zeros(3, 4)])
-    number, _, places = row.add([Text((1, 2)), Slot(0), Answer((5, 6), None)])
-    assert row.contexts[number].read and places == [(0, 4), (0, 5), (0, 6)]
-    number, _, places = row.add([Text((1, 2)), Slot(0), Text((9,)), Answer((5,), None)])
+    places = row.add([Text((1, 2)), Slot(0), Answer((5, 6), None)])
+    assert row.contexts[0].read and places == [(0, 4), (0, 5), (0, 6)]
+    places = row.add([Text((1, 2)), Slot(0), Text((9,)), Answer((5,), None)])
     assert places == [(0, 7), (0, 8)]

@@ -143,7 +143,7 @@ def test_tokens_loss_and_gradients_are_the_authors(
             Text(tuple(text[at + 1 : start])),
             Answer(answer, None),
         ]
-        rows += row.add(pieces)[2]
+        rows += row.add(pieces)
         answers += [*answer, END]
     layout = lay_out(row.contexts, torch.device("cpu"))
     places = torch.tensor([layout.segments[context].start + token for context, token in rows])

@@ -101,11 +101,6 @@ class Chat:
             )
         return int(token)
 
-    def forget(self) -> None:
-        """Drop what is known of the template and the tokenizer, after one of them was changed."""
-        self._known.cache_clear()
-        self._ids.cache_clear()
-
     def _tokenised(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -38,10 +38,6 @@ class Conversation:
     media: tuple[int, ...]
     """Which of the media at hand fill the slots, in the order of the slots; one may fill several."""
     messages: tuple[Message, ...]
-    mos: float | None = None
-    """Opinion score in 0–100, where people gave one, and the standard deviation of their scores."""
-    spread: float | None = None
-    dataset: str | None = None
 
     def __post_init__(self) -> None:
         slots = sum(message.text.count(SLOT) for message in self.messages)

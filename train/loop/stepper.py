@@ -80,9 +80,9 @@ class Stepper:
         passes = [
             self._pass(epoch, batch, features) for batch, features in islice(batches, len(step.batches))
         ]
-        own = sum(float((p.losses * p.weights).double().sum()) for p in passes)
-        count = sum(float(p.weights.sum()) for p in passes)
-        total, count, *raised = self._sum([own, count, *map(float, flags)])
+        sums = [torch.stack([p.losses * p.weights, p.weights]).double().sum(dim=1) for p in passes]
+        own = torch.stack(sums).sum(dim=0).tolist() if sums else [0.0, 0.0]  # one wait for the device
+        total, count, *raised = self._sum([*own, *map(float, flags)])
         if not math.isfinite(total):
             raise self._diverged("loss", total, passes)
         add_gradients(self._accelerator, self._parameters)

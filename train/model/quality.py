@@ -169,7 +169,7 @@ class QualityModel(nn.Module):
             pieces = self.prompts.chat.pieces(conversation)
             answers.append([piece for piece in pieces if isinstance(piece, Answer)])
             # Conversations that share an earlier turn read at the same place.
-            reads += [places.setdefault(place, len(places)) for place in row.add(pieces)[2]]
+            reads += [places.setdefault(place, len(places)) for place in row.add(pieces)]
         device = table.weight.device
         layout = lay_out(row.contexts, device)
         rows = [layout.segments[context].start + token for context, token in places]

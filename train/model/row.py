@@ -20,8 +20,8 @@ class Row:
         self._media = media
         self._known: dict[object, int] = {}
 
-    def add(self, pieces: Sequence[Piece]) -> tuple[int, int, list[Place]]:
-        """Number of the context, the last token of its tree, and where each answer token is read.
+    def add(self, pieces: Sequence[Piece]) -> list[Place]:
+        """Where each answer token is read.
 
         Behind an answer's own tokens, its end of turn is read. What stands up to the last slot is the
         context, which conversations share that are alike so far; the rest is a branch of its tree.
@@ -42,7 +42,7 @@ class Row:
                 if before == ROOT:  # nothing stands between the context and the answer
                     self.contexts[number] = replace(self.contexts[number], read=True)
                 read += [prefix + before, *range(prefix + len(tree) - len(piece.ids), prefix + len(tree))]
-        return number, at, [(number, token) for token in read]
+        return [(number, token) for token in read]
 
     def _context(self, head: Sequence[Piece]) -> tuple[int, list[int]]:
         """Number of the context, and where its answers are read."""

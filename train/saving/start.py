@@ -53,15 +53,14 @@ def load_start(place: Path, model: VideoModel) -> None:
     own = parts.state_dict()
     common = found.keys() & own.keys()
     odd = sorted(name for name in common if found[name].shape != own[name].shape)
-    if odd or not common:
-        name = odd[0] if odd else ""
+    if not common:
         raise RunError(
-            f"{checkpoint / WEIGHTS}: "
-            + (
-                f"{name} has the shape {list(found[name].shape)}, but this pipeline's {list(own[name].shape)}"
-                if odd
-                else f"holds {', '.join(_parts(found))}, none of which this pipeline has"
-            )
+            f"{checkpoint / WEIGHTS}: holds {', '.join(_parts(found))}, none of which this pipeline has"
+        )
+    for name in odd:
+        raise RunError(
+            f"{checkpoint / WEIGHTS}: {name} has the shape {list(found[name].shape)}, but this pipeline's"
+            f" {list(own[name].shape)}"
         )
     parts.load_state_dict({name: found[name] for name in common}, strict=False)
     for names, what in (

@@ -200,7 +200,9 @@ def _check_references(settings: Settings, file: Path) -> None:
         references.append((f"{own}.dataset", pipeline.dataset, settings.datasets))
         references.append((f"{own}.prompts", pipeline.prompts, settings.prompts))
         for branch, branch_settings in pipeline.branches.items():
-            references.append((f"{own}.{branch}.encoder", branch_settings.encoder, settings.encoders))
+            references.append(
+                (f"{own}.branches.{branch}.encoder", branch_settings.encoder, settings.encoders)
+            )
         if pipeline.continues is not None:
             references.append((f"{own}.continues", pipeline.continues, settings.pipelines))
     for name, protocol in settings.protocols.items():

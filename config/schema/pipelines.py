@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from string import Formatter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -181,9 +181,8 @@ class PipelineSettings(Entry):
     name: str
     dataset: str
     """What `make train` trains on when no dataset is named."""
-    # `false` drops a branch that the pipeline inherits.
-    spatial: BranchSettings | None = None
-    temporal: BranchSettings | None = None
+    branches: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], BranchSettings] = Field(min_length=1)
+    """Name → branch, in the order of their tokens; `false` drops one that the pipeline inherits."""
     head: Literal["decoder", "regression"] = "decoder"
     """What answers: the language model, or the regression baseline, which leaves `decoder` aside."""
     decoder: DecoderSettings
@@ -197,15 +196,20 @@ class PipelineSettings(Entry):
     continues: str | None = None
     """The pipeline whose run a run of this one begins with: the weights of what both have."""
 
-    @field_validator("spatial", "temporal", "continues", mode="before")
+    @field_validator("branches", mode="before")
     @classmethod
-    def _false_is_no_branch(cls, branch: Any) -> Any:
-        return None if branch is False else branch
+    def _false_is_no_branch(cls, branches: Any) -> Any:
+        if not isinstance(branches, dict):
+            return branches
+        return {name: branch for name, branch in branches.items() if branch is not False}
+
+    @field_validator("continues", mode="before")
+    @classmethod
+    def _false_is_none(cls, value: Any) -> Any:
+        return None if value is False else value
 
     @model_validator(mode="after")
-    def _has_a_branch(self) -> "PipelineSettings":
-        if self.spatial is None and self.temporal is None:
-            raise ValueError("a pipeline needs a `spatial` or a `temporal` branch, or both")
+    def _appended_branches_have_a_target(self) -> "PipelineSettings":
         for name, branch in self.branches.items():
             target = branch.append_to
             if target is None:
@@ -215,12 +219,6 @@ class PipelineSettings(Entry):
                     f"{name}.append_to is {target!r}: expected another branch, which is not appended itself"
                 )
         return self
-
-    @property
-    def branches(self) -> dict[str, BranchSettings]:
-        """Branch name → settings, in the order of their tokens in the sequence."""
-        named = {"spatial": self.spatial, "temporal": self.temporal}
-        return {name: branch for name, branch in named.items() if branch is not None}
 
     @property
     def encoders(self) -> list[str]:

@@ -77,9 +77,9 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("pipelines.tiny.trainig.epochs=2", "pipelines.tiny.trainig: unknown key; did you mean 'training'"),
         ("pipelines.tiny.training.epoch=2", "training.epoch: unknown key; did you mean 'epochs'"),
         ("pipelines.tiny.training.epochs=0", "training.epochs: input should be greater than .* found 0"),
-        ("pipelines.tiny.spatial.encoder=ns", "spatial.encoder names 'ns'.*did you mean 'nss'"),
+        ("pipelines.tiny.branches.spatial.encoder=ns", "spatial.encoder names 'ns'.*did you mean 'nss'"),
         (
-            "pipelines.tiny.spatial.projector.kind=mpl",
+            "pipelines.tiny.branches.spatial.projector.kind=mpl",
             "projector.kind: input should be 'vit', 'mlp', 'perceiver' or 'clip-layer'",
         ),
         ("pipelines.tiny.decoder.lora.rnk=2", "lora.rnk: unknown key; did you mean 'rank'"),
@@ -96,8 +96,8 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("pipelines.tiny.training.gradient_clip=0", "gradient_clip: .* greater than 0"),
         ("pipelines.tiny.training.gradient_clip=-1.0", "gradient_clip: .* greater than 0"),
         ("pipelines.tiny.training.learning_rate=inf", "learning_rate: .* finite"),
-        ("pipelines.tiny.spatial.projector.hidden=[0]", "hidden.0: .* greater than 0"),
-        ("pipelines.tiny.spatial.projector.hidden=[-5]", "hidden.0: .* greater than 0"),
+        ("pipelines.tiny.branches.spatial.projector.hidden=[0]", "hidden.0: .* greater than 0"),
+        ("pipelines.tiny.branches.spatial.projector.hidden=[-5]", "hidden.0: .* greater than 0"),
         ("pipelines.tiny.decoder.weights=random:x", "decoder.weights: 'random:x': expected random:SEED"),
         ("encoders.clip-vit-l14.weights=random:", "weights: 'random:': expected random:SEED"),
         ("prompts.quality.score.answer=fine", "score.answer is 'fine': expected {score} in it"),
@@ -140,7 +140,10 @@ def test_looking_up_an_unknown_name_suggests_the_nearest(file: Path) -> None:
 
 
 def test_what_is_inherited_can_be_dropped(file: Path) -> None:
-    dropped = [f"pipelines.lmm-vqa-released.temporal.{key}=false" for key in ("append_to", "first_chunks")]
-    pipeline = load_settings(file, dropped).pipelines["lmm-vqa-released"]
-    assert pipeline.temporal is not None
-    assert (pipeline.temporal.append_to, pipeline.temporal.first_chunks) == (None, None)
+    dropped = [
+        f"pipelines.lmm-vqa-released.branches.temporal.{key}=false" for key in ("append_to", "first_chunks")
+    ]
+    temporal = load_settings(file, dropped).pipelines["lmm-vqa-released"].branches["temporal"]
+    assert (temporal.append_to, temporal.first_chunks) == (None, None)
+    without = load_settings(file, ["pipelines.tiny.branches.temporal=false"]).pipelines["tiny"]
+    assert list(without.branches) == ["spatial"]

@@ -217,17 +217,17 @@ def test_appended_chunks_that_do_not_match_are_refused_by_name(tmp_path: Path) -
         for label in (label for labels in split.values() for label in labels):
             writer.add(label.video, {"temporal": np.zeros((7, 1, 3), np.float32)})
     changes = (
-        "pipelines.tiny.spatial.over_time=keep",
-        "pipelines.tiny.temporal.over_time=keep",
-        "pipelines.tiny.temporal.encoder=other",
-        "pipelines.tiny.temporal.append_to=spatial",
-        "pipelines.tiny.spatial.projector={ kind = 'mlp' }",
+        "pipelines.tiny.branches.spatial.over_time=keep",
+        "pipelines.tiny.branches.temporal.over_time=keep",
+        "pipelines.tiny.branches.temporal.encoder=other",
+        "pipelines.tiny.branches.temporal.append_to=spatial",
+        "pipelines.tiny.branches.spatial.projector={ kind = 'mlp' }",
         "encoders.other={ kind = 'external', dtype = 'float32' }",
     )
     with pytest.raises(TrainError, match=r"v\d+ has 7 chunks of temporal, but \d of spatial"):
         train_run(run_settings(tmp_path, *changes), store, {"demo": split}, tmp_path / "run", quiet=True)
     with pytest.raises(TrainError, match=r"spatial\.projector\.standardise"):
-        train(tmp_path, "other", "pipelines.tiny.temporal.append_to=spatial")
+        train(tmp_path, "other", "pipelines.tiny.branches.temporal.append_to=spatial")
 
 
 def test_an_answer_may_be_a_score_alone_with_trained_embeddings(tmp_path: Path) -> None:
@@ -236,12 +236,12 @@ def test_an_answer_may_be_a_score_alone_with_trained_embeddings(tmp_path: Path) 
 
 
 RELEASED = (
-    "pipelines.tiny.spatial.first_chunks=3",
-    "pipelines.tiny.spatial.projector={ kind = 'clip-layer', heads = 2, output_norm = true }",
-    "pipelines.tiny.temporal.first_chunks=3",
-    "pipelines.tiny.temporal.over_time=keep",
-    "pipelines.tiny.temporal.append_to=spatial",
-    "pipelines.tiny.temporal.projector={ kind = 'mlp', output_norm = true }",
+    "pipelines.tiny.branches.spatial.first_chunks=3",
+    "pipelines.tiny.branches.spatial.projector={ kind = 'clip-layer', heads = 2, output_norm = true }",
+    "pipelines.tiny.branches.temporal.first_chunks=3",
+    "pipelines.tiny.branches.temporal.over_time=keep",
+    "pipelines.tiny.branches.temporal.append_to=spatial",
+    "pipelines.tiny.branches.temporal.projector={ kind = 'mlp', output_norm = true }",
     "pipelines.tiny.decoder.attention=mmca",
     "pipelines.tiny.decoder.rope_theta=10000.0",
     "pipelines.tiny.decoder.train_embeddings=true",
@@ -274,4 +274,4 @@ def test_a_run_in_the_released_way_trains_stops_goes_on_and_predicts(tmp_path: P
 
 def test_a_branch_is_appended_to_another_that_is_there(root: Path) -> None:
     with pytest.raises(Exception, match="expected another branch, which is not appended itself"):
-        load_settings(root / "pipelines.toml", ["pipelines.tiny.temporal.append_to=temporal"])
+        load_settings(root / "pipelines.toml", ["pipelines.tiny.branches.temporal.append_to=temporal"])

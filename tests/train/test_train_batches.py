@@ -123,7 +123,7 @@ def test_drawing_for_videos_leaves_the_generator_where_it_was() -> None:
 
 @pytest.mark.parametrize("minimum", [1, 3])
 def test_tokens_are_counted_from_the_index_as_the_model_makes_them(tmp_path: Path, minimum: int) -> None:
-    changes = ("pipelines.tiny.spatial.over_time=keep", f"datasets.demo.minimum_chunks={minimum}")
+    changes = ("pipelines.tiny.branches.spatial.over_time=keep", f"datasets.demo.minimum_chunks={minimum}")
     settings, (store, split) = run_settings(tmp_path, *changes), make_features(tmp_path)
     reader = FeatureReader(store, settings.dataset, settings.pipeline.branches)
     samples = dataset_samples(settings.dataset, split, reader, 1.0, 0).parts["train"]

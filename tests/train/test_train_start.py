@@ -70,7 +70,7 @@ def test_a_run_is_fine_tuned_on_a_dataset_of_another_scale(place: Path) -> None:
 def test_parts_that_are_new_begin_with_their_own_weights(
     place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train(place, "spatial", "pipelines.tiny.temporal=false")
+    train(place, "spatial", "pipelines.tiny.branches.temporal=false")
     run = begin(place, "with-temporal", start="spatial")
     assert "projectors.temporal begins with its own weights" in caplog.text
     found, origin = load_model(run).projectors, load_model(place / "spatial").projectors
@@ -90,7 +90,10 @@ def test_lora_may_begin_anew_or_go_on_but_is_never_lost(place: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("pipelines.tiny.spatial.projector.hidden=[8]", r"has the shape \[.*\], but this pipeline's \["),
+        (
+            "pipelines.tiny.branches.spatial.projector.hidden=[8]",
+            r"has the shape \[.*\], but this pipeline's \[",
+        ),
         ("pipelines.tiny.head=regression", "has a decoder head"),
         ("pipelines.tiny.decoder.weights=random:1", r"trained with another decoder[\s\S]*random:0"),
     ],

@@ -42,7 +42,7 @@ def _explanation(
     lower = [
         f"{name}.training.tokens_per_batch = {max(tokens)} takes one such video at a time"
         if len(tokens) > 1
-        else f"{name}.<branch>.grid or .projector.tokens gives fewer tokens a video"
+        else f"{name}.branches.<branch>.grid or .projector.tokens gives fewer tokens a video"
     ]
     if decoder.dtype == "float32":
         lower.append(f'{name}.decoder.dtype = "bfloat16" halves the decoder')

@@ -97,11 +97,11 @@ class QualityModel(nn.Module):
         return {name: count for name, count in counts.items() if count}
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
-        """Each video's tokens [V, width]: the spatial block, then the temporal block (eq. 8).
+        """Each video's tokens [V, width]: one block a branch, in the branches' order (eq. 8).
 
         Or `interleaved`: chunk after chunk in the order of their beginnings, a video's k-th of n chunks at
-        k / n of its length; of those that begin together the spatial one is first. Where the branches have
-        the same chunks, that is spatial and temporal tokens of every second in turn.
+        k / n of its length; of those that begin together the first branch's is first. Where the branches have
+        the same chunks, that is the tokens of all branches second by second.
         """
         chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
         videos = self._with_appended(videos)

@@ -51,7 +51,7 @@ class RegressionModel(nn.Module):
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
-        """Each video's pooled tokens [branches * width], the spatial branch's first."""
+        """Each video's pooled tokens [branches * width], in the branches' order."""
         blocks: list[list[torch.Tensor]] = [[] for _ in videos]
         for branch, projector in self.projectors.items():
             chunks = [video[branch] for video in videos]  # [K, T, D] each

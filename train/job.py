@@ -13,7 +13,7 @@ from store.features import FeatureStore
 from store.labels.dataset import labels_digest
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
-from train.data.samples import DatasetSamples, Split, dataset_samples
+from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
 from train.errors import FeaturesMissingError
 from train.loop.processes import make_accelerator
 from train.loop.trainer import Outcome, Trainer
@@ -71,7 +71,7 @@ def train_run(
     threads = settings.pipeline.training.threads
     if threads is not None:
         torch.set_num_threads(threads)
-    model = build_model(settings.pipeline, settings.prompts, run.shapes)
+    model = build_model(settings.pipeline, settings.tasks, run.shapes)
     training, validation = _part(samples, "train"), _part(samples, "val")
     fit_standardisation(model, training)
     if start is not None:
@@ -100,20 +100,18 @@ def _samples(
     keys: Mapping[str, str] | None,
 ) -> dict[str, DatasetSamples]:
     """Each dataset's samples; all datasets' features have the keys of the first one's."""
-    training = settings.pipeline.training
     keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
     samples: dict[str, DatasetSamples] = {}
     for dataset in settings.datasets:
         try:
             reader = FeatureReader(store, dataset, settings.pipeline.branches, keys)
-            samples[dataset.name] = dataset_samples(
-                dataset, splits[dataset.name], reader, training.data_share, training.seed
-            )
+            samples[dataset.name] = dataset_samples(settings, dataset, splits[dataset.name], reader)
         except (FeaturesMissingError, FeaturesNotFound) as error:
             raise FeaturesMissingError(
                 f"{error}\n  first run: make extract DATASET={dataset.name} PIPELINE={settings.pipeline.name}"
             ) from error
         keys = reader.keys
+    require_answers(settings.tasks, samples)
     return samples
 
 
@@ -127,7 +125,7 @@ def _ties(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> Run:
     return Run(
         feature_keys=reader.keys,
         shapes=reader.shapes(),
-        cuts={name: each.cuts for name, each in samples.items()},
+        levels={task: {name: each.levels[task] for name, each in samples.items()} for task in settings.cut},
         split={
             name: {part: [sample.video for sample in own] for part, own in each.parts.items()}
             for name, each in samples.items()

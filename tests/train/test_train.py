@@ -47,7 +47,8 @@ def test_a_run_records_all_that_is_needed_to_repeat_it(tmp_path: Path) -> None:
     assert settings == run_settings(tmp_path)
     assert run.feature_keys.keys() == {"nss"} and len(run.split["demo"]["train"]) == 20
     assert run.versions.keys() >= {"python", "torch", "transformers"}
-    assert 0 < run.cuts["demo"].low < run.cuts["demo"].high < 100
+    low, high = run.levels["level"]["demo"].cuts
+    assert 0 < low < high < 100
     assert list((tmp_path / "run" / "tensorboard").rglob("events.*"))
     assert not any("decoder" in name for name in weights(tmp_path / "run"))
 
@@ -190,7 +191,9 @@ def test_in_bfloat16_the_projectors_stay_float32_and_learn(
 def test_only_the_videos_whose_own_loss_is_no_number_are_named(tmp_path: Path) -> None:
     make_features(tmp_path)
     features = FeatureStore(tmp_path / "features").find("demo", "nss")
-    plain = [f"pipelines.tiny.{branch}.projector.standardise=false" for branch in ("spatial", "temporal")]
+    plain = [
+        f"pipelines.tiny.branches.{branch}.projector.standardise=false" for branch in ("spatial", "temporal")
+    ]
     store, split = make_features(tmp_path)
     with features.writer() as writer:
         broken = {stream: features.read("v7", stream) for stream in features.streams}

@@ -8,12 +8,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from config.schema import StepSettings, TargetSettings, Task
+from config.schema import StepSettings, TargetSettings
 from train.answers.chat import Answer
 from train.answers.conversation import Conversation
 from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
-from train.answers.space import AnswerSpace
 from train.data.reader import Features
 from train.errors import ContextExceeded, TrainError
 from train.model.packed_decoder import PackedDecoder
@@ -60,12 +59,9 @@ class QualityModel(nn.Module):
                 table.weight.detach().to(torch.float32, copy=True), freeze=False
             )
         self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
+        self.spaces = prompts.spaces()
         end = prompts.chat.end_of_turn
-        tasks: tuple[Task, ...] = ("score", "level")
-        self.spaces: dict[Task, AnswerSpace] = {
-            task: AnswerSpace.of(prompts.allowed(task), end) for task in tasks
-        }
-        self.loss = AnswerLoss(self.spaces["score"], prompts.score_values, end, targets or TargetSettings())
+        self.loss = AnswerLoss(prompts.tasks, self.spaces, end, targets or TargetSettings())
 
     def train(self, mode: bool = True) -> "QualityModel":
         """Training mode for what trains; the frozen decoder stays in evaluation mode."""

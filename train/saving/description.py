@@ -13,7 +13,7 @@ from config.schema import PipelineSettings, RunSettings
 from store.care.difference import changes
 from store.durable.commit import write_file
 from store.format.fingerprint import canonical_json, fingerprint, subset_hash
-from train.answers.levels import LevelCuts
+from train.answers.levels import levels_of
 from train.errors import RunError
 from train.saving.identity import decoder_identity
 from train.saving.run import Run
@@ -35,7 +35,9 @@ def write_description(folder: Path, settings: RunSettings, run: Run) -> None:
             for encoder, key in run.feature_keys.items()
         },
         "shapes": {branch: list(shape) for branch, shape in run.shapes.items()},
-        "level_cuts": {name: asdict(cuts) for name, cuts in run.cuts.items()},
+        "levels": {
+            task: {name: asdict(levels) for name, levels in each.items()} for task, each in run.levels.items()
+        },
         "decoder": run.decoder,
         "start": run.start,
         "split": {
@@ -68,7 +70,7 @@ def read_description(folder: Path) -> tuple[RunSettings, Run]:
         run = Run(
             feature_keys={encoder: entry["key"] for encoder, entry in features.items()},
             shapes={branch: (shape[0], shape[1]) for branch, shape in document["shapes"].items()},
-            cuts={name: LevelCuts(**cuts) for name, cuts in document["level_cuts"].items()},
+            levels=levels_of(document["levels"]),
             split={},
             versions=document["versions"],
             specifications={

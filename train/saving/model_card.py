@@ -110,8 +110,9 @@ def _data(settings: RunSettings, run: Run) -> str:
     ]
     lines = [
         f"{dataset.name}: opinion scores from {dataset.mos_range[0]:g} to {dataset.mos_range[1]:g} mapped to"
-        f" 0–100. Levels: poor below {run.cuts[dataset.name].low:.2f}, good from"
-        f" {run.cuts[dataset.name].high:.2f} on.\n"
+        " 0–100."
+        + "".join(f" The words of {task}: {each[dataset.name]}." for task, each in run.levels.items())
+        + "\n"
         for dataset in settings.datasets
     ]
     return "\n".join([*lines, _table(["dataset", "split", "videos", "hash of their ids"], rows)])

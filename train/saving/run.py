@@ -24,7 +24,7 @@ from config.schema import RunSettings
 from store.care.difference import changes
 from store.durable.commit import write_file
 from store.labels.dataset import Record, Records, label_changes
-from train.answers.levels import LevelCuts
+from train.answers.levels import Levels, levels_of
 from train.errors import RunError
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ class Run:
     """Encoder → feature key."""
     shapes: dict[str, tuple[int, int]]
     """Branch → (tokens, features) of a chunk."""
-    cuts: dict[str, LevelCuts]
-    """Dataset → level cuts of its training videos."""
+    levels: dict[str, dict[str, Levels]]
+    """Task of words for opinion scores → dataset → its cuts, by the training videos."""
     split: dict[str, dict[str, list[str]]]
     """Dataset → train, val, test… → video ids."""
     versions: dict[str, str]
@@ -55,10 +55,11 @@ class Run:
     start: dict[str, Any] | None = None
     """The model whose weights it started from (train.saving.start); None where it began anew."""
 
-    def cuts_for(self, dataset: str | None = None) -> LevelCuts:
-        """The level cuts of that dataset, or, where it is none of the run's, of the run's first."""
-        first = next(iter(self.cuts.values()))
-        return first if dataset is None else self.cuts.get(dataset, first)
+    def levels_for(self, task: str, dataset: str | None = None) -> Levels:
+        """The cuts of that dataset, or, where it is none of the run's, of the run's first."""
+        each = self.levels[task]
+        first = next(iter(each.values()))
+        return first if dataset is None else each.get(dataset, first)
 
 
 def library_versions() -> dict[str, str]:
@@ -174,7 +175,7 @@ def load_run(folder: Path) -> tuple[RunSettings, Run]:
         run = Run(
             feature_keys=raw["feature_keys"],
             shapes={branch: (shape[0], shape[1]) for branch, shape in raw["shapes"].items()},
-            cuts={name: LevelCuts(**cuts) for name, cuts in raw["cuts"].items()},
+            levels=levels_of(raw["levels"]),
             split=raw["split"],
             versions=raw["versions"],
             specifications=raw["specifications"],

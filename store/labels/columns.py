@@ -108,7 +108,7 @@ def videos_of(path: Path, video_column: str | None = None) -> list[str]:
 def upright(table: Table, mos_column: str | None) -> Table:
     """The table with a row for each video, where the file has a column for each and a row `MOS`."""
     known = {name.casefold() for name in (MOS_COLUMNS if mos_column is None else (mos_column,))}
-    first = [row[0].casefold() for row in table.rows]
+    first = [row[0].casefold() for row in table.rows if table.header]
     if not known.isdisjoint(name.casefold() for name in table.header) or known.isdisjoint(first):
         return table
     header, *rows = (list(cells) for cells in zip(table.header, *table.rows, strict=True))

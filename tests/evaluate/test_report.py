@@ -14,7 +14,8 @@ from evaluate.predictions import PredictedVideo, read_predictions
 from evaluate.published import published
 from evaluate.report import Report, render_report, write_report
 from evaluate.tables import ResultRow, comparison
-from store.labels.files import MosScale, read_labels
+from store.labels.files import MosScale
+from store.labels.merging import read_labels
 from store.labels.resolve import resolve
 from train.answers.levels import Levels
 

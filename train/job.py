@@ -89,7 +89,8 @@ def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' z-scores on the training split's features, and on nothing else."""
     for branch, projector in model.projectors.items():
         if projector.standardise is not None:
-            rows = (training[i][branch].flatten(0, 1) for i in range(len(training)))  # [K * T, D] each
+            media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
+            rows = (medium[branch].flatten(0, 1) for medium in media)  # [K * T, D] each
             projector.standardise.fit(rows)  # type: ignore[operator,union-attr]
 
 

@@ -7,7 +7,6 @@
     resolve     which label belongs to which video; `folder`: the videos of a folder
     splits      seeded splits; `folds`: published ones
     dataset     all of it as a dataset's settings say, and what a run notes of it
-    dimensions  further columns as numbers
 
 Knows nothing of features: must not import any other room of store/.
 """

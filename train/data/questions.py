@@ -36,7 +36,9 @@ class TaskQuestions:
         self._seed = seed
 
     def __call__(self, epoch: int, batch: Sequence[int]) -> list[Conversation]:
-        """About the samples of these numbers: each one's medium is its place in the batch."""
+        """About the samples of these numbers; `medium` counts the media of all of them in their order."""
+        counts = [len(self._samples[number].media) for number in batch]
+        places = [sum(counts[:place]) for place in range(len(counts))]
         return [
             self._prompts.conversation(
                 task,
@@ -44,7 +46,7 @@ class TaskQuestions:
                 self._samples[number].answers[task],
                 place,
             )
-            for place, number in enumerate(batch)
+            for place, number in zip(places, batch, strict=True)
             for position, task in enumerate(self._tasks)
             if task in self._samples[number].answers
         ]

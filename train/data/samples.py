@@ -18,6 +18,19 @@ Split = Mapping[str, Sequence[Label]]
 
 
 @dataclass(frozen=True)
+class Medium:
+    """A video, or a part of it, that a conversation is about."""
+
+    dataset: str
+    video: str
+    start: int = 0
+    stop: int | None = None
+    """Chunks from `start` up to `stop`; by default the whole video."""
+    branches: tuple[str, ...] | None = None
+    """Those that it has features of, as a picture has none of motion; None: all."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """A video with its opinion score."""
 
@@ -27,6 +40,13 @@ class Sample:
     """On the dataset's own scale."""
     answers: Mapping[str, Value]
     """Task → its true answer, where the labels have one."""
+    further: tuple[Medium, ...] = ()
+    """What a conversation about it may show beside the video, such as another to compare it with."""
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The video, then what is further shown."""
+        return (Medium(self.dataset, self.video), *self.further)
 
 
 @dataclass(frozen=True)

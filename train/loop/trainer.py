@@ -232,6 +232,7 @@ def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str
     longest = max(model.prompts.text_tokens([task]) for task in tasks)
     tokens = data.tokens(model.tokens_per_chunk(), text)
     for sample, count in zip(data.samples, tokens, strict=True):
-        model.check_chunks(data.readers[sample.dataset].chunks(sample.video), sample.video)
+        for medium in sample.media:
+            model.check_chunks(data.chunks(medium), medium.video)
         model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
     return tokens

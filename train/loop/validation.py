@@ -61,7 +61,7 @@ class Validator:
             for batch, features in loaded(self._data, batches, settings, device):
                 tokens = [self._tokens[video] for video in batch.videos]
                 with explains_exhaustion(self._pipeline, "validating", tokens, device):
-                    scores = expected_scores(model, model.visual_tokens(features))
+                    scores = expected_scores(model, model.visual_tokens([media[0] for media in features]))
                 own += zip(batch.videos, scores, strict=True) if batch.counts else ()
         return dict(gather_object(own))
 

@@ -1,4 +1,4 @@
-"""MaxWell's dimensions, names from another file, and further columns as numbers."""
+"""MaxWell's dimensions, and names from another file."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from config.schema import DatasetSettings
 from store.labels.columns import Columns
 from store.labels.dataset import labels_of
-from store.labels.dimensions import dimensions
-from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError
+from store.labels.errors import LabelLayoutError, LabelsMissingError
 from store.labels.files import Label
 from store.labels.merging import read_labels
 
@@ -39,17 +38,11 @@ def test_maxwells_overall_opinion_is_the_score_and_its_dimensions_are_numbers(
     listed = read_labels(maxwell_names)
     assert [label.video for label in labels] == [label.video for label in listed] and len(labels) == 909
     assert (labels[0].video, labels[0].mos) == ("0000", 1.028571429)
-    found = dimensions(labels, str(file))
-    assert list(found) == [
-        *(f"A-{i}" for i in range(1, 6)),
-        "A-all",
-        *(f"T-{i}" for i in range(1, 9)),
-        "T-all",
-    ]
-    assert {len(values) for values in found.values()} == {909}
+    kinds = [*(f"A-{i}" for i in range(1, 6)), "A-all", *(f"T-{i}" for i in range(1, 9)), "T-all"]
+    assert all(list(label.extra) == kinds for label in labels)
     by_name = labels_of(settings(file, video_names=maxwell_names, mos_column="T-1", mos_range=(-1, 1)))
-    assert {label.video: label.mos for label in by_name} == found["T-1"]
-    assert dimensions(by_name, str(file), ["O"])["O"]["0000"] == 1.028571429
+    assert [label.mos for label in by_name] == [float(label.extra["T-1"]) for label in labels]
+    assert by_name[0].extra["O"] == "1.028571429"
 
 
 def test_maxwells_scores_are_in_the_order_of_the_list(shared_data: Path, maxwell_names: Path) -> None:
@@ -95,14 +88,3 @@ def test_names_are_taken_row_by_row_and_checked(tmp_path: Path) -> None:
 def test_settings_that_contradict_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="expected"):
         settings(**{"labels": Path("a.csv"), **changes})  # type: ignore[arg-type]
-
-
-def test_dimensions_leave_out_missing_cells_and_columns_of_text(tmp_path: Path) -> None:
-    text = "video;mos;sharpness;content\na;3;1,5;park\nb;4;NaN;street\n"
-    path = written(tmp_path / "labels.csv", text)
-    labels = read_labels(path)
-    assert dimensions(labels, str(path)) == {"sharpness": {"a": 1.5}}
-    with pytest.raises(LabelLayoutError, match=r"labels\.csv has no further column 'sharp'.*'sharpness'"):
-        dimensions(labels, str(path), ["sharp"])
-    with pytest.raises(LabelValueError, match=r"labels\.csv: content of a is 'park', expected a finite"):
-        dimensions(labels, str(path), ["content"])

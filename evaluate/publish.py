@@ -95,7 +95,7 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
             "seed": settings.pipeline.training.seed,
             "feature keys": run.feature_keys,
             "split sizes": {
-                dataset: {part: len(videos) for part, videos in split.items()}
+                dataset: {name: part.videos for name, part in split.items()}
                 for dataset, split in run.split.items()
             },
             "videos without features": evaluation.missing,

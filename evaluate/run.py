@@ -102,7 +102,7 @@ def evaluate_run(
 
 def _score_changes(folder: Path, dataset: str, part: str, labels: Sequence[Label]) -> list[str]:
     """How the tested labels differ from those that the run was begun with."""
-    recorded = load_labels(folder).get(dataset, {})
+    recorded = load_labels(folder)[dataset].videos
     now = {label.video: (label.mos, part, None) for label in labels if label.video in recorded}
     before = {video: (recorded[video][0], part, None) for video in now}
     return [f"since the run was begun, {change}" for change in label_changes(before, now)]
@@ -125,16 +125,16 @@ def evaluation_folder(trained: TrainedModel, evaluation: Evaluation) -> Path:
 
 
 def _labels(trained: TrainedModel, dataset: DatasetSettings, part: str) -> Sequence[Label]:
+    everything = [label for labels in labelled_split(dataset).values() for label in labels]
     if part == "all":
-        return [label for labels in labelled_split(dataset).values() for label in labels]
-    split = trained.run.split[dataset.name]
-    if part not in split:
-        there = ", ".join(name for name, videos in split.items() if videos)
+        return everything
+    recorded = load_labels(trained.folder)[dataset.name]
+    if part not in recorded.missing:
+        there = ", ".join(name for name, videos in recorded.split.items() if videos)
         raise RunError(f"{trained.folder} has no split {part!r} of {dataset.name}; it has {there}")
-    known, _ = join_split(
-        {part: [label for labels in labelled_split(dataset).values() for label in labels]}, split[part]
-    )
-    return known[part]
+    known, _ = join_split({part: everything}, recorded.split[part])
+    without = set(recorded.missing[part])
+    return [*known[part], *(label for label in everything if label.video in without)]
 
 
 def _judge(
@@ -172,7 +172,7 @@ def _judge(
             true_levels, [prediction.level_generate for prediction in predictions]
         ),
         missing=missing,
-        remarks=_score_changes(trained.folder, dataset.name, part, labels),
+        remarks=[] if part == "all" else _score_changes(trained.folder, dataset.name, part, labels),
     )
 
 

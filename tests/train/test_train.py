@@ -22,7 +22,7 @@ from train.errors import (
 from train.job import train_run
 from train.loop.meter import training_flops_per_token
 from train.model.quality import QualityModel
-from train.pretrained import load_model
+from train.pretrained import from_pretrained
 from train.saving.checkpoint import Progress, save_checkpoint, selected
 from train.saving.run import load_run
 
@@ -43,9 +43,9 @@ def test_training_learns_scores_that_follow_from_the_features(tmp_path: Path) ->
 
 def test_a_run_records_all_that_is_needed_to_repeat_it(tmp_path: Path) -> None:
     train(tmp_path, "run")
-    settings, run = load_run(tmp_path / "run")
-    assert settings == run_settings(tmp_path)
-    assert run.feature_keys.keys() == {"nss"} and len(run.split["demo"]["train"]) == 20
+    run = load_run(tmp_path / "run")
+    assert run.settings == run_settings(tmp_path)
+    assert run.feature_keys.keys() == {"nss"} and run.split["demo"]["train"].videos == 20
     assert run.versions.keys() >= {"python", "torch", "transformers"}
     assert 0 < run.cuts["demo"].low < run.cuts["demo"].high < 100
     assert list((tmp_path / "run" / "tensorboard").rglob("events.*"))
@@ -60,7 +60,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_another_run_is_not_mixed_into_a_folder(tmp_path: Path) -> None:
     train(tmp_path, "run")
-    with pytest.raises(RunError, match=r"(?s)settings differ.*learning_rate: 0.003 → 0.5.*--restart"):
+    with pytest.raises(RunError, match=r"(?s)another run.*settings.*learning_rate: 0.003 → 0.5.*--restart"):
         train(tmp_path, "run", "pipelines.tiny.training.learning_rate=0.5")
 
 
@@ -94,7 +94,7 @@ def test_a_run_of_other_features_is_refused(tmp_path: Path) -> None:
         for video in features.videos():
             writer.add(video, {stream: features.read(video, stream) for stream in features.streams})
     store, split = make_features(tmp_path)
-    with pytest.raises(RunError, match=r"(?s)feature keys differ.*nss.made: for tests → otherwise"):
+    with pytest.raises(RunError, match=r"(?s)another run.*nss.specification.made: for tests → otherwise"):
         train_run(
             run_settings(tmp_path),
             store,
@@ -107,13 +107,13 @@ def test_a_run_of_other_features_is_refused(tmp_path: Path) -> None:
 
 def test_the_trained_model_is_loaded_from_its_selected_checkpoint(tmp_path: Path) -> None:
     train(tmp_path, "run")
-    model = load_model(tmp_path / "run")
+    model = from_pretrained(tmp_path / "run").model
     saved = load_file(selected(tmp_path / "run" / "checkpoints") / "model.safetensors")
     trained = {f"projectors.{name}": tensor for name, tensor in model.projectors.state_dict().items()}
     assert trained.keys() == saved.keys()
     assert all(torch.equal(tensor, saved[name]) for name, tensor in trained.items())
     with pytest.raises(RunError, match="is not a run"):
-        load_model(tmp_path)
+        from_pretrained(tmp_path)
 
 
 def test_every_steps_figures_are_in_the_tracker(tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def evaluate_run(
             f"none of the {len(labels)} videos of {tested.name} ({part}) has features with the run's keys"
             f" {reader.keys}; first run: make extract DATASET={tested.name}"
             f" PIPELINE={trained.settings.pipeline.name}"
+            if labels
+            else f"the labels of {tested.name} have no video of the run's split {part!r}"
         )
     predictions = predict_stored(
         trained, reader, [label.video for label in present[part]], tested.name, quiet=quiet
@@ -125,10 +127,10 @@ def evaluation_folder(trained: TrainedModel, evaluation: Evaluation) -> Path:
 
 
 def _labels(trained: TrainedModel, dataset: DatasetSettings, part: str) -> Sequence[Label]:
+    recorded = None if part == "all" else load_labels(trained.folder)[dataset.name]
     everything = [label for labels in labelled_split(dataset).values() for label in labels]
-    if part == "all":
+    if recorded is None:
         return everything
-    recorded = load_labels(trained.folder)[dataset.name]
     if part not in recorded.missing:
         there = ", ".join(name for name, videos in recorded.split.items() if videos)
         raise RunError(f"{trained.folder} has no split {part!r} of {dataset.name}; it has {there}")

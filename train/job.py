@@ -18,7 +18,7 @@ from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split, dataset_samples
 from train.errors import FeaturesMissingError, RunError
-from train.loop.processes import make_accelerator
+from train.loop.processes import make_accelerator, tells_of_lost_processes
 from train.loop.trainer import Outcome, Trainer
 from train.model.build import build_model
 from train.model.regression import VideoModel
@@ -68,7 +68,7 @@ def train_run(
     samples = _samples(settings, store, splits, keys)
     labels = {name: _labelled(samples[name], splits[name]) for name in samples}
     run = _ties(settings, samples, labels, start)
-    with _owned_by_main(accelerator, folder, run, labels, restart):
+    with tells_of_lost_processes(), _owned_by_main(accelerator, folder, run, labels, restart):
         threads = settings.pipeline.training.threads
         if threads is not None:
             torch.set_num_threads(threads)

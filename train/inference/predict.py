@@ -39,13 +39,10 @@ def predict(
 ) -> list[Prediction]:
     """Predictions, video by video: a video's numbers do not depend on the others by a single bit."""
     device = next(model.projectors.parameters()).device
+    placed = ({name: block.to(device) for name, block in video.items()} for video in videos)
     if isinstance(model, RegressionModel):
-        visual = model.visual_tokens([{name: t.to(device) for name, t in video.items()} for video in videos])
-        return _regressed(model, visual, cuts, tasks)
-    return [
-        _predict_one(model, {name: block.to(device) for name, block in video.items()}, cuts, tasks)
-        for video in videos
-    ]
+        return [_regressed(model, video, cuts, tasks) for video in placed]
+    return [_predict_one(model, video, cuts, tasks) for video in placed]
 
 
 def _predict_one(model: QualityModel, video: Features, cuts: LevelCuts, tasks: Sequence[Task]) -> Prediction:
@@ -88,14 +85,12 @@ def _moments(probabilities: torch.Tensor, values: Sequence[float]) -> tuple[floa
     return float(mean), float((p * (scores - mean) ** 2).sum().sqrt())
 
 
-def _regressed(
-    model: RegressionModel, visual: Sequence[torch.Tensor], cuts: LevelCuts, tasks: Sequence[Task]
-) -> list[Prediction]:
+def _regressed(model: RegressionModel, video: Features, cuts: LevelCuts, tasks: Sequence[Task]) -> Prediction:
     """Without a language model there is no written answer."""
-    means, _ = expected_scores(model, visual)
-    likeliest = model.outputs(visual)[1].argmax(dim=1).tolist()
-    levels = [LEVELS[i] for i in likeliest] if "level" in tasks else [cuts.level(mean) for mean in means]
-    return [Prediction(mean, None, level, None, None, "") for mean, level in zip(means, levels, strict=True)]
+    visual = model.visual_tokens([video])
+    (mean,), _ = expected_scores(model, visual)
+    likeliest = LEVELS[int(model.outputs(visual)[1].argmax())]
+    return Prediction(mean, None, likeliest if "level" in tasks else cuts.level(mean), None, None, "")
 
 
 def batched(items: Iterable[Features], size: int) -> Iterator[list[Features]]:

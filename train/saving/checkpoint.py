@@ -25,11 +25,11 @@ from config.errors import refusing
 from store.durable.commit import publish_folder, remove, write_file
 from train.errors import RunError
 from train.model.regression import VideoModel
-from train.saving.digests import verified, write_digests
+from train.saving.digests import read_digests, verified, write_digests
 from train.saving.folder import TEMPORARY, discard, writing
 from train.saving.model_card import model_card
-from train.saving.run import CHECKPOINTS, RUN, load_run
-from train.saving.weights import save_weights
+from train.saving.run import CHECKPOINTS, RUN, load_run, read_run
+from train.saving.weights import WEIGHTS, save_weights
 
 CONFIG = "config.json"
 CARD = "README.md"
@@ -91,9 +91,12 @@ def save_checkpoint(
 def export(folder: Path, target: Path) -> Path:
     """Copy a run's selected checkpoint, without what only training needs, to a new folder.
 
-    Raises RunError where the run is not finished, the target holds something, or the disk refuses.
+    Raises RunError where the run is not finished or damaged, the target holds something, or the disk refuses.
     """
     checkpoint = checkpoint_of(folder)
+    read_run(checkpoint / CONFIG)
+    for name in {WEIGHTS, *read_digests(checkpoint)}:
+        verified(checkpoint, name)
     with writing(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise RunError(f"{target} holds something already: name a new folder, or an empty one")

@@ -26,6 +26,9 @@ def owned(folder: Path) -> Iterator[None]:
 
     The operating system lets go of the lock when its owner dies. Raises RunError that names the owner.
     """
+    if folder.resolve() == Path.cwd() or folder.is_file():
+        what = "a file" if folder.is_file() else "the working folder"
+        raise RunError(f"{folder} is {what}: name a folder of the run's own with --run, such as runs/mine")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / _LOCK).open("a+")
@@ -57,13 +60,17 @@ def discard(path: Path) -> None:
 
 
 @contextmanager
-def writing(place: Path) -> Iterator[None]:
+def writing(place: Path | str) -> Iterator[None]:
     """Turn what the disk refuses within the block into a RunError."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        where = getattr(error, "filename", None) or place
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # What torch.save raises on the way out hides the disk's own error.
+        cause = error.__context__ if isinstance(error, RuntimeError) else error
+        if not isinstance(cause, OSError | SafetensorError):
+            raise
         raise RunError(
-            f"{where} cannot be written: {getattr(error, 'strerror', None) or error}; what was saved before"
-            " is whole: free space or permit it, and run the same command, which continues"
+            f"{getattr(cause, 'filename', None) or place} cannot be written:"
+            f" {getattr(cause, 'strerror', None) or cause}; what was saved before is whole: free space or"
+            " permit it, and run the same command, which continues"
         ) from error

@@ -37,12 +37,15 @@ _OWN = (CHECKPOINTS, "tensorboard", RUN, _LABELS)
 _LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "scipy", "av", "zarr", "scikit-learn")
 _SHOWN = 12
 
-# Where things lie, and where they come from: their contents are compared instead, by features' keys, the
-# decoder's identity and the labels.
-_PLACES: dict[str, Any] = {
-    "datasets": {"__all__": {"videos", "labels", "source"}},
-    "encoders": {"__all__": {"weights", "source"}},
-    "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}},
+# Where things lie and come from: what they hold is compared instead, by the features' keys, the decoder's
+# identity and the labels, from which shapes, cuts and split follow.
+_FREE: dict[str, Any] = {
+    "settings": {
+        "datasets": {"__all__": {"videos", "labels", "source"}},
+        "encoders": {"__all__": {"weights", "source"}},
+        "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}},
+    },
+    **dict.fromkeys(("shapes", "cuts", "split", "versions"), True),
 }
 
 
@@ -105,11 +108,7 @@ class Run(Entry):
 
     def differences(self, other: "Run") -> list[str]:
         """What the two may not differ in where they are to be one run, a line each; labels aside."""
-        ties, others = (
-            each.model_dump(mode="json", include={"settings", "features", "decoder", "start"})
-            | {"settings": each.settings.model_dump(mode="json", exclude=_PLACES)}
-            for each in (self, other)
-        )
+        ties, others = (each.model_dump(mode="json", exclude=_FREE) for each in (self, other))
         return changes(ties, others)
 
     def check_features(self, place: Path, specifications: Mapping[str, Mapping[str, Any]]) -> None:

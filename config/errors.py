@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from pydantic import ValidationError
+
 
 class Problem(Exception):
     """An error whose message tells a person what to do next.
@@ -24,6 +26,9 @@ def refusing(refusal: type[Problem], what: str) -> Iterator[None]:
     except Exception as error:
         # The message of a KeyError is the key alone, that of a MemoryError nothing.
         reason = repr(error) if isinstance(error, KeyError) or not str(error) else str(error)
+        if isinstance(error, ValidationError):
+            faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()[:3]]
+            reason = "; ".join(faults)
         raise refusal(f"{what}: {reason}") from error
 
 

@@ -10,6 +10,7 @@ from evaluate.run import Evaluation, evaluation_folder, write_evaluation
 from evaluate.tables import Format, ResultRow, Table, comparison
 from store.durable.commit import write_file
 from train.pretrained import TrainedModel
+from train.saving.folder import writing
 
 _REPEATED: tuple[Protocol, ...] = ("fine-tuning", "random-splits")
 _TABLE_FILES: dict[str, Format] = {"table.md": "markdown", "table.csv": "csv", "table.tex": "latex"}
@@ -24,13 +25,17 @@ class Published:
 
 
 def publish(trained: TrainedModel, evaluation: Evaluation) -> Published:
-    """Write predictions.csv, metrics.json, table.md/.csv/.tex and report.html into the run's folder."""
+    """Write predictions.csv, metrics.json, table.md/.csv/.tex and report.html into the run's folder.
+
+    Raises RunError where the disk refuses.
+    """
     folder = evaluation_folder(trained, evaluation)
     table = beside_published(trained, evaluation)
-    write_evaluation(folder, evaluation)
-    for name, form in _TABLE_FILES.items():
-        write_file(folder / name, table.render(form).encode())
-    write_report(folder / "report.html", report(trained, evaluation, table))
+    with writing(folder):
+        write_evaluation(folder, evaluation)
+        for name, form in _TABLE_FILES.items():
+            write_file(folder / name, table.render(form).encode())
+        write_report(folder / "report.html", report(trained, evaluation, table))
     return Published(folder, _lines(folder, evaluation, table))
 
 
@@ -96,7 +101,7 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
             "seed": settings.pipeline.training.seed,
             "feature keys": run.feature_keys,
             "split sizes": {
-                dataset: {part: len(videos) for part, videos in split.items()}
+                dataset: {name: part.videos for name, part in split.items()}
                 for dataset, split in run.split.items()
             },
             "videos without features": evaluation.missing,

@@ -104,6 +104,8 @@ def evaluate_run(
             f"none of the {len(labels)} videos of {tested.name} ({part}) has features with the run's keys"
             f" {reader.keys}; first run: make extract DATASET={tested.name}"
             f" PIPELINE={trained.settings.pipeline.name}"
+            if labels
+            else f"the labels of {tested.name} have no video of the run's split {part!r}"
         )
     predictions = predict_stored(
         trained, reader, [label.video for label in present[part]], tested.name, quiet=quiet
@@ -113,7 +115,7 @@ def evaluate_run(
 
 def _score_changes(folder: Path, dataset: str, part: str, labels: Sequence[Label]) -> list[str]:
     """How the tested labels differ from those that the run was begun with."""
-    recorded = load_labels(folder).get(dataset, {})
+    recorded = load_labels(folder)[dataset].videos
     now = {label.video: (label.mos, part, None) for label in labels if label.video in recorded}
     before = {video: (recorded[video][0], part, None) for video in now}
     return [f"since the run was begun, {change}" for change in label_changes(before, now)]
@@ -136,16 +138,16 @@ def evaluation_folder(trained: TrainedModel, evaluation: Evaluation) -> Path:
 
 
 def _labels(trained: TrainedModel, dataset: DatasetSettings, part: str) -> Sequence[Label]:
-    if part == "all":
-        return [label for labels in labelled_split(dataset).values() for label in labels]
-    split = trained.run.split[dataset.name]
-    if part not in split:
-        there = ", ".join(name for name, videos in split.items() if videos)
+    recorded = None if part == "all" else load_labels(trained.folder)[dataset.name]
+    everything = [label for labels in labelled_split(dataset).values() for label in labels]
+    if recorded is None:
+        return everything
+    if part not in recorded.missing:
+        there = ", ".join(name for name, videos in recorded.split.items() if videos)
         raise RunError(f"{trained.folder} has no split {part!r} of {dataset.name}; it has {there}")
-    known, _ = join_split(
-        {part: [label for labels in labelled_split(dataset).values() for label in labels]}, split[part]
-    )
-    return known[part]
+    known, _ = join_split({part: everything}, recorded.split[part])
+    without = set(recorded.missing[part])
+    return [*known[part], *(label for label in everything if label.video in without)]
 
 
 def _judge(
@@ -183,7 +185,7 @@ def _judge(
         levels_generate=_level_accuracy(true_levels, [p.level_generate for p in predictions], levels),
         tasks={name: _task_figures(name, task, truth, predictions) for name, task in further.items()},
         missing=missing,
-        remarks=_score_changes(trained.folder, dataset.name, part, labels),
+        remarks=[] if part == "all" else _score_changes(trained.folder, dataset.name, part, labels),
     )
 
 

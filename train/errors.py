@@ -19,6 +19,10 @@ class FeaturesMissingError(TrainError):
     """A branch's features are not in the store, or none belong to a labelled video."""
 
 
+class FeatureValueError(TrainError):
+    """Features that are no numbers, or too large to compute with."""
+
+
 class RunError(TrainError):
     """A run folder that is incomplete, or does not fit what is asked of it."""
 

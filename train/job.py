@@ -1,27 +1,33 @@
 """One training run from settings to checkpoints: labels, features, split, model, training."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 
-from config.schema import RunSettings
+from config.schema import MOS, RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
-from store.labels.dataset import labels_digest
+from store.format.fingerprint import subset_hash
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
-from train.errors import FeaturesMissingError
-from train.loop.processes import make_accelerator
+from train.errors import FeaturesMissingError, RunError
+from train.loop.processes import make_accelerator, tells_of_lost_processes
 from train.loop.trainer import Outcome, Trainer
 from train.model.build import build_model
 from train.model.regression import VideoModel
+from train.saving.checkpoint import checkpoint_of
+from train.saving.folder import owned
 from train.saving.identity import decoder_identity
-from train.saving.run import Run, claim_run, clear_run, library_versions
-from train.saving.start import describe_start, load_start
+from train.saving.run import FeatureTie, Labelled, Part, Run, claim_run, library_versions
+from train.saving.start import describe_start
+from train.saving.weights import load_common_weights
 
 log = logging.getLogger(__name__)
 
@@ -60,29 +66,44 @@ def train_run(
     """
     accelerator = make_accelerator(settings.pipeline.training, folder)
     samples = _samples(settings, store, splits, keys)
-    run = _ties(settings, samples)
-    if start is not None:
-        run = replace(run, start=describe_start(start, settings.pipeline, run))
-    if restart and accelerator.is_main_process:
-        clear_run(folder)
-    with accelerator.main_process_first():
-        claim_run(folder, settings, run, {name: each.labels for name, each in samples.items()})
-
-    threads = settings.pipeline.training.threads
-    if threads is not None:
-        torch.set_num_threads(threads)
-    model = build_model(settings.pipeline, settings.tasks, run.shapes)
-    training, validation = _part(samples, "train"), _part(samples, "val")
-    fit_standardisation(model, training)
-    if start is not None:
-        load_start(start, model)
-    if not quiet and accelerator.is_main_process:
-        _announce(settings, run, model, samples)
-    trainer = Trainer(accelerator, settings.pipeline, model, training, validation, folder, quiet=quiet)
-    outcome = trainer.fit()
-    counts = {name: {part: len(ids) for part, ids in split.items()} for name, split in run.split.items()}
+    columns = [name for name, task in settings.tasks.items() if task.label != MOS]
+    labels = {name: _labelled(samples[name], splits[name], columns) for name in samples}
+    run = _ties(settings, samples, labels, start)
+    with tells_of_lost_processes(), _owned_by_main(accelerator, folder, run, labels, restart):
+        threads = settings.pipeline.training.threads
+        if threads is not None:
+            torch.set_num_threads(threads)
+        model = build_model(settings.pipeline, settings.tasks, run.shapes)
+        training, validation = _part(samples, "train"), _part(samples, "val")
+        fit_standardisation(model, training)
+        if start is not None:
+            load_common_weights(checkpoint_of(start), model)
+        if not quiet and accelerator.is_main_process:
+            _announce(settings, run, model, samples)
+        trainer = Trainer(accelerator, settings.pipeline, model, training, validation, folder, quiet=quiet)
+        outcome = trainer.fit()
+    counts = {name: {part: of.videos for part, of in split.items()} for name, split in run.split.items()}
     missing = {name: each.missing for name, each in samples.items()}
     return TrainedRun(folder, outcome, counts, missing, model.trainable_parameters())
+
+
+@contextmanager
+def _owned_by_main(
+    accelerator: Accelerator, folder: Path, run: Run, labels: Mapping[str, Labelled], restart: bool
+) -> Iterator[None]:
+    """Within the block, the folder is this training's. What refuses the main process stops all."""
+    with ExitStack() as stack:
+        refusal: list[RunError | None] = [None]
+        if accelerator.is_main_process:
+            try:
+                stack.enter_context(owned(folder))
+                claim_run(folder, run, labels, restart)
+            except RunError as error:
+                refusal = [error]
+        broadcast_object_list(refusal)
+        if refusal[0] is not None:
+            raise refusal[0]
+        yield
 
 
 def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
@@ -121,20 +142,50 @@ def _part(samples: Mapping[str, DatasetSamples], part: str) -> QualityDataset:
     return QualityDataset(own, {name: each.reader for name, each in samples.items()})
 
 
-def _ties(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> Run:
+def _labelled(samples: DatasetSamples, split: Split, asked: Sequence[str]) -> Labelled:
+    """`asked`: the tasks that ask for columns of the labels."""
+    missing = set(samples.missing)
+    return Labelled(
+        videos={one.video: samples.labels[one.video] for part in samples.parts.values() for one in part},
+        missing={
+            part: [label.video for label in labels if label.video in missing]
+            for part, labels in split.items()
+        },
+        answers={
+            name: {
+                one.video: one.answers[name]
+                for part in samples.parts.values()
+                for one in part
+                if name in one.answers
+            }
+            for name in asked
+        },
+    )
+
+
+def _ties(
+    settings: RunSettings,
+    samples: Mapping[str, DatasetSamples],
+    labels: Mapping[str, Labelled],
+    start: Path | None,
+) -> Run:
     reader, pipeline = next(iter(samples.values())).reader, settings.pipeline
+    features = {
+        encoder: FeatureTie(key=each.key, specification=each.specification)
+        for encoder, each in reader.sets.items()
+    }
     return Run(
-        feature_keys=reader.keys,
+        settings=settings,
+        features=features,
         shapes=reader.shapes(),
         levels={task: {name: each.levels[task] for name, each in samples.items()} for task in settings.cut},
         split={
-            name: {part: [sample.video for sample in own] for part, own in each.parts.items()}
-            for name, each in samples.items()
+            name: {part: Part(videos=len(ids), subset=subset_hash(ids)) for part, ids in each.split.items()}
+            for name, each in labels.items()
         },
-        versions=library_versions(),
-        specifications={encoder: features.specification for encoder, features in reader.sets.items()},
         decoder=decoder_identity(pipeline.decoder) if pipeline.head == "decoder" else None,
-        labels={name: labels_digest(each.labels) for name, each in samples.items()},
+        start=None if start is None else describe_start(start, pipeline, features),
+        versions=library_versions(),
     )
 
 
@@ -142,7 +193,7 @@ def _announce(
     settings: RunSettings, run: Run, model: VideoModel, samples: Mapping[str, DatasetSamples]
 ) -> None:
     for dataset, split in run.split.items():
-        counts = ", ".join(f"{len(ids)} {part}" for part, ids in split.items())
+        counts = ", ".join(f"{part.videos} {name}" for name, part in split.items())
         log.info("%s on %s: %s videos", settings.pipeline.name, dataset, counts)
         _announce_missing(dataset, samples[dataset].missing)
     for encoder, key in run.feature_keys.items():

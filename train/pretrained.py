@@ -16,12 +16,14 @@ from train.inference.predict import Prediction, predict
 from train.model.build import build_model
 from train.model.hub import first_line, model_folder
 from train.model.regression import VideoModel
-from train.saving.checkpoint import ADAPTER, WEIGHTS, checkpoint_of, load_weights
-from train.saving.description import FILE, check_decoder, check_features, read_description
-from train.saving.run import Run, load_run
+from train.saving.checkpoint import CARD, CONFIG, checkpoint_of
+from train.saving.digests import SUMS
+from train.saving.identity import check_decoder
+from train.saving.run import RUN, Run, load_run, read_run
+from train.saving.weights import ADAPTER, WEIGHTS, load_weights
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_FILES = (FILE, WEIGHTS, f"{ADAPTER}/*", "README.md")
+_FILES = (CONFIG, WEIGHTS, f"{ADAPTER}/*", SUMS, CARD)
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,14 @@ class TrainedModel:
 
     folder: Path
     """Of the run, or of the model where it came alone."""
-    settings: RunSettings
     run: Run
-    """Its split is empty where the model came alone."""
     checkpoint: Path
     model: VideoModel
+
+    @property
+    def settings(self) -> RunSettings:
+        """The run's settings."""
+        return self.run.settings
 
     @property
     def device(self) -> torch.device:
@@ -58,7 +63,7 @@ class TrainedModel:
 
         `specifications`: encoder → what is behind its feature key.
         """
-        check_features(self.checkpoint, self.run, specifications)
+        self.run.check_features(self.checkpoint, specifications)
 
 
 def from_pretrained(
@@ -77,29 +82,19 @@ def from_pretrained(
     """
     folder = _folder(str(place), revision)
     checkpoint = checkpoint_of(folder)
-    settings, run = load_run(folder) if checkpoint != folder else read_description(checkpoint)
-    return TrainedModel(folder, settings, run, checkpoint, load_model(checkpoint, device, decoder))
-
-
-def load_model(folder: Path, device: torch.device | str = "auto", decoder: str | None = None) -> VideoModel:
-    """A trained model in evaluation mode, from a run (its selected checkpoint) or a checkpoint's folder.
-
-    `decoder` is a folder or hub id of the frozen decoder, where it does not lie where it did in training.
-    Raises RunError where the folder is incomplete, damaged, of a later format, or of another decoder.
-    """
-    checkpoint = checkpoint_of(folder)
-    settings, run = read_description(checkpoint)
-    pipeline = settings.pipeline
+    # A run's own description is the newer one: what it names may lie elsewhere by now.
+    run = load_run(folder) if (folder / RUN).is_file() else read_run(checkpoint / CONFIG)
+    pipeline = run.settings.pipeline
     if decoder is not None:
         moved = pipeline.decoder.model_copy(update={"weights": decoder, "revision": None})
         pipeline = pipeline.model_copy(update={"decoder": moved})
-    check_decoder(checkpoint, pipeline, run)
+    check_decoder(checkpoint, pipeline, run.decoder)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
-    model = build_model(pipeline, settings.tasks, run.shapes, None if device.type == "cpu" else device)
+    model = build_model(pipeline, run.settings.tasks, run.shapes, None if device.type == "cpu" else device)
     load_weights(checkpoint, model)
-    return model.to(device).eval()
+    return TrainedModel(folder, run, checkpoint, model.to(device).eval())
 
 
 def _folder(place: str, revision: str | None) -> Path:

@@ -10,11 +10,11 @@ from random_models import videos
 from tiny_language import small_model
 from training_set import make_features, run_settings
 
+from store.errors import InvalidRange
 from train.answers.conversation import SLOT, Conversation, Message
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import Medium, dataset_samples
-from store.errors import InvalidRange
 from train.loop.processes import make_accelerator
 from train.loop.trainer import Trainer, sequence_tokens
 from train.model.build import build_model
@@ -68,6 +68,7 @@ def settled(folder: Path, *overrides: str) -> tuple[Trainer, QualityDataset]:
             found.append(Conversation((picture,), (SYSTEM, replace(turns[2]), turns[1])))
         return found
 
+    train_run(settings, store, {"demo": split}, folder, quiet=True)  # a run's folder for the checkpoints
     model = build_model(settings.pipeline, settings.tasks, reader.shapes())
     accelerator = make_accelerator(settings.pipeline.training, folder)
     none = QualityDataset([], {"demo": reader})

@@ -20,6 +20,7 @@ from train.model.projectors import Projector
 from train.model.regression import AttentionPool, RegressionModel
 from train.pretrained import from_pretrained
 from train.saving.checkpoint import export
+from train.saving.run import load_labels
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 CUTS = Levels(("poor", "fair", "good"), (33.0, 66.0))
@@ -120,7 +121,8 @@ def test_it_is_evaluated_and_exported_like_any_other(place: Path) -> None:
     store, _ = make_features(place)
     trained = load_trained(place / "run")
     labels = place / "labels.csv"
-    labels.write_text("video,mos\n" + "".join(f"{video},50\n" for video in trained.run.split["demo"]["test"]))
+    test = load_labels(place / "run")["demo"].split["test"]
+    labels.write_text("video,mos\n" + "".join(f"{video},50\n" for video in test))
     dataset = trained.settings.dataset.model_copy(update={"labels": labels, "group": None})
     evaluation = evaluate_run(trained, store, dataset, quiet=True)
     assert "regression" in (publish(trained, evaluation).folder / "report.html").read_text()

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -37,11 +36,3 @@ class Levels:
     def level(self, score: float) -> str:
         """The word of a score."""
         return self.words[bisect_left(self.cuts, score)]
-
-
-def levels_of(document: Any) -> dict[str, dict[str, Levels]]:
-    """Task → dataset → levels, as they were written to JSON."""
-    return {
-        task: {name: Levels(tuple(each["words"]), tuple(each["cuts"])) for name, each in by_dataset.items()}
-        for task, by_dataset in document.items()
-    }

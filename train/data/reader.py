@@ -10,10 +10,12 @@ from torch.nn import functional
 from config.schema import BranchSettings, DatasetSettings
 from store.errors import AmbiguousFeatures
 from store.features import FeatureSet, FeatureStore
-from store.torch_view import read_tensor
-from train.errors import FeaturesMissingError, TrainError
+from store.torch_view import as_tensor, read_tensor
+from train.errors import FeaturesMissingError, FeatureValueError, TrainError
 
 log = logging.getLogger(__name__)
+
+_LARGEST = 1e18
 
 Features = Mapping[str, torch.Tensor]
 """Branch name → [K, tokens, features] of one video."""
@@ -79,7 +81,8 @@ class FeatureReader:
     ) -> Features:
         """Branch → [K, tokens, features] of the chunks from `start` up to `stop`; of all branches by default.
 
-        A whole video repeats its last chunk up to the dataset's `minimum_chunks`.
+        A whole video repeats its last chunk up to the dataset's `minimum_chunks`. Raises DamagedPart where
+        its bytes are not those that were stored (which is not known of a part of it), FeatureValueError.
         """
         minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
         return {
@@ -95,7 +98,20 @@ class FeatureReader:
         if branch.first_chunks is not None:
             end = min(branch.first_chunks, features.length(video, branch.stream))
             stop = end if stop is None else min(end, stop)
-        return read_tensor(features, video, branch.stream, start, stop)
+        whole = (start, stop) == (0, None)  # so that its checksum can be compared
+        block = (
+            as_tensor(features.read_verified(video, branch.stream))
+            if whole
+            else read_tensor(features, video, branch.stream, start, stop)
+        )
+        least, most = map(float, torch.aminmax(block)) if block.numel() else (0.0, 0.0)
+        if not -_LARGEST < least <= most < _LARGEST:  # nor is NaN
+            raise FeatureValueError(
+                f"{video}, {features.name}, stream {branch.stream!r}: features from {least:g} to {most:g};"
+                f" expected numbers below {_LARGEST:g}, whose squares are numbers too: extract the video"
+                " again, or take it out of the labels"
+            )
+        return block
 
 
 def token_shape(shape: tuple[int, ...], branch: BranchSettings) -> tuple[int, int]:

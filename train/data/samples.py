@@ -75,9 +75,13 @@ def dataset_samples(
     training = settings.pipeline.training
     present, missing = join_split(split, reader.videos())
     if not present.get("train"):
+        count = len(split.get("train", ()))
+        places = ", ".join(str(s.path) for s in reader.sets.values())
+        others = ", ".join(f"{len(labels)} {name}" for name, labels in split.items())
         raise FeaturesMissingError(
-            f"none of the {len(missing)} labelled videos of {dataset.name} has features in"
-            f" {', '.join(str(s.path) for s in reader.sets.values())}"
+            f"none of the {count} training videos of {dataset.name} has features in {places}"
+            if count
+            else f"the labels of {dataset.name} give no training video, but {others or 'none at all'}"
         )
     present["train"] = nested_share(present["train"], training.data_share, training.seed)
     scale = MosScale(*dataset.mos_range)

@@ -4,7 +4,9 @@ Every process holds all that trains, so that checkpoints, optimiser and clipping
 or many. A step's gradient is the mean over the questions of all processes: they add up their shares of it.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +25,50 @@ from train.errors import TrackerError, TrainError
 from train.model.quality import QualityModel, embedding_table
 from train.model.regression import VideoModel
 
+_LOST = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "remote process exited",
+    "Socket",
+)
+"""In the messages of gloo, NCCL and the store through which processes find each other."""
 _MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16"}
 
 
 def make_accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
-    """Accelerate's view of the processes, logging into the run's folder. Raises TrackerError."""
+    """Accelerate's view of the processes, logging into the run's folder.
+
+    Raises TrackerError, and TrainError where a launcher started one process instead of several.
+    """
     check_trackers(settings.trackers)
     torch.backends.cuda.matmul.allow_tf32 = settings.step.tf32
+    # `accelerate launch` says where several processes are to meet, but on a CPU it starts them by MPI alone.
+    if {"ACCELERATE_DYNAMO_BACKEND", "MASTER_PORT"} <= os.environ.keys() and "WORLD_SIZE" not in os.environ:
+        raise TrainError(
+            "`accelerate launch` was asked for several processes, but started one: on a CPU start them with"
+            " `ACCELERATE_USE_CPU=true python -m torch.distributed.run --nproc_per_node=N -m -- train …`"
+        )
     return Accelerator(
         mixed_precision=_MIXED_PRECISION[settings.precision],
         log_with=list(settings.trackers),
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tensorboard")),
     )
+
+
+@contextmanager
+def tells_of_lost_processes() -> Iterator[None]:
+    """Turn what the processes' connection raises within the block, as another is gone, into a TrainError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not dist.is_initialized() or not any(sign in str(error) for sign in _LOST):
+            raise
+        raise TrainError(
+            f"another process of this training ended, so that this one, of rank {dist.get_rank()}, cannot go"
+            " on: its own message says why, or the system's log, if it was killed. The same command continues"
+            f" from the last checkpoint. ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def check_trackers(names: Sequence[str]) -> None:

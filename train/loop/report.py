@@ -8,7 +8,9 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from config.schema import PipelineSettings
+from train.saving.folder import writing
 
+_TRACKERS = "what the trackers log"
 _SHORT = {
     "speed/videos_per_second": "videos/s",
     "speed/tokens_per_second": "tokens/s",
@@ -18,8 +20,12 @@ _SHORT = {
 
 
 class Report:
-    """The bar and the trackers of one training; only the main process shows and writes anything."""
+    """The bar and the trackers of one training; only the main process shows and writes anything.
 
+    Raises RunError where the disk refuses.
+    """
+
+    @writing(_TRACKERS)
     def __init__(
         self, accelerator: Accelerator, pipeline: PipelineSettings, step: int, steps: int, quiet: bool
     ) -> None:
@@ -38,6 +44,7 @@ class Report:
         )
         self._shown: dict[str, str] = {}
 
+    @writing(_TRACKERS)
     def step(self, step: int, figures: Mapping[str, float]) -> None:
         """Log a step's figures and move the bar."""
         self._accelerator.log(dict(figures), step)
@@ -46,11 +53,13 @@ class Report:
         self._bar.set_postfix(self._shown, refresh=False)
         self._bar.update()
 
+    @writing(_TRACKERS)
     def validation(self, step: int, figures: Mapping[str, float]) -> None:
         """Log a validation's figures."""
         self._accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step)
         self._shown["SRCC"] = f"{figures['srcc']:.3f}"
 
+    @writing(_TRACKERS)
     def close(self) -> None:
         """End the bar and the trackers."""
         self._bar.close()

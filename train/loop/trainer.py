@@ -27,11 +27,11 @@ from train.saving.checkpoint import (
     Progress,
     checkpoints,
     load_training_state,
-    load_weights,
     mark_best,
     read_progress,
     save_checkpoint,
 )
+from train.saving.weights import load_weights
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 

@@ -1,15 +1,18 @@
 """What a decoder is: enough to tell whether another machine's is the same, and if not, in what it differs."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from config.schema import DecoderSettings
+from config.schema import DecoderSettings, PipelineSettings
+from store.care.difference import changes
 from store.format.fingerprint import canonical_json
-from train.errors import DecoderMissingError
+from train.errors import DecoderMissingError, RunError
 from train.model.decoder import RANDOM, decoder_config, decoder_folder, load_tokenizer
+from train.saving.run import listed
 
 _BLOCK_BYTES = 1 << 20
 _BLOCKS = 64
@@ -42,6 +45,17 @@ def decoder_identity(settings: DecoderSettings) -> dict[str, Any]:
         "weights": settings.weights if random else weights_digest(decoder_folder(settings)),
         "tokenizer": tokenizer_digest(load_tokenizer(settings)),
     }
+
+
+def check_decoder(place: Path, pipeline: PipelineSettings, identity: Mapping[str, Any] | None) -> None:
+    """Raise RunError, with the differences, where the decoder or its tokenizer is not the one of training."""
+    found = [] if identity is None else changes(identity, decoder_identity(pipeline.decoder))
+    if found:
+        what = "tokenizer" if all(line.startswith("tokenizer:") for line in found) else "decoder"
+        raise RunError(
+            f"{place} was trained with another {what} than {pipeline.decoder.weights!r} gives now"
+            f" (trained with → found):{listed(found)}"
+        )
 
 
 def weights_digest(folder: Path) -> str:

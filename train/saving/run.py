@@ -1,59 +1,102 @@
-"""A run's folder: resolved settings, provenance, split and level cuts, beside its checkpoints.
+"""A run's folder: what the run is tied to, beside its checkpoints.
 
 runs/<name>/
-    settings.json       everything that pipelines.toml and --set said, resolved
-    run.json            feature keys, decoder, level cuts, split and digest of the labels of each dataset
+    run.json            settings, feature keys, decoder, level cuts, split: what config.json of a model holds
     labels.json         opinion score, split and content group of each video
+    lock                who trains here
     checkpoints/        see train/saving/checkpoint.py
     tensorboard/
 """
 
 import json
-import logging
 import platform
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter
 
-from config.schema import RunSettings
+from config.errors import refusing
+from config.schema import Entry, RunSettings
 from store.care.difference import changes
-from store.durable.commit import write_file
-from store.labels.dataset import Record, Records, label_changes
-from train.answers.levels import Levels, levels_of
+from store.durable.commit import remove, write_file
+from store.format.fingerprint import fingerprint
+from store.labels.dataset import Record, label_changes
+from train.answers.forms import Value
+from train.answers.levels import Levels
 from train.errors import RunError
+from train.saving.folder import TEMPORARY, discard, writing
 
-log = logging.getLogger(__name__)
-
+FORMAT = 2
+MODEL_TYPE = "lmm-vqa"
+RUN = "run.json"
+CHECKPOINTS = "checkpoints"
+_LABELS = "labels.json"
+_OWN = (CHECKPOINTS, "tensorboard", RUN, _LABELS)
+"""All that a run has in its folder, in the order in which it goes."""
 _LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "scipy", "av", "zarr", "scikit-learn")
 _SHOWN = 12
 
+# Where things lie and come from: what they hold is compared instead, by the features' keys, the decoder's
+# identity and the labels, from which shapes, cuts and split follow.
+_FREE: dict[str, Any] = {
+    "settings": {
+        "datasets": {"__all__": {"videos", "labels", "source"}},
+        "encoders": {"__all__": {"weights", "source"}},
+        "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}},
+    },
+    **dict.fromkeys(("shapes", "levels", "split", "versions"), True),
+}
 
-@dataclass(frozen=True)
-class Run:
-    """What a run is tied to, beyond its settings."""
 
-    feature_keys: dict[str, str]
-    """Encoder → feature key."""
+class FeatureTie(Entry):
+    """A feature set's key and what is behind it."""
+
+    key: str
+    specification: dict[str, Any]
+
+
+class Part(Entry):
+    """How many videos a split has, and the hash of their ids (store.format.fingerprint.subset_hash)."""
+
+    videos: int
+    subset: str
+
+
+class Start(Entry):
+    """The model that a run began with, wherever it lay."""
+
+    pipeline: str
+    datasets: tuple[str, ...]
+    weights: str
+    """Their digest."""
+
+
+class Run(Entry):
+    """All that is needed to rebuild a model and to know what it may be used with."""
+
+    model_type: Literal["lmm-vqa"] = "lmm-vqa"
+    format: Literal[2] = 2
+    settings: RunSettings
+    features: dict[str, FeatureTie]
+    """By encoder."""
     shapes: dict[str, tuple[int, int]]
     """Branch → (tokens, features) of a chunk."""
     levels: dict[str, dict[str, Levels]]
     """Task of words for opinion scores → dataset → its cuts, by the training videos."""
-    split: dict[str, dict[str, list[str]]]
-    """Dataset → train, val, test… → video ids."""
-    versions: dict[str, str]
-    specifications: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Encoder → what is behind its feature key."""
-    decoder: dict[str, Any] | None = None
+    split: dict[str, dict[str, Part]]
+    """Dataset → train, val, test…"""
+    decoder: dict[str, Any] | None
     """The decoder's identity (train.saving.identity); None where there is none."""
-    labels: dict[str, str] = field(default_factory=dict)
-    """Dataset → digest of the opinion scores, splits and groups of the videos in `split`."""
-    start: dict[str, Any] | None = None
-    """The model whose weights it started from (train.saving.start); None where it began anew."""
+    start: Start | None = None
+    """None where it began anew."""
+    versions: dict[str, str]
+
+    @property
+    def feature_keys(self) -> dict[str, str]:
+        """Encoder → feature key."""
+        return {encoder: tie.key for encoder, tie in self.features.items()}
 
     def levels_for(self, task: str, dataset: str | None = None) -> Levels:
         """The cuts of that dataset, or, where it is none of the run's, of the run's first."""
@@ -61,131 +104,145 @@ class Run:
         first = next(iter(each.values()))
         return first if dataset is None else each.get(dataset, first)
 
+    def write(self, file: Path) -> None:
+        """Write it durably."""
+        write_file(file, self.model_dump_json(indent=2).encode())
+
+    def differences(self, other: "Run") -> list[str]:
+        """What the two may not differ in where they are to be one run, a line each; labels aside."""
+        ties, others = (each.model_dump(mode="json", exclude=_FREE) for each in (self, other))
+        return changes(ties, others)
+
+    def check_features(self, place: Path, specifications: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise RunError, with the differences, where features of other specifications are brought to it.
+
+        `specifications`: encoder → the specification behind the features' key (feature.json in the store).
+        """
+        for encoder, given in specifications.items():
+            known, key = self.features[encoder], fingerprint(given)
+            if key != known.key:
+                found = [f"key: {known.key} → {key}", *changes(known.specification, given)]
+                raise RunError(
+                    f"{place} was trained on other features of {encoder} (trained on → found):"
+                    f"{listed(found)}\nextract them with the encoder's settings of the training, or train on"
+                    " these"
+                )
+
+
+class Labelled(Entry):
+    """What the labels said of a dataset's videos when a run was begun."""
+
+    videos: dict[str, Record]
+    """Those that have features, by split, in the order of training."""
+    missing: dict[str, list[str]]
+    """Split → labelled videos without features."""
+    answers: dict[str, dict[str, Value]] = Field(default_factory=dict)
+    """Task that asks for a column of the labels → video → what stands there."""
+
+    @property
+    def split(self) -> dict[str, list[str]]:
+        """Split → its videos with features."""
+        return {
+            part: [video for video, record in self.videos.items() if record[1] == part]
+            for part in self.missing
+        }
+
+
+_LABELLED = TypeAdapter(dict[str, Labelled])
+
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that change numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def save_run(folder: Path, settings: RunSettings, run: Run, labels: Mapping[str, Records]) -> None:
-    """Write a run's settings, labels (dataset → records) and ties durably, before training begins."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / "settings.json", settings.model_dump_json(indent=2).encode())
-    write_file(folder / "labels.json", json.dumps(labels).encode())
-    write_file(folder / "run.json", json.dumps(asdict(run), indent=2).encode())
+def claim_run(folder: Path, run: Run, labels: Mapping[str, Labelled], restart: bool = False) -> None:
+    """Make the folder this run's own, for its owner (`train.saving.folder.owned`); `restart` empties it.
 
-
-def claim_run(folder: Path, settings: RunSettings, run: Run, labels: Mapping[str, Records]) -> None:
-    """Make the folder this run's own. Raises RunError, with the differences, where it holds another.
-
-    The labels of a run of an earlier version are not known: whether they changed is then not checked, with a
-    warning.
+    Whenever it is killed, the folder holds the earlier run, or none. Raises RunError, with the differences,
+    where it holds another run.
     """
-    if not (folder / "run.json").is_file():
-        save_run(folder, settings, run, labels)
-        return
-    known_settings, known = load_run(folder)
-    for what, before, now in (
-        ("settings", known_settings.model_dump(mode="json"), settings.model_dump(mode="json")),
-        ("feature keys", known.feature_keys, run.feature_keys),
-        ("decoder", known.decoder, run.decoder),
-        ("start", _identity(known.start), _identity(run.start)),
-    ):
-        if before == now:
-            continue
-        found = changes(before, now)
-        if what == "feature keys":
-            found += changes(known.specifications, run.specifications)
-        _refuse(folder, what, found)
-    if not known.labels:
-        log.warning("%s was begun by an earlier version: whether its labels changed is not known", folder)
-    elif known.labels != run.labels:
-        recorded = load_labels(folder)
-        found = [
-            f"{name}: {change}"
-            for name, records in labels.items()
-            for change in label_changes(recorded.get(name, {}), records)
-        ]
-        _refuse(folder, "labels", found)
-    if known.split != run.split:
-        _refuse(folder, "split", _split_changes(known.split, run.split))
-
-
-def load_labels(folder: Path) -> dict[str, dict[str, Record]]:
-    """What the labels said of a run's videos when it was begun: by dataset; empty where not recorded."""
-    file = folder / "labels.json"
-    if not file.is_file():
-        return {}
-    try:
-        return {
-            name: {video: (float(mos), str(part), group) for video, (mos, part, group) in records.items()}
-            for name, records in json.loads(file.read_text()).items()
-        }
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{file} cannot be read: {error!r}; train the run anew with --restart") from error
-
-
-def _split_changes(
-    before: Mapping[str, Mapping[str, Sequence[str]]], now: Mapping[str, Mapping[str, Sequence[str]]]
-) -> list[str]:
-    def records(split: Mapping[str, Sequence[str]]) -> dict[str, Record]:
-        return {video: (0.0, part, None) for part, videos in split.items() for video in videos}
-
-    return [
-        f"{name}: {change}"
-        for name in now
-        for change in label_changes(records(before.get(name, {})), records(now[name]))
-        or ["the order differs"]
-    ]
-
-
-def _identity(start: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Of what a run started from, wherever it lay."""
-    return {name: value for name, value in (start or {}).items() if name != "checkpoint"}
-
-
-def _refuse(folder: Path, what: str, found: Sequence[str]) -> NoReturn:
-    shown = [*found[:_SHOWN], *(["…"] if len(found) > _SHOWN else [])]
-    raise RunError(
-        f"{folder} holds a run whose {what} differ from what is asked for now (its own → asked for):"
-        + "".join(f"\n  {line}" for line in shown)
-        + "\npass --restart to replace that run, or another folder with --run"
-    )
-
-
-def clear_run(folder: Path) -> None:
-    """Remove a run's own files from its folder, and nothing else that may be there."""
-    for name in ("run.json", "settings.json", "labels.json"):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", "tensorboard"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-
-
-def load_run(folder: Path) -> tuple[RunSettings, Run]:
-    """Read a run's settings and ties. Raises RunError that says what is absent or broken."""
-    for name in ("settings.json", "run.json"):
-        if not (folder / name).is_file():
+    with writing(folder):
+        _remove_litter(folder)
+        if restart:
+            for name in _OWN:
+                discard(folder / name)
+        if (folder / RUN).is_file():
+            known = load_run(folder)
+            _require_same(folder, known, run, labels)
+            if known.settings == run.settings:
+                return
+            run = known.model_copy(update={"settings": run.settings})  # files may lie elsewhere now
+        elif (folder / CHECKPOINTS).exists():
             raise RunError(
-                f"{folder} is not a run: it has no {name}. `make train` makes runs;"
-                " `make demo` makes one without any data or weights"
+                f"{folder / CHECKPOINTS} is there without {RUN}, which would say of what run: pass --restart"
+                " to remove it, or another folder with --run"
             )
-    try:
-        settings = RunSettings.model_validate_json((folder / "settings.json").read_text())
-        raw = json.loads((folder / "run.json").read_text())
-        run = Run(
-            feature_keys=raw["feature_keys"],
-            shapes={branch: (shape[0], shape[1]) for branch, shape in raw["shapes"].items()},
-            levels=levels_of(raw["levels"]),
-            split=raw["split"],
-            versions=raw["versions"],
-            specifications=raw["specifications"],
-            decoder=raw["decoder"],
-            labels=raw.get("labels", {}),
-            start=raw.get("start"),
-        )
-    except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        else:
+            write_file(folder / _LABELS, _LABELLED.dump_json(dict(labels)))
+        run.write(folder / RUN)
+
+
+def load_run(folder: Path) -> Run:
+    """What a run is tied to. Raises RunError that says what is absent or broken."""
+    if not (folder / RUN).is_file():
         raise RunError(
-            f"{folder} cannot be read as a run: {error!r}. A run of an earlier version is trained anew with"
-            " --restart"
-        ) from error
-    return settings, run
+            f"{folder} is not a run: it has no {RUN}. `make train` makes runs;"
+            " `make demo` makes one without any data or weights"
+        )
+    return read_run(folder / RUN)
+
+
+def read_run(file: Path) -> Run:
+    """Read a run.json, or a model's config.json.
+
+    Raises RunError where it is absent, damaged, of something else, or of another format.
+    """
+    with refusing(RunError, f"{file} cannot be read as a model's description"):
+        document = json.loads(file.read_text("utf-8"))
+        kind, found = document.get("model_type", MODEL_TYPE), document.get("format", 0)
+        if kind != MODEL_TYPE:
+            raise RunError(f"{file} describes a model of type {kind!r}, not {MODEL_TYPE!r}")
+        if found != FORMAT:
+            advice = (
+                "update this program" if found > FORMAT else "an earlier one made it: train with --restart"
+            )
+            raise RunError(f"{file} has format {found}; this program knows format {FORMAT}: {advice}")
+        return Run.model_validate(document)
+
+
+def load_labels(folder: Path) -> dict[str, Labelled]:
+    """What the labels said when a run was begun, by dataset. Raises RunError where that is not recorded."""
+    with refusing(RunError, f"{folder / _LABELS}, which says what videos are of which split, cannot be read"):
+        return _LABELLED.validate_json((folder / _LABELS).read_bytes())
+
+
+def listed(lines: list[str]) -> str:
+    """The lines below each other, indented, the first few of many."""
+    return "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *(["…"] if len(lines) > _SHOWN else [])])
+
+
+def _remove_litter(folder: Path) -> None:
+    """What an earlier owner was killed while writing or removing."""
+    for name in _OWN:
+        for litter in (folder / f"{TEMPORARY}{name}", *folder.glob(f".{name}.tmp-*")):
+            remove(litter)
+    for litter in (folder / CHECKPOINTS).glob("*tmp-*"):
+        remove(litter)
+
+
+def _require_same(folder: Path, known: Run, run: Run, labels: Mapping[str, Labelled]) -> None:
+    found, recorded = known.differences(run), load_labels(folder)
+    for name, now in labels.items():
+        before = recorded[name].videos if name in recorded else {}
+        lines = label_changes(before, now.videos)
+        if not lines and list(before) != list(now.videos):
+            lines = ["the order of its videos differs"]
+        found += [f"labels of {name}: {line}" for line in lines]
+        if name in recorded and recorded[name].answers != now.answers:
+            found += [f"labels of {name}: {line}" for line in changes(recorded[name].answers, now.answers)]
+    if found:
+        raise RunError(
+            f"{folder} holds another run than is asked for (its own → asked for):{listed(found)}"
+            "\npass --restart to replace that run, or another folder with --run"
+        )

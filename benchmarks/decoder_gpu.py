@@ -29,7 +29,6 @@ from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import hold_in_4_bits, packed_loss, step_batch, step_model
 from config.schema import StepSettings
 from train.answers.conversation import Conversation
-from train.answers.levels import LevelCuts
 from train.data.reader import Features
 from train.inference.predict import predict
 from train.model.packed_decoder import PackedDecoder
@@ -188,7 +187,7 @@ def _prediction(model: QualityModel, tokens: int, options: argparse.Namespace) -
     for _ in range(4):
         _finish(options.device)
         started = time.perf_counter()
-        predict(model, [video], LevelCuts(33.0, 66.0), ["score", "level"])
+        predict(model, [video])
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[1:])
 

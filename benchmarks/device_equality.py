@@ -25,7 +25,6 @@ from benchmarks.plain_step import plain_loss
 from benchmarks.step_model import packed_loss, step_batch, step_model
 from config.schema import LoraSettings, StepSettings
 from train.answers.conversation import Conversation
-from train.answers.levels import LevelCuts
 from train.data.reader import Features
 from train.inference.predict import predict
 from train.model.decoder import add_lora
@@ -128,7 +127,7 @@ def _step(model: QualityModel, loss_of: Loss) -> Numbers:
 def _read(model: QualityModel) -> Numbers:
     model.eval()
     videos, _ = step_batch(model, VIDEOS, TOKENS, str(next(model.parameters()).device))
-    found = predict(model, videos, LevelCuts(33.0, 66.0), ["score", "level"])
+    found = predict(model, videos)
     return {"scores": torch.tensor([[each.score, each.std or 0.0] for each in found])}
 
 

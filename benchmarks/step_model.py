@@ -37,10 +37,12 @@ def step_model(
 
     `tokens` is a multiple of 8.
     """
-    prompts = load_settings(Path(__file__).parents[1] / DEFAULT_FILE, []).prompts["quality"]
-    tasks = (prompts.score, prompts.level)
-    texts = [t for task in tasks for t in (*task.questions, task.restriction, task.answer)]
-    tokenizer = build_tokenizer([prompts.system, "poor fair good", *texts])
+    known = load_settings(Path(__file__).parents[1] / DEFAULT_FILE, []).tasks
+    tasks = {name: known[name] for name in ("score", "level")}
+    texts = [
+        t for task in tasks.values() for t in (task.system, *task.questions, task.restriction, task.answer)
+    ]
+    tokenizer = build_tokenizer(["poor fair good", *texts])
     head = 128 if hidden >= 2048 else 64
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -64,7 +66,7 @@ def step_model(
         name: Projector(ProjectorSettings(kind="mlp"), tokens // CHUNKS // 2, width, hidden, 1.0)
         for name, width in FEATURES.items()
     }
-    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, step=step).to(device).train()
+    return QualityModel(decoder, PromptBuilder(tokenizer, tasks), projectors, step=step).to(device).train()
 
 
 def hold_in_4_bits(model: QualityModel) -> None:

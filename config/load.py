@@ -13,8 +13,8 @@ from config.errors import Problem, nearest
 from config.schema import Settings
 
 DEFAULT_FILE = Path("pipelines.toml")
-_NAMED_SECTIONS = ("datasets", "encoders", "pipelines", "protocols")
-_SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders", "prompts")
+_NAMED_SECTIONS = ("datasets", "encoders", "tasks", "pipelines", "protocols")
+_SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders")
 _Entry = TypeVar("_Entry")
 
 
@@ -161,9 +161,8 @@ def _absolute_paths(value: Any, root: Path) -> Any:
 def _explain(error: ValidationError, file: Path) -> str:
     lines = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
+        key, names = _place(fault["loc"])
         if fault["type"] == "extra_forbidden":
-            names = _fields_at(fault["loc"][:-1])
             lines.append(f"{key}: unknown key{_nearest(str(fault['loc'][-1]), names)}")
         elif fault["type"] == "missing":
             lines.append(f"{key}: required, but absent")
@@ -174,14 +173,31 @@ def _explain(error: ValidationError, file: Path) -> str:
     return f"{file}: " + (lines[0] if len(lines) == 1 else "\n  ".join(["several faults", *lines]))
 
 
-def _fields_at(location: Sequence[int | str]) -> list[str]:
-    """Names of the keys that the settings class at this place of the tree knows."""
+def _place(location: Sequence[int | str]) -> tuple[str, list[str]]:
+    """A key as a person writes it, and the names of the keys that are known beside it."""
     kind: Any = Settings
+    written, beside = list[str](), list[str]()
     for part in location:
-        kind = kind.model_fields[part].annotation if _is_entry(kind) else get_args(kind)[-1]
-        if isinstance(kind, UnionType):
+        if str(part) in _by_kind(kind):  # no key: which of several classes the table was read as
+            kind = _by_kind(kind)[str(part)]
+            continue
+        written.append(str(part))
+        beside = list(kind.model_fields) if _is_entry(kind) else []
+        if _is_entry(kind):
+            kind = kind.model_fields[part].annotation if part in beside else None
+        else:
+            kind = next(reversed(get_args(kind)), None)
+        if isinstance(kind, UnionType) and not _by_kind(kind):
             kind = next(filter(_is_entry, get_args(kind)), kind)
-    return list(kind.model_fields) if _is_entry(kind) else []
+    return ".".join(written), beside
+
+
+def _by_kind(kind: Any) -> dict[str, Any]:
+    """Of several classes that a table may be read as: its `kind` → class."""
+    named = [each for each in get_args(kind) if _is_entry(each) and "kind" in each.model_fields]
+    return (
+        {get_args(each.model_fields["kind"].annotation)[0]: each for each in named} if len(named) > 1 else {}
+    )
 
 
 def _is_entry(kind: Any) -> bool:
@@ -198,7 +214,9 @@ def _check_references(settings: Settings, file: Path) -> None:
     for name, pipeline in settings.pipelines.items():
         own = f"pipelines.{name}"
         references.append((f"{own}.dataset", pipeline.dataset, settings.datasets))
-        references.append((f"{own}.prompts", pipeline.prompts, settings.prompts))
+        references += [(f"{own}.tasks", task, settings.tasks) for task in pipeline.tasks]
+        if pipeline.levels is not None:
+            references.append((f"{own}.levels", pipeline.levels, settings.tasks))
         for branch, branch_settings in pipeline.branches.items():
             references.append(
                 (f"{own}.branches.{branch}.encoder", branch_settings.encoder, settings.encoders)

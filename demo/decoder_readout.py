@@ -10,10 +10,11 @@ import torch
 from scipy.stats import spearmanr
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from demo.decoder_text import ANSWERS, Conversation, conversations, level_of
+from config.schema import NumberForm, WordsForm
+from demo.decoder_text import ANSWERS, LEVELS, Conversation, conversations, level_of
 from demo.decoder_tokenizer import conversation
 from demo.decoder_training import ANSWER_TOKENS
-from train.answers.space import parse_level, parse_score
+from train.answers.forms import read
 
 
 def readout(
@@ -29,13 +30,13 @@ def readout(
     scored = [(item, text) for item, text in zip(asked, texts, strict=True) if item.task == "score"]
     levelled = [(item, text) for item, text in zip(asked, texts, strict=True) if item.task == "level"]
     quality = [fmean(item.values) for item, _ in scored]
-    parsed = [parse_score(text) for _, text in scored]
-    named = [parse_level(text) for _, text in levelled]
+    parsed = [read(NumberForm(kind="number"), text) for _, text in scored]
+    named = [read(WordsForm(kind="words", words=dict.fromkeys(LEVELS)), text) for _, text in levelled]
     right = [name == level_of(fmean(item.values)) for name, (item, _) in zip(named, levelled, strict=True)]
     return {
         "prompts": prompts,
         "expected_srcc": _srcc(_expected(model, tokenizer, [item for item, _ in scored]), quality),
-        "generate_srcc": _srcc([50.0 if score is None else score for score in parsed], quality),
+        "generate_srcc": _srcc([50.0 if score is None else float(score) for score in parsed], quality),
         "level_accuracy": fmean(right),
         "parse_failures": parsed.count(None) + named.count(None),
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from config.errors import Problem
 from config.load import load_settings, lookup
-from config.schema import PromptSettings, Settings
+from config.schema import Settings, TaskSettings
 from demo.clips import make_dataset
 from demo.decoder import build_decoder, decoder_summary
 from demo.decoder_training import DecoderRecipe
@@ -58,9 +58,9 @@ def take_tour(
 def prepare_decoder(settings: Settings, *, steps: int = DecoderRecipe.steps, quiet: bool = False) -> Path:
     """Train the embedded decoder where the pipeline `tiny` expects it, or say that it is there."""
     folder = _decoder_folder(settings)
-    prompts = settings.prompts[settings.pipelines[PIPELINE].prompts]
+    tasks = [settings.tasks[name] for name in settings.pipelines[PIPELINE].tasks]
     made_before = folder.is_dir() and (folder / "decoder.json").stat().st_mtime_ns
-    build_decoder(folder, steps=steps, texts=prompt_texts(prompts), progress=not quiet)
+    build_decoder(folder, steps=steps, texts=task_texts(tasks), progress=not quiet)
     reused = made_before == (folder / "decoder.json").stat().st_mtime_ns
     seconds = decoder_summary(folder)["seconds"]
     how = "reused" if reused else f"trained in {seconds:.0f} s"
@@ -68,11 +68,9 @@ def prepare_decoder(settings: Settings, *, steps: int = DecoderRecipe.steps, qui
     return folder
 
 
-def prompt_texts(prompts: PromptSettings) -> list[str]:
-    """Every text of the prompts: the decoder's vocabulary must hold their words."""
-    tasks = (prompts.score, prompts.level)
-    wordings = [text for task in tasks for text in (*task.questions, task.restriction)]
-    return [prompts.system, *wordings]
+def task_texts(tasks: Sequence[TaskSettings]) -> list[str]:
+    """Every text of the questions: the decoder's vocabulary must hold their words."""
+    return [text for task in tasks for text in (task.system, *task.questions, task.restriction)]
 
 
 def _decoder_folder(settings: Settings) -> Path:

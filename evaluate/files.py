@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from tabulate import tabulate
 from evaluate.score import FilePrediction
 from store.labels.errors import shown as printable
 from store.labels.folder import require_videos
+from train.inference.predict import TaskAnswer
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class _Shown:
     text: str | None
     error: str | None
     warnings: tuple[str, ...]
+    answers: Mapping[str, float | str | None] = field(default_factory=dict)
+    """Task → number, word or text."""
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -49,7 +52,8 @@ def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "c
         text = io.StringIO()
         writer = csv.DictWriter(text, list(_Shown.__annotations__), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) | {"warnings": "; ".join(row.warnings)} for row in shown)
+        cells = ({"warnings": "; ".join(row.warnings), "answers": json.dumps(row.answers)} for row in shown)
+        writer.writerows(asdict(row) | cell for row, cell in zip(shown, cells, strict=True))
         return text.getvalue().rstrip("\n")
     rows = [
         [printable(row.video), row.score, row.std, row.level or "–", row.error or row.text] for row in shown
@@ -63,7 +67,13 @@ def _shown(outcome: FilePrediction) -> _Shown:
     found = outcome.prediction
     if found is None:
         return _Shown(str(outcome.video), None, None, None, None, outcome.error, ())
-    std = None if found.std is None else round(found.std, 2)
-    return _Shown(
-        str(outcome.video), round(found.score, 2), std, found.level, found.text, None, outcome.warnings
-    )
+    score, std = (None if value is None else round(value, 2) for value in (found.score, found.std))
+    answers = {name: _said(answer) for name, answer in found.answers.items()}
+    text = found.text or "; ".join(f"{name}: {said}" for name, said in answers.items())
+    return _Shown(str(outcome.video), score, std, found.level, text, None, outcome.warnings, answers)
+
+
+def _said(answer: TaskAnswer) -> float | str | None:
+    """The number or word, or else the text."""
+    value = answer.text if answer.value is None else answer.value
+    return round(value, 2) if isinstance(value, float) else value

@@ -9,8 +9,10 @@ from typing import Any
 from evaluate.errors import PredictionFileError
 from evaluate.metrics import Intervals, Metrics, bootstrap_intervals, score_metrics
 from evaluate.predictions import PredictedVideo, join_predictions, read_predictions
+from store.labels.columns import Columns
 from store.labels.errors import some
-from store.labels.files import Columns, Label, read_labels
+from store.labels.files import Label
+from store.labels.merging import read_labels
 
 log = logging.getLogger(__name__)
 

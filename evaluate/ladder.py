@@ -52,8 +52,9 @@ def climb(trained: TrainedModel, video: Path, seconds: float = SECONDS) -> list[
 
 
 def _score(outcome: FilePrediction) -> float:
-    if outcome.prediction is None:
-        raise EvaluationError(f"a degraded copy cannot be scored: {outcome.error}")
+    if outcome.prediction is None or outcome.prediction.score is None:
+        reason = outcome.error or "the model was not asked for opinion scores"
+        raise EvaluationError(f"a degraded copy cannot be scored: {reason}")
     return outcome.prediction.score
 
 

@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, rankdata
 
 from evaluate.logistic import Logistic, fit_logistic
-from train.answers.space import LEVELS
 
 Vector = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -109,9 +108,9 @@ class LevelAccuracy:
 
 
 def level_accuracy(
-    truth: Sequence[str], predicted: Sequence[str | None], levels: Sequence[str] = LEVELS
+    truth: Sequence[str], predicted: Sequence[str | None], levels: Sequence[str]
 ) -> LevelAccuracy:
-    """Accuracy per true level and in total; a prediction of None counts as wrong.
+    """Accuracy per true level, or other word, and in total; a prediction of None counts as wrong.
 
     Raises ValueError for lengths that differ or a level that is not one of `levels`.
     """

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from evaluate.metrics import logistic_of
 from store.labels.files import MosScale
-from train.answers.space import LEVELS
 
 Vector = NDArray[np.float64]
 
@@ -30,7 +29,14 @@ _VARIABLES = {
     "#01020a": "--card",
 }
 _COLOUR = {variable.removeprefix("--"): stand_in for stand_in, variable in _VARIABLES.items()}
-_MARKERS: Mapping[str, Literal["v", "s", "o"]] = {"poor": "v", "fair": "s", "good": "o"}
+_LOOKS: Mapping[str, tuple[Literal["X", "v", "s", "o", "D"], str]] = {
+    "bad": ("X", "poor"),
+    "poor": ("v", "poor"),
+    "fair": ("s", "fair"),
+    "good": ("o", "good"),
+    "excellent": ("D", "good"),
+}
+"""Level → marker and colour; other words have the accent's."""
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -59,10 +65,7 @@ _LEGEND_MARK = 5.8
 def scatter(
     mos: Sequence[float], scores: Sequence[float], levels: Sequence[str | None], scale: MosScale
 ) -> str:
-    """Scores against opinion scores, by true level, with the logistic map that PLCC is taken after.
-
-    A level that is none of LEVELS is shown as unknown.
-    """
+    """Scores against opinion scores, by true level, with the logistic map that PLCC is taken after."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(mos, dtype=np.float64)
     with style.context(_STYLE, after_reset=True):
         figure, axes = _figure(4.9)
@@ -75,19 +78,19 @@ def scatter(
                 span, mapping(span), color=_COLOUR["ink"], linewidth=1.8, label="logistic fit", zorder=3
             )
         size = float(np.clip(9000 / max(len(x), 1), 9, 34))
-        for level in (*LEVELS, None):
-            chosen = np.array([(own if own in LEVELS else None) == level for own in levels], dtype=bool)
-            if chosen.any():
-                axes.scatter(
-                    x[chosen],
-                    y[chosen],
-                    s=size,
-                    marker=_MARKERS.get(level or "", "o"),
-                    color=_COLOUR[level or "accent"],
-                    alpha=0.72,
-                    linewidths=0,
-                    label=level or "level unknown",
-                )
+        for level in sorted(set(levels), key=lambda level: ([*_LOOKS, level].index(level), level or "")):
+            chosen = np.array([own == level for own in levels], dtype=bool)
+            marker, colour = _LOOKS.get(level or "", ("o", "accent"))
+            axes.scatter(
+                x[chosen],
+                y[chosen],
+                s=size,
+                marker=marker,
+                color=_COLOUR[colour],
+                alpha=0.72,
+                linewidths=0,
+                label=level or "level unknown",
+            )
         axes.set(xlabel="Expected score", ylabel="MOS", aspect="equal")
         axes.set_xlim(*_limits(x, scale))
         axes.set_ylim(*_limits(y, scale))

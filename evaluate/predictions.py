@@ -9,8 +9,9 @@ from pathlib import Path
 from config.errors import nearest
 from evaluate.errors import NothingToCompare, PredictionFileError
 from store.durable.commit import write_file
+from store.labels.columns import VIDEO_COLUMNS
 from store.labels.errors import LabelError, LabelValueError, shown, some
-from store.labels.files import VIDEO_COLUMNS, Label, written_names
+from store.labels.files import Label, written_names
 from store.labels.resolve import resolve
 from store.labels.tables import Table, as_name, number, read_table
 

@@ -99,7 +99,7 @@ def _test(
     for one, reader in zip(trained, readers, strict=True):
         name = one.settings.pipeline.name
         predictions = predict_stored(one, reader, [label.video for label in test], quiet=True)
-        metrics[f"{name}, expected"] = asdict(score_metrics(mos, np.array([p.score for p in predictions])))
+        metrics[f"{name}, expected"] = asdict(score_metrics(mos, [_number(p.score) for p in predictions]))
         if one.settings.pipeline.head == "decoder":
             stated = [
                 (m, s) for m, p in zip(mos, predictions, strict=True) if (s := p.score_generate) is not None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluate.metrics import LevelAccuracy, Metrics
 from evaluate.published import Protocol, published
 from evaluate.report import Report, write_report
 from evaluate.run import Evaluation, evaluation_folder, write_evaluation
@@ -104,7 +105,10 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
                 for dataset, split in run.split.items()
             },
             "videos without features": evaluation.missing,
-            "level cuts (0–100)": {dataset: [cuts.low, cuts.high] for dataset, cuts in run.cuts.items()},
+            "levels (0–100)": {
+                task: {dataset: str(levels) for dataset, levels in each.items()}
+                for task, each in run.levels.items()
+            },
             "versions": run.versions,
             "settings": settings.model_dump(mode="json"),
         },
@@ -122,8 +126,19 @@ def _lines(folder: Path, evaluation: Evaluation, table: Table) -> list[str]:
     return [
         table.render("plain").rstrip(),
         "",
-        f"level accuracy {total}",
+        *([f"level accuracy {total}"] if levels.classes else []),
+        *(f"{name}: {_task_line(figures)}" for name, figures in evaluation.tasks.items()),
         f"{evaluation.parse_failures} parse failures of {len(evaluation.rows)} written answers{missing}",
         *evaluation.remarks,
         f"report: {folder / 'report.html'}",
     ]
+
+
+def _task_line(figures: Metrics | LevelAccuracy) -> str:
+    if isinstance(figures, LevelAccuracy):
+        shares = [f"{name} {share:.3f}" for name, share in figures.classes.items() if share is not None]
+        total = "–" if figures.total is None else f"{figures.total:.3f} ({', '.join(shares)})"
+        return f"accuracy {total}; {figures.n} videos"
+    if figures.srcc is None:
+        return f"{figures.note}; {figures.n} videos"
+    return f"SRCC {figures.srcc:.3f}, PLCC {figures.plcc:.3f}; {figures.n} videos"

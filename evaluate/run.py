@@ -1,12 +1,12 @@
 """Evaluate a trained run on a dataset's videos: predictions, metrics, tables and the report's material."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from config.schema import DatasetSettings
+from config.schema import MOS, DatasetSettings, NumberForm, TaskSettings, TextForm, WordsForm
 from evaluate.metrics import (
     Intervals,
     LevelAccuracy,
@@ -21,6 +21,9 @@ from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import join_split, label_changes, labelled_split
 from store.labels.files import Label, MosScale
+from train.answers.forms import Value, scored
+from train.answers.levels import Levels
+from train.data.samples import Truth
 from train.errors import FeaturesMissingError, RunError
 from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
@@ -49,6 +52,8 @@ class Evaluation:
     """Of the levels that the written answers name, or their scores stand for."""
     missing: list[str]
     """Labelled videos without features."""
+    tasks: dict[str, Metrics | LevelAccuracy]
+    """Of the further tasks whose true answers the labels have: numbers, in units of their answers; words."""
     remarks: list[str]
     """What is unlike the time when the run was begun: opinion scores that differ."""
 
@@ -64,6 +69,7 @@ class Evaluation:
             "level_accuracy": {**self.levels.classes, "total": self.levels.total},
             "level_accuracy_generate": {**self.levels_generate.classes, "total": self.levels_generate.total},
             "confusion": self.levels.confusion,
+            "tasks": {name: asdict(figures) for name, figures in self.tasks.items()},
             "missing": self.missing,
             "remarks": self.remarks,
         }
@@ -83,6 +89,11 @@ def evaluate_run(
 
     Raises RunError for a part that the run does not have, FeaturesMissingError where no video has features.
     """
+    if scored(trained.settings.tasks) is None:
+        raise RunError(
+            f"{trained.folder} was not asked for opinion scores (tasks {', '.join(trained.settings.tasks)}):"
+            " `python -m evaluate predict` shows its answers"
+        )
     tested = trained.settings.dataset if dataset is None else dataset
     part = part if trained.settings.trains_on(tested.name) else "all"
     labels = _labels(trained, tested, part)
@@ -147,14 +158,15 @@ def _judge(
     predictions: Sequence[Prediction],
     missing: list[str],
 ) -> Evaluation:
-    scale, cuts = MosScale(*dataset.mos_range), trained.run.cuts_for(dataset.name)
-    true_levels = [cuts.level(scale.to_100(label.mos)) for label in labels]
+    scale, levels = MosScale(*dataset.mos_range), trained.levels(dataset.name)
+    true_levels = [None if levels is None else levels.level(scale.to_100(label.mos)) for label in labels]
+    truth, further = _further_tasks(trained, dataset, labels)
     rows = [
-        _row(label, prediction, level, scale)
-        for label, prediction, level in zip(labels, predictions, true_levels, strict=True)
+        _row(label, prediction, level, scale, {name: answers.get(name, "") for name in further})
+        for label, prediction, level, answers in zip(labels, predictions, true_levels, truth, strict=True)
     ]
     mos = [label.mos for label in labels]
-    scores = [scale.from_100(prediction.score) for prediction in predictions]
+    scores = [row.score for row in rows if row.score is not None]
     stated = [
         (m, row.score_generate) for m, row in zip(mos, rows, strict=True) if row.score_generate is not None
     ]
@@ -169,25 +181,68 @@ def _judge(
         generate=score_metrics(stated_mos, stated_scores),
         generate_intervals=bootstrap_intervals(stated_mos, stated_scores),
         parse_failures=len(rows) - len(stated),
-        levels=level_accuracy(true_levels, [prediction.level for prediction in predictions]),
-        levels_generate=level_accuracy(
-            true_levels, [prediction.level_generate for prediction in predictions]
-        ),
+        levels=_level_accuracy(true_levels, [prediction.level for prediction in predictions], levels),
+        levels_generate=_level_accuracy(true_levels, [p.level_generate for p in predictions], levels),
+        tasks={name: _task_figures(name, task, truth, predictions) for name, task in further.items()},
         missing=missing,
         remarks=[] if part == "all" else _score_changes(trained.folder, dataset.name, part, labels),
     )
 
 
-def _row(label: Label, prediction: Prediction, level: str, scale: MosScale) -> PredictedVideo:
-    stated = prediction.score_generate
+def _level_accuracy(
+    true: Sequence[str | None], found: Sequence[str | None], levels: Levels | None
+) -> LevelAccuracy:
+    if levels is None:
+        return LevelAccuracy(0, None, {}, {})
+    return level_accuracy([level for level in true if level], found, levels.words)
+
+
+def _further_tasks(
+    trained: TrainedModel, dataset: DatasetSettings, labels: Sequence[Label]
+) -> tuple[list[dict[str, Value]], dict[str, TaskSettings]]:
+    """Of each video the true answers, and the tasks that ask for columns which some video has."""
+    tasks = {name: task for name, task in trained.settings.tasks.items() if task.label != MOS}
+    truth = [Truth(dataset, tasks, {}).of(label) for label in labels]
+    return truth, {name: task for name, task in tasks.items() if any(name in each for each in truth)}
+
+
+def _task_figures(
+    name: str, task: TaskSettings, truth: Sequence[Mapping[str, Value]], predictions: Sequence[Prediction]
+) -> Metrics | LevelAccuracy:
+    pairs = [
+        (answers[name], prediction.answers[name])
+        for answers, prediction in zip(truth, predictions, strict=True)
+        if name in answers
+    ]
+    true, found = [value for value, _ in pairs], [answer for _, answer in pairs]
+    if isinstance(task.form, NumberForm):
+        return score_metrics(
+            [float(value) for value in true],
+            [float("nan") if answer.value is None else float(answer.value) for answer in found],
+        )
+    words = [*task.form.words] if isinstance(task.form, WordsForm) else sorted({*map(str, true)})
+    said = [answer.text if isinstance(task.form, TextForm) else answer.value for answer in found]
+    return level_accuracy([*map(str, true)], [str(word) if word in words else None for word in said], words)
+
+
+def _row(
+    label: Label, prediction: Prediction, level: str | None, scale: MosScale, further: Mapping[str, Value]
+) -> PredictedVideo:
+    """`further`: task → true answer, or nothing."""
+    stated, score = prediction.score_generate, prediction.score
+    answers = {name: prediction.answers[name] for name in further}
+    found = {f"{name}_pred": a.text if a.value is None else a.value for name, a in answers.items()}
     return PredictedVideo(
         video=label.video,
         mos=label.mos,
-        score=scale.from_100(prediction.score),
+        score=None if score is None else scale.from_100(score),
         std=None if prediction.std is None else prediction.std * (scale.high - scale.low) / 100,
         score_generate=None if stated is None else scale.from_100(stated),
         level=level,
         level_pred=prediction.level,
         text=prediction.text,
-        extra={key: str(value) for key, value in label.extra.items() if key in ("distortion", "content")},
+        extra={
+            **{key: str(value) for key, value in label.extra.items() if key in ("distortion", "content")},
+            **{key: str(value) for key, value in (*further.items(), *found.items()) if value is not None},
+        },
     )

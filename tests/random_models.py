@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from tiny_language import WIDTH, prompt_settings, prompt_texts
+from tiny_language import WIDTH, quality_tasks, task_texts
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from config.schema import ProjectorSettings, StepSettings
@@ -28,8 +28,8 @@ def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
 
 
 def model_of(kind: str = "llama", step: StepSettings | None = None, **changes: Any) -> QualityModel:
-    prompts = prompt_settings()
-    tokenizer = build_tokenizer(prompt_texts(prompts))
+    prompts = quality_tasks()
+    tokenizer = build_tokenizer(task_texts(prompts))
     settings = {
         "vocab_size": len(tokenizer),
         "hidden_size": WIDTH,

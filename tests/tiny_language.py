@@ -7,8 +7,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from config.load import load_settings
-from config.schema import ProjectorSettings, PromptSettings, TargetSettings
+from config.schema import ProjectorSettings, TargetSettings, TaskSettings
 from demo.decoder_tokenizer import build_tokenizer
+from train.answers.forms import options
 from train.answers.prompts import PromptBuilder
 from train.model.projectors import Projector
 from train.model.quality import QualityModel
@@ -16,17 +17,15 @@ from train.model.quality import QualityModel
 WIDTH = 32
 
 
-def prompt_settings() -> PromptSettings:
-    return load_settings(Path(__file__).parents[1] / "pipelines.toml").prompts["quality"]
+def quality_tasks() -> dict[str, TaskSettings]:
+    tasks = load_settings(Path(__file__).parents[1] / "pipelines.toml").tasks
+    return {name: tasks[name] for name in ("score", "level")}
 
 
-def prompt_texts(prompts: PromptSettings) -> list[str]:
-    tasks = (prompts.score, prompts.level)
-    return [
-        prompts.system,
-        "poor fair good",
-        *(q for t in tasks for q in (*t.questions, t.restriction, t.answer)),
-    ]
+def task_texts(tasks: Mapping[str, TaskSettings]) -> list[str]:
+    words = [word for task in tasks.values() for texts in options(task.form) for word in texts]
+    asked = [text for t in tasks.values() for text in (t.system, *t.questions, t.restriction, t.answer)]
+    return [*words, *asked]
 
 
 def small_decoder(vocabulary: int, seed: int = 0, **changes: int) -> LlamaForCausalLM:
@@ -50,10 +49,10 @@ def small_model(
     projector: ProjectorSettings | None = None,
     targets: TargetSettings | None = None,
 ) -> QualityModel:
-    prompts = prompt_settings()
-    tokenizer = build_tokenizer(prompt_texts(prompts))
+    tasks = quality_tasks()
+    tokenizer = build_tokenizer(task_texts(tasks))
     decoder = small_decoder(len(tokenizer))
     settings = projector or ProjectorSettings(kind="mlp")
     torch.manual_seed(1)
     projectors = {name: Projector(settings, *shape, WIDTH, 1.0) for name, shape in shapes.items()}
-    return QualityModel(decoder, PromptBuilder(tokenizer, prompts), projectors, targets).eval()
+    return QualityModel(decoder, PromptBuilder(tokenizer, tasks), projectors, targets).eval()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_language import WIDTH, prompt_settings, prompt_texts
+from tiny_language import WIDTH, quality_tasks, task_texts
 
 from config.load import load_settings
 from config.schema import RunSettings
@@ -53,7 +53,7 @@ def decoder_overrides(folder: Path) -> list[str]:
     """Settings that give the pipeline `tiny` a random decoder of the tests' size and a short training."""
     tokenizer = folder / "tokenizer"
     if not tokenizer.is_dir():
-        build_tokenizer(prompt_texts(prompt_settings())).save_pretrained(tokenizer)
+        build_tokenizer(task_texts(quality_tasks())).save_pretrained(tokenizer)
     architecture = (
         f'{{ model_type = "llama", vocab_size = 512, hidden_size = {WIDTH}, intermediate_size = 64,'
         " num_hidden_layers = 1, num_attention_heads = 2, num_key_value_heads = 2, initializer_range = 0.2 }"

@@ -11,6 +11,10 @@ class DecoderMissingError(TrainError):
     """The language model's weights or tokenizer are not where the settings say."""
 
 
+class TaskLabelError(TrainError):
+    """A label cannot be the answer of a task, or a dataset has none."""
+
+
 class FeaturesMissingError(TrainError):
     """A branch's features are not in the store, or none belong to a labelled video."""
 

@@ -16,7 +16,7 @@ from store.features import FeatureStore
 from store.format.fingerprint import subset_hash
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
-from train.data.samples import DatasetSamples, Split, dataset_samples
+from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
 from train.errors import FeaturesMissingError, RunError
 from train.loop.processes import make_accelerator, tells_of_lost_processes
 from train.loop.trainer import Outcome, Trainer
@@ -72,7 +72,7 @@ def train_run(
         threads = settings.pipeline.training.threads
         if threads is not None:
             torch.set_num_threads(threads)
-        model = build_model(settings.pipeline, settings.prompts, run.shapes)
+        model = build_model(settings.pipeline, settings.tasks, run.shapes)
         training, validation = _part(samples, "train"), _part(samples, "val")
         fit_standardisation(model, training)
         if start is not None:
@@ -109,7 +109,8 @@ def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' z-scores on the training split's features, and on nothing else."""
     for branch, projector in model.projectors.items():
         if projector.standardise is not None:
-            rows = (training[i][branch].flatten(0, 1) for i in range(len(training)))  # [K * T, D] each
+            media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
+            rows = (medium[branch].flatten(0, 1) for medium in media)  # [K * T, D] each
             projector.standardise.fit(rows)  # type: ignore[operator,union-attr]
 
 
@@ -120,20 +121,18 @@ def _samples(
     keys: Mapping[str, str] | None,
 ) -> dict[str, DatasetSamples]:
     """Each dataset's samples; all datasets' features have the keys of the first one's."""
-    training = settings.pipeline.training
     keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
     samples: dict[str, DatasetSamples] = {}
     for dataset in settings.datasets:
         try:
             reader = FeatureReader(store, dataset, settings.pipeline.branches, keys)
-            samples[dataset.name] = dataset_samples(
-                dataset, splits[dataset.name], reader, training.data_share, training.seed
-            )
+            samples[dataset.name] = dataset_samples(settings, dataset, splits[dataset.name], reader)
         except (FeaturesMissingError, FeaturesNotFound) as error:
             raise FeaturesMissingError(
                 f"{error}\n  first run: make extract DATASET={dataset.name} PIPELINE={settings.pipeline.name}"
             ) from error
         keys = reader.keys
+    require_answers(settings.tasks, samples)
     return samples
 
 
@@ -168,7 +167,7 @@ def _ties(
         settings=settings,
         features=features,
         shapes=reader.shapes(),
-        cuts={name: each.cuts for name, each in samples.items()},
+        levels={task: {name: each.levels[task] for name, each in samples.items()} for task in settings.cut},
         split={
             name: {part: Part(videos=len(ids), subset=subset_hash(ids)) for part, ids in each.split.items()}
             for name, each in labels.items()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from config.schema import RunSettings
+from train.answers.levels import Levels
 from train.data.reader import Features
 from train.errors import RunError
 from train.inference.predict import Prediction, predict
@@ -50,7 +51,12 @@ class TrainedModel:
 
         Scores become levels by the cuts of that dataset, or of the first that was trained on.
         """
-        return predict(self.model, videos, self.run.cuts_for(dataset), self.settings.pipeline.tasks)
+        return predict(self.model, videos, self.levels(dataset))
+
+    def levels(self, dataset: str | None = None) -> Levels | None:
+        """What turns that dataset's scores into levels: its own cuts, or those of the first trained on."""
+        task = next(iter(self.settings.cut), None)
+        return None if task is None else self.run.levels_for(task, dataset)
 
     def check_features(self, specifications: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise RunError, with the differences, where features are not of the kind trained on.
@@ -86,8 +92,8 @@ def from_pretrained(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
-    shapes, prompts = run.shapes, run.settings.prompts
-    model = build_model(pipeline, prompts, shapes, None if device.type == "cpu" else device)
+    shapes, tasks = run.shapes, run.settings.tasks
+    model = build_model(pipeline, tasks, shapes, None if device.type == "cpu" else device)
     load_weights(checkpoint, model)
     return TrainedModel(folder, run, checkpoint, model.to(device).eval())
 

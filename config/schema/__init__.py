@@ -11,33 +11,34 @@ from config.schema.pipelines import (
     LoraSettings,
     PipelineSettings,
     ProjectorSettings,
-    PromptSettings,
     ProtocolSettings,
     RegressionSettings,
-    Task,
-    TaskPrompts,
 )
+from config.schema.tasks import MOS, Form, NumberForm, TaskSettings, TextForm, WordsForm
 from config.schema.training import StepSettings, TargetSettings, TrainingSettings
 
 __all__ = [
+    "MOS",
     "BranchSettings",
     "DatasetSettings",
     "DecoderSettings",
     "EncoderSettings",
     "Entry",
+    "Form",
     "LoraSettings",
+    "NumberForm",
     "PipelineSettings",
     "ProjectorSettings",
-    "PromptSettings",
     "ProtocolSettings",
     "RegressionSettings",
     "RunSettings",
     "Settings",
     "StepSettings",
     "TargetSettings",
-    "Task",
-    "TaskPrompts",
+    "TaskSettings",
+    "TextForm",
     "TrainingSettings",
+    "WordsForm",
 ]
 
 
@@ -48,7 +49,7 @@ class Settings(Entry):
     datasets: dict[str, DatasetSettings]
     encoders: dict[str, EncoderSettings]
     decoders: dict[str, DecoderSettings] = Field(default_factory=dict)
-    prompts: dict[str, PromptSettings]
+    tasks: dict[str, TaskSettings]
     pipelines: dict[str, PipelineSettings]
     protocols: dict[str, ProtocolSettings] = Field(default_factory=dict)
 
@@ -58,7 +59,8 @@ class Settings(Entry):
             pipeline=pipeline,
             datasets=datasets,
             encoders={name: self.encoders[name] for name in pipeline.encoders},
-            prompts=self.prompts[pipeline.prompts],
+            tasks={name: self.tasks[name] for name in pipeline.tasks},
+            levels=None if pipeline.levels is None else self.tasks[pipeline.levels],
         )
 
 
@@ -69,7 +71,10 @@ class RunSettings(Entry):
     datasets: tuple[DatasetSettings, ...] = Field(min_length=1)
     """Those that are trained on; the first is what speaks for a video of no dataset."""
     encoders: dict[str, EncoderSettings]
-    prompts: PromptSettings
+    tasks: dict[str, TaskSettings]
+    """Those that are asked, in their order."""
+    levels: TaskSettings | None = None
+    """See `PipelineSettings.levels`."""
 
     @model_validator(mode="after")
     def _datasets_differ(self) -> "RunSettings":
@@ -77,6 +82,12 @@ class RunSettings(Entry):
         if len(set(names)) < len(names):
             raise ValueError(f"a run takes each dataset once, not {', '.join(names)}")
         return self
+
+    @property
+    def cut(self) -> dict[str, TaskSettings]:
+        """The tasks of words for opinion scores, the first of which gives levels."""
+        named = {name: task for name, task in self.tasks.items() if task.levels}
+        return named or ({} if self.levels is None else {self.levels.name: self.levels})
 
     @property
     def dataset(self) -> DatasetSettings:

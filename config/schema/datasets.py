@@ -1,9 +1,9 @@
 """`[store]` and `[datasets.NAME]`: where features, videos and opinion scores are, and how these are split."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from config.schema.entry import Entry
 
@@ -23,8 +23,13 @@ class DatasetSettings(Entry):
     videos: Path
     """Folder that is searched, with its subfolders, for the videos."""
     labels: Path | dict[str, Path]
-    """One label file (delimited text, .xlsx, .json, .mat), or one for each split: `train`, `test` and any
-    further test set by its name."""
+    """One label file (delimited text, .xlsx, .json, .jsonl, .mat), or one for each split: `train`, `test` and
+    any further test set by its name."""
+    video_names: Path | dict[str, Path] | None = None
+    """A file that names the videos of a label file that names none, row by row (MaxWell); where there is a
+    label file for each split, by the splits' names."""
+    folds: Path | tuple[Path, ...] | None = None
+    """Published folds: files that each name the videos of one, or a pattern such as `./five/*_ds.json`."""
     video_column: str | None = None
     mos_column: str | None = None
     split_column: str | None = None
@@ -32,6 +37,12 @@ class DatasetSettings(Entry):
     raters_column: str | None = None
     """Columns to read where they are not recognised by themselves. The spread of the single opinions is a
     standard deviation, a variance (`var…`) or half a 95 % interval (`…ci…`, which needs the raters)."""
+    rater_column: str | None = None
+    """Who gave a row's score, where each video has a row for each rater: their mean is the opinion score."""
+    score_columns: tuple[str, ...] = ()
+    """The same where each rater has a column: their names, or patterns such as `subject*`."""
+    not_rated: tuple[float, ...] = ()
+    """Numbers in the place of scores that mean that there is none, such as -1."""
     mos_range: tuple[float, float]
     """(worst, best) of the dataset's own opinion scale; [100, 0] where lower is better, as for DMOS."""
     group: str | None = None
@@ -54,3 +65,16 @@ class DatasetSettings(Entry):
         if ends[0] == ends[1]:
             raise ValueError(f"expected (worst, best), two different numbers, not {ends}")
         return ends
+
+    @model_validator(mode="after")
+    def _files_and_columns_agree(self) -> Self:
+        if self.score_columns and (self.rater_column or self.mos_column):
+            raise ValueError("score_columns has one for each rater: expected no rater_column or mos_column")
+        labels, names = self.labels, self.video_names
+        if isinstance(labels, dict) and isinstance(names, dict):
+            fits = names.keys() <= labels.keys()
+        else:
+            fits = names is None or isinstance(labels, Path) == isinstance(names, Path)
+        if not fits:
+            raise ValueError("expected video_names to be one file, or files by the names that labels has")
+        return self

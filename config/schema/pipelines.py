@@ -1,63 +1,11 @@
-"""`[decoders]`, `[prompts]`, `[pipelines]`, `[protocols]`: models, what they are asked, and their tests."""
+"""`[decoders]`, `[pipelines]`, `[protocols]`: models and their tests."""
 
-import json
-from pathlib import Path
-from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from config.schema.entry import Entry, Weights
 from config.schema.training import TrainingSettings
-
-Task = Literal["score", "level"]
-
-
-class TaskPrompts(Entry):
-    """The wording of one task."""
-
-    questions: tuple[str, ...] = Field(min_length=1)
-    """Phrasings: training draws one at random, evaluation always asks the first. Or a JSON file (`./….json`)
-    that is a list of them, such as LMM-VQA's own; a run keeps what was in it."""
-    restriction: str
-    """The form that the answer must have."""
-    decimals: int = Field(0, ge=0, le=6)
-    """Of a score, as it is written. With any, the distribution is read over the whole numbers before them."""
-    answer: str
-    """The answer, with `{score}` or `{level}` in it."""
-
-    @field_validator("questions", mode="before")
-    @classmethod
-    def _read_from_a_file(cls, questions: Any) -> Any:
-        if not isinstance(questions, str):
-            return questions
-        try:
-            found = json.loads(Path(questions).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{questions} cannot be read as JSON: {error}") from error
-        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-            raise ValueError(f"{questions}: expected a JSON list of texts")
-        return found
-
-
-class PromptSettings(Entry):
-    """System prompt and tasks."""
-
-    system: str
-    score: TaskPrompts
-    level: TaskPrompts
-
-    @model_validator(mode="after")
-    def _answers_state_their_value(self) -> "PromptSettings":
-        if self.level.decimals:
-            raise ValueError("level.decimals: levels are words; expected 0")
-        for task, prompts in (("score", self.score), ("level", self.level)):
-            named = [name for _, name, _, _ in Formatter().parse(prompts.answer) if name is not None]
-            if named != [task]:
-                raise ValueError(
-                    f"{task}.answer is {prompts.answer!r}: expected {{{task}}} in it, once, and no other"
-                )
-        return self
 
 
 class ProjectorSettings(Entry):
@@ -188,8 +136,11 @@ class PipelineSettings(Entry):
     decoder: DecoderSettings
     """A table, or the name of an entry in [decoders]; a table may `extends` such an entry."""
     regression: RegressionSettings = RegressionSettings()
-    prompts: str
-    tasks: tuple[Task, ...] = Field(("score",), min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Entries of [tasks], all of which are asked about every video that has a label for them."""
+    levels: str | None = None
+    """A task of words for opinion scores, by whose cuts an expected score is a level where no task of words
+    is asked."""
     token_order: Literal["blocks", "interleaved"] = "blocks"
     """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
     training: TrainingSettings
@@ -203,7 +154,7 @@ class PipelineSettings(Entry):
             return branches
         return {name: branch for name, branch in branches.items() if branch is not False}
 
-    @field_validator("continues", mode="before")
+    @field_validator("continues", "levels", mode="before")
     @classmethod
     def _false_is_none(cls, value: Any) -> Any:
         return None if value is False else value

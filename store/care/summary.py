@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from store.feature_set import FeatureSet
-from store.labels.files import read_labels, written_names
+from store.labels.files import written_names
+from store.labels.merging import read_labels
 from store.labels.resolve import Coverage, resolve
 
 

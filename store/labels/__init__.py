@@ -1,9 +1,11 @@
 """Opinion scores and the videos that they belong to: label files, names, scales, splits.
 
-    tables      any file as one table of texts
+    tables      any file as one table of texts; `entries`: objects in JSON
+    columns     which column says what
     files       a table's rows as labels; the dataset's scale and 0–100
+    merging     rows as one label for each video: several raters averaged
     resolve     which label belongs to which video; `folder`: the videos of a folder
-    splits      seeded splits
+    splits      seeded splits; `folds`: published ones
     dataset     all of it as a dataset's settings say, and what a run notes of it
 
 Knows nothing of features: must not import any other room of store/.

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from config.errors import nearest
 from config.schema import DatasetSettings
+from store.labels.columns import Columns
 from store.labels.errors import GroupError, LabelsMissingError, MosRangeError, SplitError, shown, some
-from store.labels.files import Columns, Label, MosScale, distinct, read_rows, split_name, written_names
+from store.labels.files import Label, MosScale, read_rows, split_name, written_names
+from store.labels.merging import distinct
 from store.labels.resolve import resolve
 from store.labels.splits import Split, train_test
 
@@ -37,8 +39,8 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
     score outside the dataset's `mos_range`, DuplicateLabelError for a video with two scores or splits,
     GroupError for a `group` that is neither a column nor a pattern, and what `read_rows` raises.
     """
-    files = _files(dataset)
-    if absent := [str(path) for path in files.values() if not path.is_file()]:
+    files, names = _files(dataset.labels), _files(dataset.video_names)
+    if absent := [str(path) for path in (*files.values(), *names.values()) if not path.is_file()]:
         raise LabelsMissingError(
             f"the labels of {dataset.name} are missing: {', '.join(absent)}\n"
             f"  get them from: {dataset.source}\n"
@@ -47,19 +49,23 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
             "  to see everything run without any of it: make demo"
         )
     columns = Columns(
-        dataset.video_column,
-        dataset.mos_column,
-        dataset.split_column,
-        dataset.spread_column,
-        dataset.raters_column,
+        video=dataset.video_column,
+        mos=dataset.mos_column,
+        split=dataset.split_column,
+        spread=dataset.spread_column,
+        raters=dataset.raters_column,
+        rater=dataset.rater_column,
+        scores=dataset.score_columns,
+        not_rated=dataset.not_rated,
     )
     rows = [
         replace(row, split=split_name(key) or row.split)
         for key, path in files.items()
-        for row in read_rows(path, columns)
+        for row in read_rows(path, replace(columns, names=names.get(key)))
     ]
+    _check_range(dataset, rows)
     labels = distinct(rows, _source(dataset))
-    _check_range(dataset, labels)
+    _check_use(dataset, labels)
     _check_group(dataset, labels)
     return labels
 
@@ -145,13 +151,13 @@ def label_changes(before: Records, now: Records, limit: int = 5) -> list[str]:
     return [f"{len(found)} {what}: {some(found, limit)}" for what, found in kinds.items() if found]
 
 
-def _files(dataset: DatasetSettings) -> dict[str, Path]:
-    """The label files by the split that each is for; by an empty name where one is for all."""
-    return dataset.labels if isinstance(dataset.labels, dict) else {"": dataset.labels}
+def _files(files: Path | dict[str, Path] | None) -> dict[str, Path]:
+    """Files by the split that each is for; by an empty name where one is for all."""
+    return files if isinstance(files, dict) else {} if files is None else {"": files}
 
 
 def _source(dataset: DatasetSettings) -> str:
-    return ", ".join(map(str, _files(dataset).values()))
+    return ", ".join(map(str, _files(dataset.labels).values()))
 
 
 def _split(dataset: DatasetSettings, labels: Sequence[Label]) -> Split:
@@ -181,20 +187,27 @@ def _split(dataset: DatasetSettings, labels: Sequence[Label]) -> Split:
     return given
 
 
-def _check_range(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
+def _check_range(dataset: DatasetSettings, rows: Sequence[Label]) -> None:
     scale = MosScale(*dataset.mos_range)
-    where = f"mos_range {scale.low:g}–{scale.high:g}"
-    outside = [f"{label.video} ({label.mos:g})" for label in labels if label.mos not in scale]
+    outside = [row for row in rows if row.mos not in scale]
     if outside:
+        names = list(dict.fromkeys(f"{row.video} ({row.mos:g})" for row in outside))
         raise MosRangeError(
-            f"{_source(dataset)}: {len(outside)} of {len(labels)} scores lie outside {where}:"
-            f" {some(outside)}; correct datasets.{dataset.name}.mos_range or the labels"
+            f"{_source(dataset)}: {len(outside)} of {len(rows)} scores lie outside mos_range"
+            f" {scale.low:g}–{scale.high:g}: {some(names)}; correct datasets.{dataset.name}.mos_range or"
+            " the labels, or name in not_rated what stands for no score"
         )
+
+
+def _check_use(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
+    """Warns where the scores use a small part of the scale."""
+    scale = MosScale(*dataset.mos_range)
     least, most = min(label.mos for label in labels), max(label.mos for label in labels)
     if len(labels) > 2 and most - least < _LEAST_USE * (scale.high - scale.low):
         log.warning(
-            f"{dataset.name}: the scores lie between {least:g} and {most:g}, a small part of {where}: is that"
-            f" the scale that was rated on? datasets.{dataset.name}.mos_range is (worst, best)"
+            f"{dataset.name}: the scores lie between {least:g} and {most:g}, a small part of mos_range"
+            f" {scale.low:g}–{scale.high:g}: is that the scale that was rated on?"
+            f" datasets.{dataset.name}.mos_range is (worst, best)"
         )
 
 

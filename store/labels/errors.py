@@ -47,7 +47,10 @@ class SplitError(LabelError):
 
 def shown(name: object) -> str:
     """A name on one line: line breaks, control characters and bytes that are not UTF-8 as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def some(names: Sequence[object], limit: int = 10) -> str:

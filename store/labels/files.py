@@ -3,58 +3,20 @@
 import logging
 import math
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from store.labels.errors import (
-    DuplicateLabelError,
-    LabelLayoutError,
-    LabelValueError,
-    MosRangeError,
-    shown,
-    some,
-)
-from store.labels.resolve import full_id, video_id
+from store.labels.columns import LAYOUTS, Columns, Places, places, upright, with_names
+from store.labels.errors import LabelLayoutError, LabelValueError, MosRangeError, shown, some
+from store.labels.resolve import video_id
 from store.labels.tables import Table, as_name, is_missing, is_number, number, read_table
 
 log = logging.getLogger(__name__)
 
-VIDEO_COLUMNS = (
-    *("video", "flickr_id", "file", "vid", "name", "video_name", "video_id", "video_path", "filename"),
-    *("file_name", "path", "image_id", "video_names", "video_list"),
-)
-MOS_COLUMNS = ("mos", "MOSFull", "score", "scores")
-SPLIT_COLUMNS = ("split",)
-SPREAD_COLUMNS = (
-    *("std", "sd", "stddev", "mos_std", "std_mos", "stdFull", "mos_sd"),
-    *("var", "variance", "mos_var", "ci", "ci95", "mos_ci", "mos_ci95"),
-)
-RATERS_COLUMNS = (
-    *("raters", "n_raters", "num_raters", "ratings", "n_ratings", "num_ratings", "votes", "x_Subjects"),
-)
 SPLIT_ALIASES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 _PEOPLE = re.compile(r"\+?[0-9]+(\.0*)?")
-_LAYOUTS = (
-    "expected a table (text, .xlsx, .json or .mat) with a column for the video"
-    f" ({', '.join(VIDEO_COLUMNS)}) and one for its score ({', '.join(MOS_COLUMNS)}), or, without header,"
-    " rows such as `path, score` or `path, duration, fps, score`; or name the columns: the dataset's"
-    " video_column and mos_column in pipelines.toml"
-)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of a label file's columns, where they are not recognised by themselves."""
-
-    video: str | None = None
-    mos: str | None = None
-    split: str | None = None
-    spread: str | None = None
-    """Standard deviation; variance or the half of a 95 % interval where the name says so (`var…`, `…ci…`)."""
-    raters: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +39,8 @@ class Label:
     """Content group, by the dataset's settings."""
     written: str = field(default="", compare=False)
     """The video's name as the file has it."""
+    rater: str | None = None
+    """Who gave this score, in `read_rows` of a file with the scores of each."""
 
 
 @dataclass(frozen=True)
@@ -123,82 +87,67 @@ class MosScale:
         return self.worst + score / 100 * (self.best - self.worst)
 
 
-def read_labels(path: Path, columns: Columns = Columns()) -> list[Label]:
-    """The labels of a file, in its order; the layout is recognised (`read_table`), columns are known by name.
-
-    Rows without a score are skipped and logged by name. Raises LabelsMissingError, LabelLayoutError (says
-    what was found), LabelValueError (a score is no number) and DuplicateLabelError (one video, two scores).
-    """
-    return distinct(read_rows(path, columns), str(path))
-
-
 def read_rows(path: Path, columns: Columns) -> list[Label]:
-    """As `read_labels`, a label for every row with a score, whatever video it names."""
-    table = read_table(path, columns.video)
-    video = _required(table, columns.video, VIDEO_COLUMNS, without_header=0)
-    mos = _required(table, columns.mos, MOS_COLUMNS, without_header=-1)
-    split = table.find(columns.split, SPLIT_COLUMNS)
-    spread = table.find(columns.spread, SPREAD_COLUMNS)
-    raters = table.find(columns.raters, RATERS_COLUMNS)
-    own = (video, mos, split, spread, raters)
-    others = [(i, name) for i, name in enumerate(table.header) if i not in own and name]
-    labels, unscored = [], []
-    for place, row in zip(table.places, table.rows, strict=True):
-        name = as_name(row[video])
-        if not video_id(name):
-            raise LabelValueError(f"{path}, {place}: a row with score {row[mos]} names no video")
-        score = number(row[mos], f"{path}, {place}: the score of {shown(name)}")
-        if score is None:
-            unscored.append(name)
-            continue
-        label = Label(
-            video_id(name),
-            score,
-            split=None if split is None else split_name(row[split]),
-            extra={other: row[i] for i, other in others if not is_missing(row[i])},
-            written=name,
-        )
-        if raters is not None:
-            what = f"{path}, {place}: {table.header[raters]}"
-            label = replace(label, raters=_people(row[raters], what, columns.raters is not None))
-        # A column that was only guessed need not hold numbers.
-        if spread is not None and (columns.spread is not None or is_number(row[spread])):
-            value = number(row[spread], f"{path}, {place}: {table.header[spread]}")
-            label = replace(label, std=_std(value, table.header[spread].lower(), label.raters))
-        labels.append(label)
-    if unscored:
-        log.warning("%s: %d rows without a score skipped: %s", path, len(unscored), some(unscored))
-    if not labels:
-        raise LabelLayoutError(f"{path} holds no label with a score; {_LAYOUTS}")
-    return labels
+    """A label for every score in a file, whatever video it is of: several a row where raters have columns.
 
-
-def distinct(labels: Sequence[Label], source: str) -> list[Label]:
-    """One label for each video, in order; those that differ in suffix or extension alone keep it in their id.
-
-    Rows that say the same are read once, and logged. Raises DuplicateLabelError where one video has two
-    scores or splits.
+    Rows without a score are skipped and logged by name; where another row has the video's, their other
+    columns are added to it. Raises LabelsMissingError, LabelLayoutError and LabelValueError.
     """
-    endings: dict[str, set[str]] = defaultdict(set)
-    for label in labels:
-        endings[label.video].add(full_id(label.written or label.video))
-    known: dict[str, Label] = {}
-    repeated = []
-    for label in labels:
-        several = len(endings[label.video]) > 1 and label.video not in endings[label.video]
-        own = replace(label, video=full_id(label.written)) if several else label
-        first = known.setdefault(own.video, own)
-        if first is own:
-            continue
-        if (first.mos, first.split) != (own.mos, own.split):
-            raise DuplicateLabelError(
-                f"{source} labels {shown(own.video)} twice: MOS {first.mos:g} (split {first.split}) and"
-                f" {own.mos:g} (split {own.split}); a video may be in one row and one split only"
-            )
-        repeated.append(own.video)
-    if repeated:
-        log.warning("%s: %d repeated rows read once: %s", source, len(repeated), some(repeated))
-    return list(known.values())
+    table = read_table(path, columns.video)
+    if columns.names is not None:
+        table = with_names(table, columns.names)
+    table = upright(table, columns.mos)
+    at = places(table, columns)
+    labels, unscored = list[Label](), list[Label]()
+    for place, row in zip(table.places, table.rows, strict=True):
+        label = _without_score(table, place, row, at, columns)
+        for i in at.scores:
+            by = None if not at.per_rater else table.header[i] if at.rater is None else row[at.rater]
+            what = f"{path}, {place}: the score of {shown(label.written)}{f' by {shown(by)}' if by else ''}"
+            score = number(row[i], what)
+            if score is None or score in columns.not_rated:
+                unscored.append(label)
+            elif by is not None and is_missing(by):
+                raise LabelValueError(f"{what}: expected in each row who gave its score")
+            else:
+                labels.append(replace(label, mos=score, rater=by))
+    if not labels:
+        raise LabelLayoutError(f"{path} holds no label with a score in {len(table.rows)} rows; {LAYOUTS}")
+    scored = {label.video for label in labels}
+    without = list(dict.fromkeys(label.written for label in unscored if label.video not in scored))
+    if without:
+        log.warning("%s: %d rows without a score skipped: %s", path, len(without), some(without))
+    if at.per_rater:
+        log.info("%s: %d of %d scores are missing", path, len(unscored), len(unscored) + len(labels))
+        if {label.mos for label in labels if label.mos < 0} == {-1}:
+            log.warning("%s has scores of -1: if they mean that there is none, set not_rated = [-1]", path)
+        return labels
+    further = {label.video: label.extra for label in unscored if label.video in scored}
+    if not further:
+        return labels
+    return [replace(label, extra={**further.get(label.video, {}), **label.extra}) for label in labels]
+
+
+def _without_score(table: Table, place: str, row: Sequence[str], at: Places, columns: Columns) -> Label:
+    where, name = f"{table.path}, {place}", as_name(row[at.video])
+    if not video_id(name):
+        raise LabelValueError(f"{where}: a row with score {row[at.scores[0]]} names no video")
+    own = (at.video, *at.scores, at.rater, at.split, at.spread, at.raters)
+    extra = {
+        other: row[i]
+        for i, other in enumerate(table.header)
+        if other and i not in own and not is_missing(row[i])
+    }
+    split = None if at.split is None else split_name(row[at.split])
+    label = Label(video_id(name), math.nan, split, extra, written=name)
+    if at.raters is not None:
+        what = f"{where}: {table.header[at.raters]}"
+        label = replace(label, raters=_people(row[at.raters], what, columns.raters is not None))
+    # A column that was only guessed need not hold numbers.
+    if at.spread is not None and (columns.spread is not None or is_number(row[at.spread])):
+        value = number(row[at.spread], f"{where}: {table.header[at.spread]}")
+        label = replace(label, std=_std(value, table.header[at.spread].lower(), label.raters))
+    return label
 
 
 def written_names(labels: Sequence[Label]) -> dict[str, str]:
@@ -210,23 +159,6 @@ def split_name(text: str) -> str | None:
     """The split that a cell or key names: train, val, test or another in lower case; None where missing."""
     name = "" if is_missing(text) else text.lower()
     return SPLIT_ALIASES.get(name, name) or None
-
-
-def _required(table: Table, asked: str | None, known: Sequence[str], without_header: int) -> int:
-    place = table.find(asked, known)
-    if place is not None:
-        return place
-    if table.header:
-        has = some(table.header, 40)
-        raise LabelLayoutError(
-            f"{table.path} has none of the columns {', '.join(known)}; it has: {has}. {_LAYOUTS}"
-        )
-    if len(table.rows[0]) not in (2, 4):
-        raise LabelLayoutError(
-            f"{table.path} has no header and {len(table.rows[0])} columns, so that it cannot be said which is"
-            f" the score; write a first line with their names; {_LAYOUTS}"
-        )
-    return without_header
 
 
 def _people(text: str, what: str, asked: bool) -> int | None:

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +32,7 @@ _SUFFIXES = re.compile(
 _ABSOLUTE = re.compile(r"\s*([A-Za-z]:)?[\\/]")
 
 
+@lru_cache(1 << 16)  # A video has a row for each rater.
 def video_id(name: str | Path) -> str:
     """The canonical id of a video: its directories with `/` and its name without extension and known suffix.
 
@@ -41,6 +43,7 @@ def video_id(name: str | Path) -> str:
     return "/".join(_forms(_parts(name))[1])
 
 
+@lru_cache(1 << 16)
 def full_id(name: str | Path) -> str:
     """The id with suffix and extension (in lower case), for videos that nothing else tells apart."""
     return "/".join(_forms(_parts(name))[0])

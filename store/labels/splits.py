@@ -52,13 +52,18 @@ def k_fold(labels: Sequence[Label], folds: int, seed: int, val_share: float = 0.
         raise SplitError(
             f"{folds} folds of {len(labels)} videos in {total} content groups: expected 2 to {total} folds"
         )
-    parts = _divided(labels, [1 / folds] * folds, str(seed))
+    return fold_splits(_divided(labels, [1 / folds] * folds, str(seed)), seed, val_share)
+
+
+def fold_splits(parts: Sequence[list[Label]], seed: int, val_share: float = 0.0) -> list[Split]:
+    """For each of at least two folds, the split that tests on it; validation as in `k_fold`."""
+    folds = len(parts)
     splits: list[Split] = []
     for number, test in enumerate(parts):
         rest = [label for part in parts if part is not test for label in part]
         of_rest = val_share * folds / (folds - 1)
         val, train = _divided(rest, [of_rest, 1 - of_rest], f"{seed}, validation of fold {number}")
-        splits.append({"train": train, "val": val, "test": test})
+        splits.append({"train": train, "val": val, "test": sorted(test, key=lambda label: label.video)})
     return splits
 
 

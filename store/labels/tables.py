@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import pickle
 import re
@@ -17,6 +16,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from config.errors import nearest, refusing
+from store.labels.entries import read_entries
 from store.labels.errors import LabelLayoutError, LabelsMissingError, LabelValueError, some
 from store.labels.resolve import EXTENSIONS
 
@@ -96,12 +96,13 @@ def number(text: str, what: str) -> float | None:
 
 
 def as_name(text: str) -> str:
-    """The name in a cell; a number that a program wrote as 8440795977.0 is the id 8440795977."""
+    """The name in a cell, without a byte-order mark; a number that a program wrote as 12.0 is the id 12."""
+    text = text.strip("\ufeff")
     return text.partition(".")[0] if _ID_AS_FLOAT.fullmatch(text) else text
 
 
 def read_table(path: Path, video_column: str | None = None) -> Table:
-    """The table in a delimited text, the first sheet of an .xlsx, a JSON list of objects or a MATLAB file.
+    """The table in a delimited text, the first sheet of an .xlsx, JSON (`read_entries`) or a MATLAB file.
 
     Text is separated by tabs, semicolons, commas or spaces, in UTF-8 or UTF-16; bytes that are not UTF-8
     are kept as Python keeps them in file names. Of a MATLAB file, the variables as long as the one that names
@@ -194,15 +195,7 @@ def _workbook(path: Path, _: str | None) -> Table:
 
 
 def _json(path: Path, _: str | None) -> Table:
-    """A list of objects, or an object that holds one."""
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
-    lists = [content, *(content.values() if isinstance(content, dict) else [])]
-    entries = next((value for value in lists if isinstance(value, list)), None)
-    if entries is None or not all(isinstance(entry, dict) for entry in entries):
-        raise LabelLayoutError(
-            f"{path} begins with {str(content)[:40]!r}: expected a list of objects, as in"
-            ' [{"video": "a.mp4", "mos": 3.5}]'
-        )
+    entries = read_entries(path)
     header = list(dict.fromkeys(key for entry in entries for key in entry))
     return _entries(path, header, ([entry.get(key) for key in header] for entry in entries))
 
@@ -241,5 +234,6 @@ _READERS = {
     ".xlsx": ("an Excel workbook (.xlsx)", _workbook),
     ".xlsm": ("an Excel workbook (.xlsx)", _workbook),
     ".json": ("JSON", _json),
+    ".jsonl": ("JSON, one object a line", _json),
     ".mat": ("a MATLAB file (one of version 7.3 must be saved again with `save -v7`)", _matlab),
 }

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.load import SettingsError, load_settings, lookup
+from config.schema import WordsForm
 
 
 @pytest.fixture
@@ -100,9 +101,17 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("pipelines.tiny.branches.spatial.projector.hidden=[-5]", "hidden.0: .* greater than 0"),
         ("pipelines.tiny.decoder.weights=random:x", "decoder.weights: 'random:x': expected random:SEED"),
         ("encoders.clip-vit-l14.weights=random:", "weights: 'random:': expected random:SEED"),
-        ("prompts.quality.score.answer=fine", "score.answer is 'fine': expected {score} in it"),
-        ("prompts.quality.level.answer={score}", "expected {level} in it"),
-        ("prompts.quality.level.decimals=2", "level.decimals: levels are words"),
+        ("tasks.score.answer=fine", "tasks.score.answer: 'fine': expected {value} in it"),
+        ("tasks.level.answer={level}", "expected {value} in it"),
+        ("tasks.level.form.decimals=2", "tasks.level.form.decimals: unknown key; known: cut_at"),
+        ("tasks.level.form.kind=wrds", "tasks.level.form: .*'number', 'words', 'text'"),
+        ('tasks.level.form.words=["good", "Good"]', "tasks.level.form: the words good, Good are not all"),
+        ("tasks.level.form.words.bad=worst", "tasks.level.form.words.bad: input should be a valid number"),
+        ("tasks.level.form.cuts=[0.5]", "form: cuts = .*expected 2 rising numbers between 0 and 1"),
+        ("tasks.score.form.high=0", "tasks.score.form: low = 0, high = 0: expected a higher"),
+        ("tasks.score.form={ kind = 'text' }", "label = 'mos' is a number: name the column"),
+        ('pipelines.tiny.tasks=["scor"]', "tiny.tasks names 'scor'.*did you mean 'score'"),
+        ("pipelines.lmm-vqa.levels=levl", "lmm-vqa.levels names 'levl'.*did you mean 'level'"),
         ("pipelines.tiny", "expected KEY=VALUE"),
     ],
 )
@@ -147,3 +156,5 @@ def test_what_is_inherited_can_be_dropped(file: Path) -> None:
     assert (temporal.append_to, temporal.first_chunks) == (None, None)
     without = load_settings(file, ["pipelines.tiny.branches.temporal=false"]).pipelines["tiny"]
     assert list(without.branches) == ["spatial"]
+    two = load_settings(file, ["tasks.level.form.words.fair=false"]).tasks["level"].form
+    assert isinstance(two, WordsForm) and list(two.words) == ["poor", "good"]

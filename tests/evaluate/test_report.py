@@ -8,16 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from config.schema import WordsForm
 from evaluate.metrics import Metrics, bootstrap_intervals, level_accuracy, score_metrics
 from evaluate.predictions import PredictedVideo, read_predictions
 from evaluate.published import published
 from evaluate.report import Report, render_report, write_report
 from evaluate.tables import ResultRow, comparison
-from store.labels.files import MosScale, read_labels
+from store.labels.files import MosScale
+from store.labels.merging import read_labels
 from store.labels.resolve import resolve
-from train.answers.levels import LevelCuts
+from train.answers.levels import Levels
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+THREE = WordsForm(kind="words", words=dict.fromkeys(("poor", "fair", "good")))
 
 
 class Page(HTMLParser):
@@ -63,7 +67,7 @@ def invented(n: int = 60) -> Report:
     mos = random.uniform(5, 95, n)
     scores = np.clip(mos + random.normal(0, 8, n), 0, 100)
     scores[3] = 99.0 if mos[3] < 50 else 1.0
-    cuts = LevelCuts.fit(mos.tolist())
+    cuts = Levels.fit(THREE, mos.tolist())
     rows = [
         PredictedVideo(
             f"clip-{i}",
@@ -203,7 +207,7 @@ def test_real_predictions_are_reported_on_the_datasets_own_scale(shared_data: Pa
     dover = read_predictions(shared_data / "predictions" / "dover_technical_konvid1k.csv")
     scores = {row.video: row.score for row in dover}
     found = resolve([label.video for label in labels], scores).found
-    cuts = LevelCuts.fit([label.mos for label in labels])
+    cuts = Levels.fit(THREE, [label.mos for label in labels])
     rows = [
         PredictedVideo(label.video, label.mos, scores[found[label.video]], level=cuts.level(label.mos))
         for label in labels

@@ -6,6 +6,7 @@ import h5py
 import pytest
 
 from config.schema import DatasetSettings
+from store.labels.columns import Columns
 from store.labels.dataset import grouped_labels, labelled_split, labels_of
 from store.labels.errors import (
     DuplicateLabelError,
@@ -16,7 +17,8 @@ from store.labels.errors import (
     MosRangeError,
     SplitError,
 )
-from store.labels.files import Columns, Label, MosScale, read_labels
+from store.labels.files import Label, MosScale
+from store.labels.merging import read_labels
 from store.labels.resolve import resolve
 
 KONVID = ("KoNViD-1k/KONVID_1K_metadata.csv", "KoNViD-1k/labels.txt", "KoNViD-1k/KoNViD-1k_data.mat")

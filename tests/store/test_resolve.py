@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from store.labels.errors import AmbiguousVideoError
-from store.labels.files import read_labels, written_names
+from store.labels.files import written_names
 from store.labels.folder import find_videos
+from store.labels.merging import read_labels
 from store.labels.resolve import resolve, video_id
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.labels.errors import SplitError
-from store.labels.files import Label, read_labels
+from store.labels.files import Label
+from store.labels.merging import read_labels
 from store.labels.splits import Split, k_fold, random_splits, train_test
 
 group_lists = st.lists(st.sampled_from("abcdefghijkl"), min_size=8, max_size=60).filter(

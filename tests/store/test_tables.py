@@ -11,8 +11,10 @@ import pytest
 from openpyxl import Workbook
 from scipy.io import savemat
 
+from store.labels.columns import Columns
 from store.labels.errors import LabelLayoutError, LabelValueError
-from store.labels.files import Columns, Label, read_labels
+from store.labels.files import Label
+from store.labels.merging import read_labels
 
 EXPECTED = [Label("a/one", 3.5, "train", {"content": "park, late"}), Label("a/two", 4.0, "test")]
 
@@ -66,7 +68,7 @@ def test_a_workbooks_first_sheet_is_read_and_its_numbers_stay_ids(tmp_path: Path
         {
             "annotations": [
                 {"image_id": "a", "score": "3.5", "level": "4"},
-                {"image_id": "a", "class": "good"},
+                {"image_id": "a", "score": ""},
             ]
         },
     ],

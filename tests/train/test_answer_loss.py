@@ -3,11 +3,11 @@
 import pytest
 import torch
 from random_models import SHAPES, Question, asked, videos
-from tiny_language import small_model
+from tiny_language import quality_tasks, small_model
 
 from config.schema import TargetSettings
 from train.answers.loss import AnswerLoss, soft_scores
-from train.answers.space import SCORES, AnswerSpace
+from train.answers.space import AnswerSpace
 from train.errors import TrainError
 from train.inference.reading import Reading
 
@@ -47,6 +47,7 @@ def test_the_expected_scores_error_is_added_to_the_score_tokens_loss() -> None:
 @pytest.mark.parametrize("settings", [TargetSettings(sigma=3), TargetSettings(expected_weight=1)])
 def test_scores_of_several_tokens_have_no_soft_targets(settings: TargetSettings) -> None:
     digits = AnswerSpace.of([tuple(map(int, str(score))) for score in range(101)], end=10)
-    assert AnswerLoss(digits, SCORES, 10, TargetSettings()) is not None
+    score = {"score": quality_tasks()["score"]}
+    assert AnswerLoss(score, {"score": digits}, 10, TargetSettings()) is not None
     with pytest.raises(TrainError, match=r"several tokens.*training\.targets\.sigma = 0"):
-        AnswerLoss(digits, SCORES, 10, settings)
+        AnswerLoss(score, {"score": digits}, 10, settings)

@@ -1,14 +1,17 @@
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_language import prompt_settings
+from tiny_language import quality_tasks
 
 from config.load import SettingsError, load_settings
-from train.answers.levels import LevelCuts
+from config.schema import NumberForm, WordsForm
+from train.answers.forms import read, values, written
+from train.answers.levels import Levels
 from train.answers.prompts import PromptBuilder
-from train.answers.space import SCORES, AnswerSpace, Fork, parse_level, parse_score
+from train.answers.space import AnswerSpace, Fork
 from train.model.llama3_tokenizer import load_llama3_tokenizer
 
 
@@ -36,29 +39,29 @@ def test_no_tail_begins_another(numbers: set[str]) -> None:
 
 def test_llama3_writes_every_score_and_every_level_as_one_token(shared_data: Path) -> None:
     tokenizer = load_llama3_tokenizer(shared_data / "tokenizers" / "llama3")
-    prompts = PromptBuilder(tokenizer, prompt_settings())
-    scores = AnswerSpace.of([prompts.answer_ids("score", s) for s in SCORES], prompts.chat.end_of_turn)
+    prompts = PromptBuilder(tokenizer, quality_tasks())
+    scores = prompts.spaces()["score"]
     assert scores.single_token and len({tail[0] for tail in scores.tails}) == 101
     assert tokenizer.decode([*scores.lead, *scores.tails[63]]) == "The quality score is 63"
     assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.chat.end_of_turn == 128009
 
 
 def test_scores_with_decimals_are_read_over_their_whole_numbers(shared_data: Path, root: Path) -> None:
-    settings = load_settings(root / "pipelines.toml").prompts["quality-decimals"]
-    prompts = PromptBuilder(load_llama3_tokenizer(shared_data / "tokenizers" / "llama3"), settings)
+    task = load_settings(root / "pipelines.toml").tasks["score-decimals"]
+    prompts = PromptBuilder(load_llama3_tokenizer(shared_data / "tokenizers" / "llama3"), {"score": task})
     assert prompts.answer("score", 67.75) == "The quality score is 67.750"
-    scores = AnswerSpace.of(prompts.allowed("score"), prompts.chat.end_of_turn)
+    scores, numbers = prompts.spaces()["score"], values(task.form)
     assert scores.single_token and len({tail[0] for tail in scores.tails}) == 101
     assert prompts.chat.text([*scores.lead, *scores.tails[67]]) == "The quality score is 67."
-    assert prompts.score_values[67] == pytest.approx(67.4995) and prompts.score_values[100] == 100
+    assert numbers is not None and numbers[67] == pytest.approx(67.4995) and numbers[100] == 100
 
 
 def test_wordings_come_from_a_json_list_that_the_run_keeps(tmp_path: Path, root: Path) -> None:
     file = tmp_path / "wordings.json"
     file.write_text('["How good is it?", "Rate it."]')
-    chosen = f"prompts.quality.score.questions={file}"
-    settings = load_settings(root / "pipelines.toml", [chosen]).prompts["quality"]
-    assert settings.score.questions == ("How good is it?", "Rate it.")
+    chosen = f"tasks.score.questions={file}"
+    settings = load_settings(root / "pipelines.toml", [chosen]).tasks["score"]
+    assert settings.questions == ("How good is it?", "Rate it.")
     assert type(settings).model_validate_json(settings.model_dump_json()) == settings
     file.write_text('{"a": 1}')
     with pytest.raises(SettingsError, match=r"wordings\.json: expected a JSON list of texts"):
@@ -66,6 +69,10 @@ def test_wordings_come_from_a_json_list_that_the_run_keeps(tmp_path: Path, root:
     file.unlink()
     with pytest.raises(SettingsError, match=r"wordings\.json cannot be read as JSON"):
         load_settings(root / "pipelines.toml", [chosen])
+
+
+SCORE = NumberForm(kind="number")
+LEVEL = WordsForm(kind="words", words=dict.fromkeys(("poor", "fair", "good")))
 
 
 @pytest.mark.parametrize(
@@ -81,20 +88,49 @@ def test_wordings_come_from_a_json_list_that_the_run_keeps(tmp_path: Path, root:
         ("", None),
     ],
 )
-def test_a_score_is_read_only_from_an_answer_that_states_one(text: str, score: float | None) -> None:
-    assert parse_score(text) == score
+def test_a_number_is_read_only_from_an_answer_that_states_one(text: str, score: float | None) -> None:
+    assert read(SCORE, text) == score
 
 
 @pytest.mark.parametrize(
-    ("text", "level"),
-    [("The quality level is Good.", "good"), ("poor", "poor"), ("poor or fair", None), ("goodness", None)],
+    ("words", "text", "word"),
+    [
+        (("poor", "fair", "good"), "The quality level is Good.", "good"),
+        (("poor", "fair", "good"), "poor or fair", None),
+        (("poor", "fair", "good"), "goodness", None),
+        (("A", "B"), "B. A blur it is not: a cut", None),
+        (("A", "B"), "The answer is a plain B.", "B"),
+        (("blur", "motion blur", "H.264 (x264)"), "It shows motion blur", "motion blur"),
+        (("blur", "motion blur", "H.264 (x264)"), "H.264 (x264), of course", "H.264 (x264)"),
+    ],
 )
-def test_a_level_is_read_only_from_an_answer_that_names_one(text: str, level: str | None) -> None:
-    assert parse_level(text) == level
+def test_a_word_is_read_only_from_an_answer_that_names_one(
+    words: tuple[str, ...], text: str, word: str | None
+) -> None:
+    assert read(WordsForm.model_validate({"kind": "words", "words": words}), text) == word
 
 
 def test_level_cuts_divide_the_training_scores_into_equal_parts() -> None:
-    cuts = LevelCuts.fit([float(score) for score in range(99)])
-    levels = [cuts.level(float(score)) for score in range(99)]
-    assert [levels.count(name) for name in ("poor", "fair", "good")] == [33, 33, 33]
-    assert cuts.level(0.0) == "poor" and cuts.level(1e9) == "good"
+    levels = Levels.fit(LEVEL, [float(score) for score in range(99)])
+    found = [levels.level(float(score)) for score in range(99)]
+    assert [found.count(name) for name in LEVEL.words] == [33, 33, 33]
+    assert levels.level(0.0) == "poor" and levels.level(1e9) == "good"
+    widths = LEVEL.model_copy(update={"cut_at": "scores"})
+    assert Levels.fit(widths, [1.0]).cuts == pytest.approx((100 / 3, 200 / 3))
+
+
+def test_levels_are_cut_as_the_authors_cut_them(shared_data: Path, root: Path) -> None:
+    file = shared_data / "reference" / "lmm-vqa-released" / "A5_levels_folds.json"
+    if not file.is_file():
+        pytest.skip("the authors' numbers (../shared/data/reference) are not on this machine")
+    reference = json.loads(file.read_text())
+    form = load_settings(root / "pipelines.toml").tasks["level-released"].form
+    assert isinstance(form, WordsForm)
+    levels = Levels.fit(form, reference["scores"])
+    assert levels.cuts == pytest.approx((reference["cut33"], reference["cut66"]), abs=1e-9)
+    assert [levels.level(score) for score in reference["scores"]] == reference["levels"]
+    boundary = reference["boundary"]
+    at = Levels(levels.words, tuple(boundary["cuts"]))
+    assert [at.level(score) for score in boundary["scores"]] == boundary["levels"]
+    decimals = load_settings(root / "pipelines.toml").tasks["score-decimals"].form
+    assert [written(decimals, score) for score in reference["scores"]] == reference["score_texts"]

@@ -27,7 +27,6 @@ from demo.decoder_text import (
 from demo.decoder_tokenizer import build_tokenizer, conversation, words_of
 from demo.decoder_training import DecoderRecipe, level_target, score_target, train_decoder
 from train.answers.prompts import PromptBuilder
-from train.answers.space import SCORES, AnswerSpace
 
 FEW_STEPS = 3
 
@@ -58,24 +57,21 @@ def test_every_score_and_level_is_one_token(tokenizer: PreTrainedTokenizerFast) 
 def test_answers_differ_in_one_token_after_a_common_lead(
     root: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    builder = PromptBuilder(tokenizer, load_settings(root / "pipelines.toml").prompts["quality"])
-    answers = (
-        [builder.answer_ids("score", score) for score in SCORES],
-        [builder.answer_ids("level", level) for level in LEVELS],
-    )
-    for space in (AnswerSpace.of(ids, builder.chat.end_of_turn) for ids in answers):
+    tasks = load_settings(root / "pipelines.toml").tasks
+    spaces = PromptBuilder(tokenizer, {name: tasks[name] for name in TASKS}).spaces()
+    assert [len(space.tails) for space in spaces.values()] == [101, 3]
+    for space in spaces.values():
         assert space.single_token
         assert len(space.lead) == 4
 
 
-def test_no_word_of_the_configured_prompts_is_unknown(root: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    for name, prompts in load_settings(root / "pipelines.toml").prompts.items():
-        builder = PromptBuilder(tokenizer, prompts)
-        for task in TASKS:
-            for phrasing in range(builder.phrasings(task)):
-                prompt = builder.prompt(task, phrasing)
-                unknown = tokenizer.unk_token_id in (*prompt.before, *prompt.after)
-                assert not unknown, f"{name}, {task} question {phrasing}"
+def test_no_word_of_the_configured_tasks_is_unknown(root: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    settings = load_settings(root / "pipelines.toml")
+    for name in settings.pipelines["tiny"].tasks:
+        builder = PromptBuilder(tokenizer, {name: settings.tasks[name]})
+        for phrasing in range(builder.phrasings(name)):
+            prompt = builder.prompt(name, phrasing)
+            assert tokenizer.unk_token_id not in (*prompt.before, *prompt.after), f"{name}: {phrasing}"
 
 
 def test_words_of_given_texts_enter_the_vocabulary() -> None:

@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 import torch
 from random_models import SHAPES, model_of, videos
-from tiny_language import WIDTH, prompt_settings, small_decoder
+from tiny_language import WIDTH, quality_tasks, small_decoder
 from transformers import DynamicCache
 
-from config.schema import ProjectorSettings, Task
-from train.answers.levels import LevelCuts
+from config.schema import ProjectorSettings
 from train.answers.prompts import PromptBuilder
-from train.answers.space import LEVELS, SCORES, AnswerSpace
+from train.answers.space import AnswerSpace
 from train.inference.predict import expected_scores, predict
 from train.inference.reading import Reading, answer
 from train.model.llama3_tokenizer import load_llama3_tokenizer
 from train.model.projectors import Projector
 from train.model.quality import QualityModel, embedding_table
 
-TASKS: tuple[Task, ...] = ("score", "level")
+TASKS = ("score", "level")
+SCORES, LEVELS = tuple(range(101)), ("poor", "fair", "good")
 
 
 def digit_by_digit(model: QualityModel) -> QualityModel:
@@ -31,14 +31,14 @@ def digit_by_digit(model: QualityModel) -> QualityModel:
 
 
 @torch.no_grad()
-def uncached(model: QualityModel, visual: torch.Tensor, task: Task, answer: Sequence[int]) -> torch.Tensor:
+def uncached(model: QualityModel, visual: torch.Tensor, task: str, answer: Sequence[int]) -> torch.Tensor:
     """Logits [vocabulary] behind part of an answer: a whole sequence, with transformers' own attention."""
     table, prompt = embedding_table(model.decoder), model.prompts.prompt(task)
     parts = [table(torch.tensor(prompt.before)), visual, table(torch.tensor([*prompt.after, *answer]))]
     return model.decoder(inputs_embeds=torch.cat(parts)[None]).logits[0, -1]  # type: ignore[no-any-return]
 
 
-def uncached_probabilities(model: QualityModel, visual: torch.Tensor, task: Task) -> torch.Tensor:
+def uncached_probabilities(model: QualityModel, visual: torch.Tensor, task: str) -> torch.Tensor:
     """The definition: every answer by itself, a product over its tokens among those that may stand there."""
     space, probabilities = model.spaces[task], []
     for tail in space.tails:
@@ -73,14 +73,14 @@ def test_written_answers_are_hugging_faces_greedy_ones(kind: str, seed: int) -> 
     model = model_of(kind, initializer_range=0.3)
     torch.manual_seed(seed)
     visual = torch.randn(9, WIDTH)
-    texts = answer(model, visual, TASKS, max_new_tokens=12)
+    texts = answer(model, visual, TASKS)
     table = embedding_table(model.decoder)
     for task in TASKS:
         prompt = model.prompts.prompt(task)
         parts = [table(torch.tensor(prompt.before)), visual, table(torch.tensor(prompt.after))]
         out = model.decoder.generate(  # type: ignore[operator]
             inputs_embeds=torch.cat(parts)[None],
-            max_new_tokens=12,
+            max_new_tokens=24,
             do_sample=False,
             eos_token_id=model.prompts.chat.end_of_turn,
             pad_token_id=model.prompts.chat.end_of_turn,
@@ -121,7 +121,7 @@ def test_a_video_is_read_in_one_pass_whatever_is_asked(monkeypatch: pytest.Monke
         return original(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model.packed, "logits", counted)
-    predict(model, videos(2), LevelCuts(33, 66), TASKS)
+    predict(model, videos(2))
     (visual,) = model.visual_tokens(videos(2))
     prompts = [model.prompts.prompt(task) for task in TASKS]
     leads = [len(model.spaces[task].lead) for task in TASKS]
@@ -134,18 +134,17 @@ def test_a_video_is_read_in_one_pass_whatever_is_asked(monkeypatch: pytest.Monke
 def test_predictions_do_not_depend_on_the_batch_by_a_single_bit() -> None:
     model = model_of()
     batch = videos(3, 1, 5, 2)
-    together = predict(model, batch, LevelCuts(33, 66), TASKS)
-    assert together == [predict(model, [video], LevelCuts(33, 66), TASKS)[0] for video in batch]
+    together = predict(model, batch)
+    assert together == [predict(model, [video])[0] for video in batch]
     visual = [model.visual_tokens([video])[0] for video in batch]
-    apart = [expected_scores(model, [tokens]) for tokens in visual]
-    assert expected_scores(model, visual) == ([m for (m,), _ in apart], [s for _, (s,) in apart])
+    assert expected_scores(model, visual) == [expected_scores(model, [tokens])[0] for tokens in visual]
 
 
 def test_llama3s_own_tokenizer_gives_scores_that_sum_to_one(shared_data: Path) -> None:
     folder = shared_data / "tokenizers" / "llama3"
     if not folder.is_dir():
         pytest.skip("Llama-3's tokenizer (../shared/data/tokenizers/llama3) is not on this machine")
-    prompts = PromptBuilder(load_llama3_tokenizer(folder), prompt_settings())
+    prompts = PromptBuilder(load_llama3_tokenizer(folder), quality_tasks())
     projectors = {
         n: Projector(ProjectorSettings(kind="mlp"), *shape, WIDTH, 1.0) for n, shape in SHAPES.items()
     }

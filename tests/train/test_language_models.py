@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 import torch
 from random_models import Question, asked
-from tiny_language import prompt_settings, prompt_texts
+from tiny_language import quality_tasks, task_texts
 from transformers import PreTrainedTokenizerFast
 
 from config.load import SettingsError, load_settings
 from config.schema import DecoderSettings, LoraSettings, PipelineSettings
 from demo.decoder_tokenizer import build_tokenizer
-from train.answers.levels import LevelCuts
 from train.answers.prompts import PromptBuilder
 from train.errors import DecoderMissingError, TrainError
 from train.inference.predict import predict
@@ -54,7 +53,7 @@ THINKS = (
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return build_tokenizer(prompt_texts(prompt_settings()))
+    return build_tokenizer(task_texts(quality_tasks()))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_every_kind_of_decoder_trains_the_projectors_and_answers(
     pipeline: PipelineSettings, kind: str
 ) -> None:
     architecture = {**pipeline.decoder.architecture, "model_type": kind}
-    model = build_model(changed(pipeline, architecture=architecture), prompt_settings(), SHAPES)
+    model = build_model(changed(pipeline, architecture=architecture), quality_tasks(), SHAPES)
     assert isinstance(model, QualityModel) and model.decoder.config.model_type == kind
     video = {name: torch.randn(2, *shape) for name, shape in SHAPES.items()}
     model.train()
@@ -92,7 +91,7 @@ def test_every_kind_of_decoder_trains_the_projectors_and_answers(
     ).mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.projectors.parameters())
     assert all(p.grad is None for p in model.decoder.parameters())
-    (prediction,) = predict(model.eval(), [video], LevelCuts(33, 66), ["score", "level"])
+    (prediction,) = predict(model.eval(), [video])
     assert 0 <= prediction.score <= 100 and prediction.std and isinstance(prediction.text, str)
 
 
@@ -100,9 +99,9 @@ def test_every_kind_of_decoder_trains_the_projectors_and_answers(
 def test_a_pipeline_may_have_one_branch_alone(
     root: Path, pipeline: PipelineSettings, dropped: str | None, tokens: int
 ) -> None:
-    chosen = [f"pipelines.tiny.{dropped}=false"] if dropped else []
+    chosen = [f"pipelines.tiny.branches.{dropped}=false"] if dropped else []
     tiny = load_settings(root / "pipelines.toml", chosen).pipelines["tiny"]
-    model = build_model(tiny.model_copy(update={"decoder": pipeline.decoder}), prompt_settings(), SHAPES)
+    model = build_model(tiny.model_copy(update={"decoder": pipeline.decoder}), quality_tasks(), SHAPES)
     assert set(model.projectors) == set(SHAPES) - {dropped}
     video = {name: torch.randn(1, *shape) for name, shape in SHAPES.items()}
     assert len(model.visual_tokens([video])[0]) == tokens
@@ -134,34 +133,34 @@ def test_a_pipeline_takes_a_decoder_by_name_and_changes_it(root: Path) -> None:
 def test_without_a_system_role_the_system_prompt_opens_the_users_turn(
     tokenizer: PreTrainedTokenizerFast, template: str
 ) -> None:
-    prompts = prompt_settings()
+    prompts = quality_tasks()
     plain = PromptBuilder(tokenizer, prompts)
-    builder = PromptBuilder(build_tokenizer(prompt_texts(prompts)), prompts)
+    builder = PromptBuilder(build_tokenizer(task_texts(prompts)), prompts)
     builder.chat.template = template
     system = tokenizer.convert_tokens_to_ids("<|system|>")
     assert system in plain.prompt("score").before
     prompt = builder.prompt("score")
     assert system not in prompt.before
-    assert prompt.before == builder.chat.ids(f"<|user|>{prompts.system}\n\n")
+    assert prompt.before == builder.chat.ids(f"<|user|>{prompts['score'].system}\n\n")
 
 
 def test_a_template_that_thinks_first_is_asked_not_to(tokenizer: PreTrainedTokenizerFast) -> None:
-    builder = PromptBuilder(tokenizer, prompt_settings())
+    builder = PromptBuilder(tokenizer, quality_tasks())
     builder.chat.template = THINKS
     assert builder.prompt("score").after[-1] == tokenizer.convert_tokens_to_ids("<|assistant|>")
 
 
 def test_a_tokenizer_without_an_end_of_turn_is_refused() -> None:
-    endless = build_tokenizer(prompt_texts(prompt_settings()))
+    endless = build_tokenizer(task_texts(quality_tasks()))
     endless.eos_token = None
     with pytest.raises(TrainError, match="names no token that ends a turn"):
-        _ = PromptBuilder(endless, prompt_settings()).chat.end_of_turn
+        _ = PromptBuilder(endless, quality_tasks()).chat.end_of_turn
 
 
 def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(pipeline: PipelineSettings) -> None:
     small = {**pipeline.decoder.architecture, "vocab_size": 100}
     with pytest.raises(TrainError, match=r"has \d+ tokens, but the decoder embeds only 100"):
-        build_model(changed(pipeline, architecture=small), prompt_settings(), SHAPES)
+        build_model(changed(pipeline, architecture=small), quality_tasks(), SHAPES)
     check_vocabulary(load_decoder(pipeline.decoder), load_tokenizer(pipeline.decoder))
 
 
@@ -198,7 +197,7 @@ def test_the_identity_changes_with_weights_architecture_and_tokenizer_alone(
     assert known["architecture"]["hidden_size"] == 32 and known["weights"] == "random:0"
     theta = {**pipeline.decoder.architecture, "rope_theta": 5.0}
     assert decoder_identity(changed(pipeline, architecture=theta).decoder) != known
-    other = build_tokenizer([*prompt_texts(prompt_settings()), "unheard"])
+    other = build_tokenizer([*task_texts(quality_tasks()), "unheard"])
     assert tokenizer_digest(other) != tokenizer_digest(tokenizer) == known["tokenizer"]
     for name, size in (("small", 1000), ("large", 70 << 20)):
         file = tmp_path / name / "model.safetensors"

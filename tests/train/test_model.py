@@ -72,7 +72,7 @@ def test_the_papers_model_at_full_size_has_its_token_counts_and_trains_projector
     stored = {"spatial": (256, 1024), "temporal": (8, 7, 7, 2048)}
     shapes = {name: token_shape(stored[name], branch) for name, branch in pipeline.branches.items()}
     with torch.device("meta"):
-        model = build_model(pipeline, settings.prompts["quality"], shapes)
+        model = build_model(pipeline, {"score": settings.tasks["score"]}, shapes)
         video = {
             name: branch_tokens(torch.empty(8, *stored[name]), branch)
             for name, branch in pipeline.branches.items()

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import ModelCard
 from peft import PeftModel
 from safetensors import safe_open
-from tiny_language import prompt_settings, prompt_texts
+from tiny_language import quality_tasks, task_texts
 from training_set import decoder_overrides, make_features, run_settings, train
 from typer.testing import CliRunner
 
@@ -169,7 +169,7 @@ def test_another_decoder_is_refused_with_the_difference(copied: Path) -> None:
 
 
 def test_another_tokenizer_is_refused(copied: Path, tmp_path: Path) -> None:
-    build_tokenizer([*prompt_texts(prompt_settings()), "unheard words"]).save_pretrained(tmp_path / "other")
+    build_tokenizer([*task_texts(quality_tasks()), "unheard words"]).save_pretrained(tmp_path / "other")
     edited(copied, "settings", "pipeline", "decoder", "tokenizer", value=str(tmp_path / "other"))
     refused(copied, r"(?s)another tokenizer.*tokenizer: sha256:\w+ → sha256:\w+")
 
@@ -191,7 +191,7 @@ def test_a_damaged_or_absent_file_is_named(copied: Path, file: str) -> None:
 
 
 def test_weights_of_another_shape_do_not_load(copied: Path) -> None:
-    edited(copied, "settings", "pipeline", "spatial", "projector", "hidden", value=[8])
+    edited(copied, "settings", "pipeline", "branches", "spatial", "projector", "hidden", value=[8])
     refused(copied, r"model.safetensors does not fit the model's settings")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from random_models import Question, asked
+from tiny_language import quality_tasks
 from torch.nn import functional
 from training_set import make_features, train
 
@@ -13,8 +14,7 @@ from config.schema import ProjectorSettings, RegressionSettings
 from evaluate.publish import publish
 from evaluate.run import evaluate_run
 from evaluate.score import load_trained
-from train.answers.levels import LevelCuts
-from train.answers.space import LEVELS
+from train.answers.levels import Levels
 from train.inference.predict import predict
 from train.model.projectors import Projector
 from train.model.regression import AttentionPool, RegressionModel
@@ -23,11 +23,12 @@ from train.saving.checkpoint import export
 from train.saving.run import load_labels
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
-CUTS = LevelCuts(33.0, 66.0)
+CUTS = Levels(("poor", "fair", "good"), (33.0, 66.0))
+LEVELS = CUTS.words
 REGRESSION = "pipelines.tiny.head=regression"
 
 
-def small(pooling: str = "mean") -> RegressionModel:
+def small(pooling: str = "mean", *tasks: str) -> RegressionModel:
     settings = RegressionSettings.model_validate(
         {"width": 16, "hidden": [8], "pooling": pooling, "dropout": 0}
     )
@@ -35,7 +36,8 @@ def small(pooling: str = "mean") -> RegressionModel:
     projectors = {
         name: Projector(ProjectorSettings(kind="mlp"), *shape, 16, 1.0) for name, shape in SHAPES.items()
     }
-    return RegressionModel(projectors, settings)
+    chosen = {name: task for name, task in quality_tasks().items() if name in (tasks or ("score", "level"))}
+    return RegressionModel(projectors, settings, chosen)
 
 
 def videos(*lengths: int) -> list[dict[str, torch.Tensor]]:
@@ -50,7 +52,8 @@ def test_each_question_has_its_own_loss() -> None:
     questions = [Question(0, "score", 0, 90), Question(1, "level", 0, "good"), Question(1, "score", 0, 10)]
     with torch.inference_mode():
         losses = model(batch, asked(model, questions))
-        scores, levels = model.outputs(model.visual_tokens(batch))
+        outputs = model.outputs(model.visual_tokens(batch))
+    scores, levels = outputs["score"], outputs["level"]
     assert losses.shape == (3,) and losses.dtype == torch.float32
     for at, video, target in ((0, 0, 90), (2, 1, 10)):
         error = abs(float(scores[video]) - target) / 100
@@ -82,12 +85,13 @@ def test_attention_begins_as_the_mean_and_then_weighs() -> None:
 
 def test_a_videos_prediction_does_not_depend_on_the_batch_and_has_no_text() -> None:
     model, batch = small().eval(), videos(3, 1, 5)
-    together = predict(model, batch, CUTS, ["score", "level"])
+    together = predict(model, batch)
     for video, expected in zip(batch, together, strict=True):
-        (alone,) = predict(model, [video], CUTS, ["score", "level"])
-        assert alone.score == expected.score and alone.level == expected.level
-        assert (alone.std, alone.score_generate, alone.text) == (None, None, "")
-    assert predict(model, batch, CUTS, ["score"])[0].level == CUTS.level(together[0].score)
+        (alone,) = predict(model, [video])
+        assert (alone.score, alone.level) == (expected.score, expected.level)
+        assert (alone.std, alone.score_generate, alone.text) == (None, None, None)
+    (without,) = predict(small("mean", "score").eval(), batch[:1], CUTS)
+    assert without.score is not None and without.level == CUTS.level(without.score)
 
 
 @pytest.fixture(scope="module")

@@ -37,12 +37,7 @@ IMAGE = 55
 
 def prompts_without_words() -> Any:
     """Stands for prompts: the authors' example has ids and no tokenizer."""
-    allowed = {"score": [(3, score) for score in range(101)], "level": [(101,), (102,), (103,)]}
-    return SimpleNamespace(
-        chat=SimpleNamespace(end_of_turn=END),
-        allowed=allowed.__getitem__,
-        score_values=tuple(map(float, range(101))),
-    )
+    return SimpleNamespace(chat=SimpleNamespace(end_of_turn=END), tasks={}, spaces=dict)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +168,7 @@ def test_the_released_pipeline_has_258_tokens_a_video_at_full_size(root: Path, s
     stored = {"spatial": (257, 1024), "temporal": (2304,)}
     shapes = {name: token_shape(stored[name], branch) for name, branch in pipeline.branches.items()}
     with torch.device("meta"):
-        model = build_model(pipeline, settings.prompts[pipeline.prompts], shapes)
+        model = build_model(pipeline, {name: settings.tasks[name] for name in pipeline.tasks}, shapes)
         video = {
             name: branch_tokens(torch.empty(10, *stored[name]), branch)
             for name, branch in pipeline.branches.items()
@@ -231,7 +226,7 @@ def test_appended_chunks_that_do_not_match_are_refused_by_name(tmp_path: Path) -
 
 
 def test_an_answer_may_be_a_score_alone_with_trained_embeddings(tmp_path: Path) -> None:
-    run = ("prompts.quality.score.answer={score}", "pipelines.tiny.decoder.train_embeddings=true")
+    run = ("tasks.score.answer={value}", "pipelines.tiny.decoder.train_embeddings=true")
     assert train(tmp_path, "run", *run).outcome.best_srcc is not None
 
 

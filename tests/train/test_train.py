@@ -48,7 +48,8 @@ def test_a_run_records_all_that_is_needed_to_repeat_it(tmp_path: Path) -> None:
     assert run.settings == run_settings(tmp_path)
     assert run.feature_keys.keys() == {"nss"} and run.split["demo"]["train"].videos == 20
     assert run.versions.keys() >= {"python", "torch", "transformers"}
-    assert 0 < run.cuts["demo"].low < run.cuts["demo"].high < 100
+    low, high = run.levels["level"]["demo"].cuts
+    assert 0 < low < high < 100
     assert list((tmp_path / "run" / "tensorboard").rglob("events.*"))
     assert not any("decoder" in name for name in weights(tmp_path / "run"))
 

@@ -126,9 +126,9 @@ def test_tokens_are_counted_from_the_index_as_the_model_makes_them(tmp_path: Pat
     changes = ("pipelines.tiny.branches.spatial.over_time=keep", f"datasets.demo.minimum_chunks={minimum}")
     settings, (store, split) = run_settings(tmp_path, *changes), make_features(tmp_path)
     reader = FeatureReader(store, settings.dataset, settings.pipeline.branches)
-    samples = dataset_samples(settings.dataset, split, reader, 1.0, 0).parts["train"]
+    samples = dataset_samples(settings, settings.dataset, split, reader).parts["train"]
     data = QualityDataset(samples, {"demo": reader})
-    model = build_model(settings.pipeline, settings.prompts, reader.shapes()).eval()
+    model = build_model(settings.pipeline, settings.tasks, reader.shapes()).eval()
     visual = model.visual_tokens([data[i] for i in range(len(data))])
     counted = sequence_tokens(data, model, settings.pipeline.tasks)
     assert len({total - len(tokens) for total, tokens in zip(counted, visual, strict=True)}) == 1
@@ -141,7 +141,7 @@ def test_tokens_are_counted_from_the_index_as_the_model_makes_them(tmp_path: Pat
 def test_a_dataset_can_be_sent_to_a_worker_that_is_spawned(tmp_path: Path) -> None:
     settings, (store, split) = run_settings(tmp_path), make_features(tmp_path)
     reader = FeatureReader(store, settings.dataset, settings.pipeline.branches)
-    samples = dataset_samples(settings.dataset, split, reader, 1.0, 0).parts["train"]
+    samples = dataset_samples(settings, settings.dataset, split, reader).parts["train"]
     data = QualityDataset(samples, {"demo": reader})
     sent: QualityDataset = pickle.loads(pickle.dumps(data))
     assert all(torch.equal(tokens, sent[3][branch]) for branch, tokens in data[3].items())

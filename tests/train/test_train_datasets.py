@@ -34,10 +34,10 @@ def test_the_run_keeps_split_and_cuts_of_each_dataset(place: Path) -> None:
     run = load_run(place / "run")
     assert [dataset.name for dataset in run.settings.datasets] == ["demo", "KoNViD-1k"]
     assert {name: split["train"].videos for name, split in run.split.items()} == {"demo": 20, "KoNViD-1k": 15}
-    assert run.cuts["demo"] != run.cuts["KoNViD-1k"]
-    assert all(0 < cuts.low < cuts.high < 100 for cuts in run.cuts.values())
-    assert run.cuts_for("KoNViD-1k") == run.cuts["KoNViD-1k"]
-    assert run.cuts_for("another") == run.cuts_for() == run.cuts["demo"]
+    assert run.levels["level"]["demo"] != run.levels["level"]["KoNViD-1k"]
+    assert all(0 < levels.cuts[0] < levels.cuts[1] < 100 for levels in run.levels["level"].values())
+    assert run.levels_for("level", "KoNViD-1k") == run.levels["level"]["KoNViD-1k"]
+    assert run.levels_for("level", "another") == run.levels_for("level") == run.levels["level"]["demo"]
 
 
 def test_validation_gives_figures_of_each_dataset_and_their_mean(place: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_run_is_evaluated_on_each_of_its_datasets(place: Path, monkeypatch: py
     assert (first.dataset, len(first.rows), first.part) == ("demo", 8, "test")
     assert (second.dataset, len(second.rows), second.part) == ("KoNViD-1k", 7, "test")
     assert second.scale.high == 5 and all(1 <= (row.score or 0) <= 5 for row in second.rows)
-    cuts = trained.run.cuts["KoNViD-1k"]
+    cuts = trained.run.levels["level"]["KoNViD-1k"]
     assert [row.level for row in second.rows] == [
         cuts.level(second.scale.to_100(row.mos)) for row in second.rows if row.mos is not None
     ]
@@ -85,4 +85,4 @@ def test_a_share_of_the_data_is_what_the_run_records_and_fits_its_cuts_on(tmp_pa
     names = ("whole", "half")
     every, some = (load_labels(tmp_path / name)["demo"].split["train"] for name in names)
     assert set(some) < set(every)
-    assert load_run(tmp_path / "whole").cuts != load_run(tmp_path / "half").cuts
+    assert load_run(tmp_path / "whole").levels != load_run(tmp_path / "half").levels

@@ -15,7 +15,7 @@ class Target:
 
     task: str
     value: float | str
-    """A score in 0–100, or a word."""
+    """A number within the range of the task's answers, or a word."""
 
 
 @dataclass(frozen=True)

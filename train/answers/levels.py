@@ -1,26 +1,38 @@
-"""Quality levels: opinion scores cut into three equal parts (section III-B of LMM-VQA)."""
+"""Levels: words for opinion scores, cut where the training scores or the settings say."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from train.answers.space import LEVELS
+from config.schema import WordsForm
 
 
 @dataclass(frozen=True)
-class LevelCuts:
-    """Scores below `low` are poor, from `high` on good, between them fair; all on the scale 0–100."""
+class Levels:
+    """Words from the worst to the best, and between them cuts on the scale 0–100.
 
-    low: float
-    high: float
+    A score on a cut has the word below it, as in LMM-VQA's released code.
+    """
+
+    words: tuple[str, ...]
+    cuts: tuple[float, ...]
 
     @classmethod
-    def fit(cls, scores: Sequence[float]) -> "LevelCuts":
-        """Cuts that divide the training scores into three parts of equal count."""
-        low, high = np.quantile(np.asarray(scores, dtype=np.float64), [1 / 3, 2 / 3])
-        return cls(float(low), float(high))
+    def fit(cls, form: WordsForm, scores: Sequence[float]) -> "Levels":
+        """The settings' cuts, or those that divide the training scores evenly (LMM-VQA, section III-B)."""
+        shares = form.cuts or [number / len(form.words) for number in range(1, len(form.words))]
+        if form.cut_at == "quantiles":
+            cuts = np.quantile(np.asarray(scores, dtype=np.float64), shares).tolist()
+        else:
+            cuts = form.cuts or [100 * share for share in shares]
+        return cls(tuple(form.words), tuple(cuts))
+
+    def __str__(self) -> str:
+        parts = [f"{word} up to {cut:.2f}" for word, cut in zip(self.words, self.cuts, strict=False)]
+        return ", ".join([*parts, f"{self.words[-1]} above"])
 
     def level(self, score: float) -> str:
-        """The level of a score."""
-        return LEVELS[int(score >= self.low) + int(score >= self.high)]
+        """The word of a score."""
+        return self.words[bisect_left(self.cuts, score)]

@@ -1,78 +1,107 @@
-"""The loss of an answer: cross-entropy of its tokens, and what the score's distribution may add to it."""
+"""The loss of an answer: cross-entropy of its tokens, and what a number's distribution may add to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from config.schema import TargetSettings
+from config.schema import NumberForm, TargetSettings, TaskSettings
 from train.answers.chat import Answer
+from train.answers.forms import values
 from train.answers.space import AnswerSpace
 from train.errors import TrainError
 
-_POINTS = 10.0
-"""The unit of the expected score's error."""
+_TENTHS = 10.0
+"""The unit of the expected number's error, as parts of the range."""
 
 
 class AnswerLoss:
     """Cross-entropy of each conversation's answers (eq. 10 of LMM-VQA), averaged over their tokens.
 
-    With `sigma`, the score's token is compared with a Gaussian over its neighbours instead of with itself
-    alone. With `expected_weight`, half the squared error of the expected score, in tens of points, is added.
-    Raises TrainError where either is asked for and the tokenizer does not write each score as one token.
+    With `sigma`, a number's token is compared with a Gaussian over its neighbours instead of with itself
+    alone. With `expected_weight`, half the squared error of the expected number, in tenths of its range, is
+    added. Raises TrainError where either is asked for and the tokenizer does not write each number as one
+    token.
     """
 
     def __init__(
-        self, space: AnswerSpace, values: Sequence[float], end: int, settings: TargetSettings
+        self,
+        tasks: Mapping[str, TaskSettings],
+        spaces: Mapping[str, AnswerSpace],
+        end: int,
+        settings: TargetSettings,
     ) -> None:
-        """`space`, `values`: of the scores. `end`: the token that ends a turn."""
+        """`spaces`: task → its answers. `end`: the token that ends a turn."""
         self._settings = settings
-        self._values = torch.tensor(values)
         self._end = end
-        self._lead = len(space.lead)
-        self._tokens = [tail[0] for tail in space.tails]
-        """Of the scores 0–100."""
-        self._shaped = settings.sigma > 0 or settings.expected_weight > 0
-        if self._shaped and not space.single_token:
-            raise TrainError(
-                "the decoder's tokenizer writes scores in several tokens, which soft targets cannot be spread"
-                " over: set training.targets.sigma = 0 and training.targets.expected_weight = 0"
-            )
+        shaped = settings.sigma > 0 or settings.expected_weight > 0
+        forms = {name: task.form for name, task in tasks.items() if isinstance(task.form, NumberForm)}
+        self._numbers = {
+            name: _Numbers.of(name, spaces[name], form) for name, form in forms.items() if shaped
+        }
 
     def __call__(self, logits: torch.Tensor, answers: Sequence[Sequence[Answer]]) -> torch.Tensor:
         """[conversations] from logits [A, vocabulary] of all their answers, each with its end of turn."""
         tokens, sizes = list[int](), list[int]()
-        places, scores = list[int](), list[float]()
+        found: dict[str, list[tuple[int, float]]] = {}
         for conversation in answers:
             for answer in conversation:
-                if answer.target is not None and answer.target.task == "score":
-                    places.append(len(tokens) + self._lead)
-                    scores.append(float(answer.target.value))
+                if answer.target is not None and answer.target.task in self._numbers:
+                    name = answer.target.task
+                    place = len(tokens) + self._numbers[name].lead
+                    found.setdefault(name, []).append((place, float(answer.target.value)))
                 tokens += (*answer.ids, self._end)
             sizes.append(len(tokens) - sum(sizes))
         losses = functional.cross_entropy(
             logits, torch.tensor(tokens, device=logits.device), reduction="none"
         )  # [A]
-        if self._shaped and places:
-            at = torch.tensor(places, device=logits.device)
-            wanted = torch.tensor(scores, device=logits.device)
-            losses = losses.index_copy(0, at, self._score_losses(logits[at], losses[at], wanted))
+        for name, pairs in found.items():
+            at = torch.tensor([place for place, _ in pairs], device=logits.device)
+            wanted = torch.tensor([value for _, value in pairs], device=logits.device)
+            shaped = self._shaped(self._numbers[name], logits[at], losses[at], wanted)
+            losses = losses.index_copy(0, at, shaped)
         return torch.stack([each.mean() for each in losses.split(sizes)])
 
-    def _score_losses(self, logits: torch.Tensor, plain: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Of the score tokens alone: logits [S, vocabulary], their cross-entropy [S], scores [S] → [S]."""
+    def _shaped(
+        self, numbers: "_Numbers", logits: torch.Tensor, plain: torch.Tensor, wanted: torch.Tensor
+    ) -> torch.Tensor:
+        """Of numbers' tokens alone: logits [S, vocabulary], their cross-entropy [S], values [S] → [S]."""
         sigma, weight = self._settings.sigma, self._settings.expected_weight
-        losses = plain
+        losses, values = plain, numbers.values.to(logits.device)
         if sigma > 0:
-            log_p = logits.log_softmax(dim=-1)[:, self._tokens]  # [S, 101]
-            losses = -(soft_scores(scores, sigma, self._values.to(scores.device)) * log_p).sum(dim=-1)
+            log_p = logits.log_softmax(dim=-1)[:, numbers.tokens]  # [S, N]
+            soft = soft_scores(wanted, sigma * numbers.span / 100, values)
+            losses = -(soft * log_p).sum(dim=-1)
         if weight > 0:
-            expected = logits[:, self._tokens].softmax(dim=-1) @ self._values.to(logits)
-            losses = losses + weight * 0.5 * ((expected - scores) / _POINTS) ** 2
+            expected = logits[:, numbers.tokens].softmax(dim=-1) @ values.to(logits)
+            losses = losses + weight * 0.5 * ((expected - wanted) * _TENTHS / numbers.span) ** 2
         return losses
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    """The answers of a task of numbers."""
+
+    lead: int
+    """Tokens before the number's."""
+    tokens: list[int]
+    values: torch.Tensor
+    span: int
+
+    @classmethod
+    def of(cls, task: str, space: AnswerSpace, form: NumberForm) -> "_Numbers":
+        if not space.single_token:
+            raise TrainError(
+                f"the decoder's tokenizer writes numbers of the task {task!r} in several tokens, which soft"
+                " targets cannot be spread over: set training.targets.sigma = 0 and"
+                " training.targets.expected_weight = 0"
+            )
+        numbers = torch.tensor(values(form))
+        return cls(len(space.lead), [tail[0] for tail in space.tails], numbers, form.high - form.low)
+
+
 def soft_scores(scores: torch.Tensor, sigma: float, values: torch.Tensor) -> torch.Tensor:
-    """Gaussians of width sigma around the scores [S], over the values [101], that sum to one: [S, 101]."""
+    """Gaussians of width sigma around the scores [S], over the values [N], that sum to one: [S, N]."""
     distance = values - scores[:, None]
     return (-0.5 * (distance / sigma) ** 2).softmax(dim=-1)

@@ -1,12 +1,8 @@
-"""The answers that a task allows, as token sequences, and how scores and levels are read from text."""
+"""The answers that a task allows, as token sequences."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-SCORES = tuple(range(101))
-LEVELS = ("poor", "fair", "good")
 
 
 @dataclass(frozen=True)
@@ -67,16 +63,3 @@ class Fork:
         below = [i for i, tail in enumerate(tails) if tail[:size] == node and len(tail) > size]
         tokens = sorted({tails[i][size] for i in below})
         return cls(tuple(tokens), tuple(below), tuple(tokens.index(tails[i][size]) for i in below))
-
-
-def parse_score(text: str) -> float | None:
-    """The score that a generated text states, in 0–100; None where there is none (a parse failure)."""
-    numbers = [float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])", text)]
-    return numbers[0] if len(numbers) == 1 and 0 <= numbers[0] <= 100 else None
-
-
-def parse_level(text: str) -> str | None:
-    """The one level that a generated text names, or None."""
-    words = re.findall(r"[a-z]+", text.lower())
-    named = [level for level in LEVELS if level in words]
-    return named[0] if len(named) == 1 else None

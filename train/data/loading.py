@@ -9,14 +9,14 @@ from config.schema import TrainingSettings
 from store.ahead import read_ahead
 from train.data.batches import Batch
 from train.data.reader import FeatureReader, Features
-from train.data.samples import Sample
+from train.data.samples import Medium, Sample
 
-Loaded = tuple[Batch, list[Features]]
-"""A batch with the features of its videos."""
+Loaded = tuple[Batch, list[list[Features]]]
+"""A batch with the features of its samples' media."""
 
 
-class QualityDataset(Dataset[Features]):
-    """Map-style dataset over samples of one or several datasets: index → features."""
+class QualityDataset(Dataset[list[Features]]):
+    """Map-style dataset over samples of one or several datasets: index → features of its media."""
 
     def __init__(self, samples: Sequence[Sample], readers: Mapping[str, FeatureReader]) -> None:
         self.samples = samples
@@ -25,16 +25,26 @@ class QualityDataset(Dataset[Features]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Features:
-        sample = self.samples[index]
-        return self.readers[sample.dataset].read(sample.video)
+    def __getitem__(self, index: int) -> list[Features]:
+        return [
+            self.readers[medium.dataset].read(medium.video, medium.start, medium.stop, medium.branches)
+            for medium in self.samples[index].media
+        ]
 
     def tokens(self, per_chunk: Mapping[str, int], text: int) -> list[int]:
-        """Tokens that each sample takes in the decoder: what its chunks become, and `text` more.
+        """Tokens that each sample takes in the decoder: what its media's chunks become, and `text` more.
 
         `per_chunk`: branch → tokens that its projector makes of a chunk.
         """
-        return [self.readers[s.dataset].tokens(s.video, per_chunk) + text for s in self.samples]
+        return [
+            text + sum(each * per_chunk[name] for m in sample.media for name, each in self.chunks(m).items())
+            for sample in self.samples
+        ]
+
+    def chunks(self, medium: Medium) -> dict[str, int]:
+        """Branch → chunks of a medium, from the store's index."""
+        reader = self.readers[medium.dataset]
+        return reader.chunks(medium.video, medium.start, medium.stop, medium.branches)
 
 
 def loaded(
@@ -42,12 +52,12 @@ def loaded(
 ) -> Iterator[Loaded]:
     """The batches in their order, with features on the device, whatever the number of workers."""
 
-    def read(batch: Batch) -> list[Features]:
-        return [_pinned(data[video], device) for video in batch.videos]
+    def read(batch: Batch) -> list[list[Features]]:
+        return [[_pinned(medium, device) for medium in data[video]] for video in batch.videos]
 
     found = read_ahead(read, batches, settings.workers, settings.prefetch)
     for batch, features in zip(batches, found, strict=True):
-        yield batch, [_on(video, device) for video in features]
+        yield batch, [[_on(medium, device) for medium in media] for media in features]
 
 
 def _pinned(video: Features, device: torch.device) -> Features:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from config.schema import Task
 from train.answers.conversation import Conversation
+from train.answers.forms import Value
 from train.data.samples import Sample
 from train.draws import drawn_wording
 
@@ -12,35 +12,41 @@ from train.draws import drawn_wording
 class Prompts(Protocol):
     """Puts a task's question; see PromptBuilder."""
 
-    def phrasings(self, task: Task) -> int:
+    def phrasings(self, task: str) -> int:
         """Number of wordings."""
         ...
 
     def conversation(
-        self, task: Task, phrasing: int = 0, value: float | str | None = None, medium: int = 0
+        self, task: str, phrasing: int = 0, value: Value | None = None, medium: int = 0
     ) -> Conversation:
         """The question in one of them, with its answer."""
         ...
 
 
 class TaskQuestions:
-    """Every task's question about each sample of a batch; all follows from seed, epoch and sample."""
+    """Each task's question about the samples of a batch that have its answer.
 
-    def __init__(self, samples: Sequence[Sample], prompts: Prompts, tasks: Sequence[Task], seed: int) -> None:
+    All follows from seed, epoch and sample.
+    """
+
+    def __init__(self, samples: Sequence[Sample], prompts: Prompts, tasks: Sequence[str], seed: int) -> None:
         self._samples = samples
         self._prompts = prompts
         self._tasks = tasks
         self._seed = seed
 
     def __call__(self, epoch: int, batch: Sequence[int]) -> list[Conversation]:
-        """About the samples of these numbers: each one's medium is its place in the batch."""
+        """About the samples of these numbers; `medium` counts the media of all of them in their order."""
+        counts = [len(self._samples[number].media) for number in batch]
+        places = [sum(counts[:place]) for place in range(len(counts))]
         return [
             self._prompts.conversation(
                 task,
                 drawn_wording(self._seed, epoch, number, position, self._prompts.phrasings(task)),
-                self._samples[number].score if task == "score" else self._samples[number].level,
+                self._samples[number].answers[task],
                 place,
             )
-            for place, number in enumerate(batch)
+            for place, number in zip(places, batch, strict=True)
             for position, task in enumerate(self._tasks)
+            if task in self._samples[number].answers
         ]

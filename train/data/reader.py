@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch.nn import functional
@@ -62,26 +62,24 @@ class FeatureReader:
         """Videos that every encoder has seen."""
         return set.intersection(*(set(features.videos()) for features in self.sets.values()))
 
-    def chunks(self, video: str) -> dict[str, int]:
-        """Branch → K that `read` gives for the whole video; from the store's index, no features are read."""
-        return {
-            name: 1
-            if branch.over_time == "mean"
-            else branch.first_chunks
-            or max(self.sets[branch.encoder].length(video, branch.stream), self._minimum_chunks)
-            for name, branch in self.branches.items()
-        }
+    def chunks(
+        self, video: str, start: int = 0, stop: int | None = None, branches: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """Branch → K that `read` gives; from the store's index, no features are read."""
+        minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
 
-    def tokens(self, video: str, per_chunk: Mapping[str, int] | None = None) -> int:
-        """Number of the whole video's tokens, of all branches, from the store's index.
+        def count(branch: BranchSettings) -> int:
+            if branch.over_time == "mean":
+                return 1
+            there = range(self.sets[branch.encoder].length(video, branch.stream))
+            return branch.first_chunks or max(len(there[start:stop]), minimum)
 
-        `per_chunk`: branch → tokens that its projector makes of a chunk; as many as it reads where not given.
-        """
-        each = per_chunk or {name: tokens for name, (tokens, _) in self.shapes().items()}
-        return sum(chunks * each[name] for name, chunks in self.chunks(video).items())
+        return {name: count(branch) for name, branch in self._chosen(branches)}
 
-    def read(self, video: str, start: int = 0, stop: int | None = None) -> Features:
-        """Branch → [K, tokens, features] of the chunks from `start` up to `stop`.
+    def read(
+        self, video: str, start: int = 0, stop: int | None = None, branches: Collection[str] | None = None
+    ) -> Features:
+        """Branch → [K, tokens, features] of the chunks from `start` up to `stop`; of all branches by default.
 
         A whole video repeats its last chunk up to the dataset's `minimum_chunks`. Raises DamagedPart where
         its bytes are not those that were stored (which is not known of a part of it), FeatureValueError.
@@ -89,8 +87,11 @@ class FeatureReader:
         minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
         return {
             name: branch_tokens(self._block(video, branch, start, stop), branch, minimum)
-            for name, branch in self.branches.items()
+            for name, branch in self._chosen(branches)
         }
+
+    def _chosen(self, names: Collection[str] | None) -> list[tuple[str, BranchSettings]]:
+        return [(name, branch) for name, branch in self.branches.items() if names is None or name in names]
 
     def _block(self, video: str, branch: BranchSettings, start: int, stop: int | None) -> torch.Tensor:
         features = self.sets[branch.encoder]

@@ -1,18 +1,33 @@
-"""The labelled videos of a dataset that have features, by split, with their level cuts."""
+"""The labelled videos of a dataset that have features, by split, with the true answers of the tasks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from config.schema import DatasetSettings
+from config.schema import MOS, DatasetSettings, NumberForm, RunSettings, TaskSettings, WordsForm
 from store.labels.dataset import Record, join_split, label_records
 from store.labels.files import Label, MosScale
 from store.labels.splits import place
-from train.answers.levels import LevelCuts
+from store.labels.tables import number
+from train.answers.forms import Value, on_form
+from train.answers.levels import Levels
 from train.data.reader import FeatureReader
-from train.errors import FeaturesMissingError
+from train.errors import FeaturesMissingError, TaskLabelError
 
 Split = Mapping[str, Sequence[Label]]
 """train, val, test… → labels."""
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A video, or a part of it, that a conversation is about."""
+
+    dataset: str
+    video: str
+    start: int = 0
+    stop: int | None = None
+    """Chunks from `start` up to `stop`; by default the whole video."""
+    branches: tuple[str, ...] | None = None
+    """Those that it has features of, as a picture has none of motion; None: all."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +35,18 @@ class Sample:
     """A video with its opinion score."""
 
     video: str
+    dataset: str
     mos: float
     """On the dataset's own scale."""
-    score: float
-    """The MOS mapped to 0–100."""
-    level: str
-    """By the cuts of its dataset."""
-    dataset: str
+    answers: Mapping[str, Value]
+    """Task → its true answer, where the labels have one."""
+    further: tuple[Medium, ...] = ()
+    """What a conversation about it may show beside the video, such as another to compare it with."""
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The video, then what is further shown."""
+        return (Medium(self.dataset, self.video), *self.further)
 
 
 @dataclass(frozen=True)
@@ -34,8 +54,8 @@ class DatasetSamples:
     """What one dataset gives to a run."""
 
     reader: FeatureReader
-    cuts: LevelCuts
-    """Of the training videos that are used."""
+    levels: dict[str, Levels]
+    """Task of words for opinion scores → its cuts, by the training videos that are used."""
     parts: dict[str, list[Sample]]
     """train, val, test… → samples."""
     missing: list[str]
@@ -45,12 +65,14 @@ class DatasetSamples:
 
 
 def dataset_samples(
-    dataset: DatasetSettings, split: Split, reader: FeatureReader, share: float, seed: int
+    settings: RunSettings, dataset: DatasetSettings, split: Split, reader: FeatureReader
 ) -> DatasetSamples:
-    """Join labels and features; of the training videos, keep the share.
+    """Join labels and features; of the training videos, keep the run's share.
 
-    Raises FeaturesMissingError where no training video has features.
+    Raises FeaturesMissingError where no training video has features, TaskLabelError where a label cannot be
+    a task's answer.
     """
+    training = settings.pipeline.training
     present, missing = join_split(split, reader.videos())
     if not present.get("train"):
         count = len(split.get("train", ()))
@@ -61,11 +83,17 @@ def dataset_samples(
             if count
             else f"the labels of {dataset.name} give no training video, but {others or 'none at all'}"
         )
-    present["train"] = nested_share(present["train"], share, seed)
+    present["train"] = nested_share(present["train"], training.data_share, training.seed)
     scale = MosScale(*dataset.mos_range)
-    cuts = LevelCuts.fit([scale.to_100(label.mos) for label in present["train"]])
-    parts = {name: [_sample(label, dataset.name, scale, cuts) for label in present[name]] for name in present}
-    return DatasetSamples(reader, cuts, parts, missing, label_records(present))
+    scores = [scale.to_100(label.mos) for label in present["train"]]
+    levels = {name: Levels.fit(task.form, scores) for name, task in settings.cut.items()}  # type: ignore[arg-type]
+    truth = Truth(dataset, settings.tasks, levels)
+    parts = {
+        name: [Sample(label.video, dataset.name, label.mos, truth.of(label)) for label in present[name]]
+        for name in present
+    }
+    parts["train"] = [sample for sample in parts["train"] if sample.answers]
+    return DatasetSamples(reader, levels, parts, missing, label_records(present))
 
 
 def nested_share(labels: Sequence[Label], share: float, seed: int) -> list[Label]:
@@ -79,6 +107,53 @@ def nested_share(labels: Sequence[Label], share: float, seed: int) -> list[Label
     return [label for label in labels if places[label.video] <= limit]
 
 
-def _sample(label: Label, dataset: str, scale: MosScale, cuts: LevelCuts) -> Sample:
-    score = scale.to_100(label.mos)
-    return Sample(label.video, label.mos, score, cuts.level(score), dataset)
+def require_answers(tasks: Mapping[str, TaskSettings], samples: Mapping[str, DatasetSamples]) -> None:
+    """Raise TaskLabelError where no training video of any dataset has an answer to one of the tasks."""
+    train = [sample for each in samples.values() for sample in each.parts["train"]]
+    for name, task in tasks.items():
+        if not any(name in sample.answers for sample in train):
+            raise TaskLabelError(
+                f"the task {name!r} asks for the column {task.label!r}, of which the labels of"
+                f" {' and '.join(samples)} have nothing about the training videos"
+            )
+
+
+class Truth:
+    """The true answers of tasks about a dataset's videos."""
+
+    def __init__(
+        self, dataset: DatasetSettings, tasks: Mapping[str, TaskSettings], levels: Mapping[str, Levels]
+    ) -> None:
+        self._dataset = dataset.name
+        self._scale = MosScale(*dataset.mos_range)
+        self._tasks = tasks
+        self._levels = levels
+
+    def of(self, label: Label) -> dict[str, Value]:
+        """Task → answer; without those that the label says nothing of. Raises TaskLabelError."""
+        answers = {name: self._answer(name, task, label) for name, task in self._tasks.items()}
+        return {name: answer for name, answer in answers.items() if answer is not None}
+
+    def _answer(self, name: str, task: TaskSettings, label: Label) -> Value | None:
+        if task.label == MOS:
+            score = self._scale.to_100(label.mos)
+            return (
+                on_form(task, score) if isinstance(task.form, NumberForm) else self._levels[name].level(score)
+            )
+        text = label.extra.get(task.label)
+        if text is None:
+            return None
+        where = f"{label.video} of {self._dataset}: {task.label}"
+        if isinstance(task.form, NumberForm):
+            value = on_form(task, number(text, where) or 0.0)
+            if not task.form.low <= value <= task.form.high:
+                raise TaskLabelError(
+                    f"{where} is {text}, outside of the range of the task {name!r}:"
+                    f" set tasks.{name}.label_range to the column's own"
+                )
+            return value
+        if isinstance(task.form, WordsForm) and text not in task.form.words:
+            raise TaskLabelError(
+                f"{where} is {text!r}: the words of the task {name!r} are {', '.join(task.form.words)}"
+            )
+        return text

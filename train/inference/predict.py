@@ -1,15 +1,15 @@
-"""Predictions from features: the expected score, the written answer, and the level."""
+"""Predictions from features: the expected score, the level, and the answer to every task."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 
 import torch
 
-from config.schema import Task
-from train.answers.levels import LevelCuts
-from train.answers.space import LEVELS, parse_level, parse_score
+from config.schema import Form, NumberForm, TextForm
+from train.answers.forms import Value, as_score, read, scored, values
+from train.answers.levels import Levels
 from train.data.reader import Features
 from train.inference.reading import Reading, answer
 from train.model.quality import QualityModel
@@ -17,80 +17,140 @@ from train.model.regression import RegressionModel, VideoModel
 
 
 @dataclass(frozen=True)
+class TaskAnswer:
+    """What the model says to one task's question."""
+
+    value: Value | None = None
+    """The expected number, on the task's own range, or the likeliest word; None of free text."""
+    score: float | None = None
+    """The expected score on 0–100, where numbers are asked for, or words with scores."""
+    std: float | None = None
+    """Standard deviation of the score's distribution; None of the regression baseline's numbers."""
+    probabilities: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Of each word."""
+    text: str | None = None
+    """The written answer."""
+    stated: Value | None = None
+    """What the text states; None is a parse failure, or that nothing was written."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the model says of one video; scores on the scale 0–100."""
 
-    score: float
-    """`expected`: the probability-weighted score."""
+    score: float | None
+    """`expected`: the probability-weighted score; None where no task asks for one."""
     std: float | None
     """Standard deviation of the score's distribution; None of the regression baseline, which has none."""
-    level: str
+    level: str | None
     """The likeliest level where the model was trained to give levels, else the expected score's level."""
     score_generate: float | None
     """`generate`: the score stated by the written answer; None is a parse failure."""
     level_generate: str | None
-    text: str
-    """The written answer to the score question."""
+    text: str | None
+    """The written answer to the question of the score."""
+    answers: Mapping[str, TaskAnswer] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Of every task."""
 
 
 @torch.inference_mode()
-def predict(
-    model: VideoModel, videos: Sequence[Features], cuts: LevelCuts, tasks: Sequence[Task]
-) -> list[Prediction]:
-    """Predictions, video by video: a video's numbers do not depend on the others by a single bit."""
-    device = next(model.projectors.parameters()).device
-    placed = ({name: block.to(device) for name, block in video.items()} for video in videos)
-    if isinstance(model, RegressionModel):
-        return [_regressed(model, video, cuts, tasks) for video in placed]
-    return [_predict_one(model, video, cuts, tasks) for video in placed]
+def predict(model: VideoModel, videos: Sequence[Features], levels: Levels | None = None) -> list[Prediction]:
+    """Predictions, video by video: a video's numbers do not depend on the others by a single bit.
 
-
-def _predict_one(model: QualityModel, video: Features, cuts: LevelCuts, tasks: Sequence[Task]) -> Prediction:
-    (visual,) = model.visual_tokens([video])
-    asked: list[Task] = ["score", "level"] if "level" in tasks else ["score"]
-    answers = answer(model, visual, asked)
-    mean, std = _moments(answers["score"].probabilities, model.prompts.score_values)
-    text = answers["score"].text
-    stated = parse_score(text)
-    if "level" in tasks:
-        level = LEVELS[int(answers["level"].probabilities.argmax())]
-        written = parse_level(answers["level"].text)
-    else:
-        level = cuts.level(mean)
-        written = None if stated is None else cuts.level(stated)
-    return Prediction(mean, std, level, stated, written, text)
-
-
-@torch.inference_mode()
-def expected_scores(model: VideoModel, visual: Sequence[torch.Tensor]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each video's distribution over the scores 0–100.
-
-    The regression baseline has a score, bounded to the scale, without a deviation: NaN.
+    `levels` turn the expected score into a level where no task asks for words.
     """
+    device = next(model.projectors.parameters()).device
+    predictions = []
+    for video in videos:
+        visual = model.visual_tokens([{name: block.to(device) for name, block in video.items()}])
+        answers = _regressed(model, visual) if isinstance(model, RegressionModel) else _read(model, visual[0])
+        predictions.append(_overall(model, answers, levels))
+    return predictions
+
+
+def _read(model: QualityModel, visual: torch.Tensor) -> dict[str, TaskAnswer]:
+    found = answer(model, visual, list(model.prompts.tasks))
+    return {
+        name: _answer(model.prompts.tasks[name].form, each.probabilities, each.text)
+        for name, each in found.items()
+    }
+
+
+def _answer(form: Form, probabilities: torch.Tensor | None, text: str | None) -> TaskAnswer:
+    stated = None if text is None else read(form, text)
+    if isinstance(form, TextForm) or probabilities is None:
+        return TaskAnswer(text=text, stated=stated)
+    score = std = None
+    counted = values(form)
+    if counted is not None:
+        mean, deviation = _moments(probabilities, counted)
+        score, std = as_score(form, mean), as_score(form, mean + deviation) - as_score(form, mean)
+    if isinstance(form, NumberForm):
+        return TaskAnswer(mean, score, std, text=text, stated=stated)
+    by_word = dict(zip(form.words, probabilities.tolist(), strict=True))
+    return TaskAnswer(max(by_word, key=by_word.__getitem__), score, std, by_word, text, stated)
+
+
+def _regressed(model: RegressionModel, visual: Sequence[torch.Tensor]) -> dict[str, TaskAnswer]:
+    """Without a language model there is no written answer, and a number has no distribution."""
+    found = {}
+    for name, output in model.outputs(visual).items():
+        form = model.prompts.tasks[name].form
+        if isinstance(form, NumberForm):
+            value = float(output[0].clamp(form.low, form.high))
+            found[name] = TaskAnswer(value, as_score(form, value))
+        else:
+            found[name] = _answer(form, output[0].softmax(dim=0), None)
+    return found
+
+
+def _overall(model: VideoModel, answers: Mapping[str, TaskAnswer], levels: Levels | None) -> Prediction:
+    tasks = model.prompts.tasks
+    main = scored(tasks)
+    found = TaskAnswer() if main is None else answers[main]
+    stated = None if main is None else _stated_score(tasks[main].form, found.stated)
+    asked = next((name for name, task in tasks.items() if task.levels), None)
+    if asked is not None:
+        words = answers[asked].value, answers[asked].stated
+        level, written = (None if word is None else str(word) for word in words)
+    else:
+        level, written = (
+            None if levels is None or score is None else levels.level(score)
+            for score in (found.score, stated)
+        )
+    return Prediction(found.score, found.std, level, stated, written, found.text, answers)
+
+
+def _stated_score(form: Form, stated: Value | None) -> float | None:
+    """On 0–100, of a number or of a word that has a score."""
+    if stated is None or isinstance(form, TextForm):
+        return None
+    return as_score(form, float(stated)) if isinstance(form, NumberForm) else form.words[str(stated)]
+
+
+@torch.inference_mode()
+def expected_scores(model: VideoModel, visual: Sequence[torch.Tensor]) -> list[float]:
+    """The expected score of each video on 0–100, by the first task that asks for one."""
+    main = scored(model.prompts.tasks)
+    assert main is not None, "no task asks for a score"
+    form = model.prompts.tasks[main].form
     if isinstance(model, RegressionModel):
-        scores = model.outputs(visual)[0].clamp(0, 100).tolist()
-        return scores, [math.nan] * len(scores)
-    values = model.prompts.score_values
-    moments = [
-        _moments(Reading(model, tokens, ["score"]).probabilities("score"), values) for tokens in visual
-    ]
-    return [mean for mean, _ in moments], [std for _, std in moments]
+        return [_required(_regressed(model, [pooled])[main].score) for pooled in visual]
+    readings = (Reading(model, tokens, [main]).probabilities(main) for tokens in visual)
+    return [_required(_answer(form, probabilities, None).score) for probabilities in readings]
 
 
-def _moments(probabilities: torch.Tensor, values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation of a distribution [101] over the scores' values."""
+def _required(score: float | None) -> float:
+    assert score is not None
+    return score
+
+
+def _moments(probabilities: torch.Tensor, counted: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of a distribution [N] over values."""
     p = probabilities.double()
-    scores = torch.tensor(values, dtype=torch.float64, device=p.device)
-    mean = (p * scores).sum()
-    return float(mean), float((p * (scores - mean) ** 2).sum().sqrt())
-
-
-def _regressed(model: RegressionModel, video: Features, cuts: LevelCuts, tasks: Sequence[Task]) -> Prediction:
-    """Without a language model there is no written answer."""
-    visual = model.visual_tokens([video])
-    (mean,), _ = expected_scores(model, visual)
-    likeliest = LEVELS[int(model.outputs(visual)[1].argmax())]
-    return Prediction(mean, None, likeliest if "level" in tasks else cuts.level(mean), None, None, "")
+    numbers = torch.tensor(counted, dtype=torch.float64, device=p.device)
+    mean = (p * numbers).sum()
+    return float(mean), float((p * (numbers - mean) ** 2).sum().sqrt())
 
 
 def batched(items: Iterable[Features], size: int) -> Iterator[list[Features]]:

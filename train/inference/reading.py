@@ -11,52 +11,53 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache
 
-from config.schema import Task
+from config.schema import TextForm
 from train.model.packing import Context, TokenTree, embed, lay_out
 from train.model.quality import QualityModel, embedding_table
 
-MAX_NEW_TOKENS = 24
+_MAX_NEW_TOKENS = 24
+"""Of numbers and words; the settings of a task of free text have their own."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """A task's answer about one video."""
 
-    probabilities: torch.Tensor
-    """float32, of every allowed answer in the order of their values; they sum to one."""
-    text: str
-    """What greedy decoding writes."""
+    probabilities: torch.Tensor | None
+    """float32, of every allowed answer in the order of their values; they sum to one. None of free text."""
+    text: str | None
+    """What greedy decoding writes; None where the task is not read so."""
 
 
 @torch.inference_mode()
-def answer(
-    model: QualityModel, visual: torch.Tensor, tasks: Sequence[Task], max_new_tokens: int = MAX_NEW_TOKENS
-) -> dict[Task, Answer]:
+def answer(model: QualityModel, visual: torch.Tensor, tasks: Sequence[str]) -> dict[str, Answer]:
     """Answers to each task's first phrasing, from one pass over a video's tokens [V, width].
 
     Tasks whose prompts differ before the visual tokens take a pass each.
     """
-    alike: dict[tuple[int, ...], list[Task]] = {}
+    alike: dict[tuple[int, ...], list[str]] = {}
     for task in tasks:
         alike.setdefault(model.prompts.prompt(task).before, []).append(task)
-    answers: dict[Task, Answer] = {}
+    answers: dict[str, Answer] = {}
     for together in alike.values():
         reading = Reading(model, visual, together)
-        texts = reading.texts(max_new_tokens)
-        answers |= {task: Answer(reading.probabilities(task), texts[task]) for task in together}
-    return answers
+        texts = reading.texts()
+        for task in together:
+            probabilities = reading.probabilities(task) if task in model.spaces else None
+            answers[task] = Answer(probabilities, texts.get(task))
+    return {task: answers[task] for task in tasks}
 
 
 class Reading:
     """One pass over a video's tokens [V, width] and the questions of tasks that share a prefix."""
 
     @torch.inference_mode()
-    def __init__(self, model: QualityModel, visual: torch.Tensor, tasks: Sequence[Task]) -> None:
+    def __init__(self, model: QualityModel, visual: torch.Tensor, tasks: Sequence[str]) -> None:
         self._model = model
         self._tree = TokenTree()
-        self._asked: dict[Task, int] = {}
+        self._asked: dict[str, int] = {}
         """Task → the question's last token, behind which the answer stands."""
-        self._nodes: dict[Task, dict[tuple[int, ...], int]] = {}
+        self._nodes: dict[str, dict[tuple[int, ...], int]] = {}
         """Task → node of its trie → token of the tree."""
         self._read: dict[int, int] = {}
         """Token of the tree → row of the logits."""
@@ -78,18 +79,20 @@ class Reading:
         rows = torch.tensor([layout.segments[0].row(token) for token in self._read], device=visual.device)
         self._logits = model.packed.logits(model.decoder, embeddings, layout, rows, self._cache)  # [A, vocab]
 
-    def _plant(self, task: Task) -> None:
-        tree, space = self._tree, self._model.spaces[task]
+    def _plant(self, task: str) -> None:
+        tree = self._tree
         self._asked[task] = asked = tree.add(self._model.prompts.prompt(task).after)
-        nodes = self._nodes[task] = {(): tree.add(space.lead, asked)}
-        for fork in space.forks:
-            for end in range(1, len(fork) + 1):
-                if fork[:end] not in nodes:
-                    nodes[fork[:end]] = tree.add(fork[end - 1 : end], nodes[fork[: end - 1]])
+        space = self._model.spaces.get(task)
+        if space is not None:
+            nodes = self._nodes[task] = {(): tree.add(space.lead, asked)}
+            for fork in space.forks:
+                for end in range(1, len(fork) + 1):
+                    if fork[:end] not in nodes:
+                        nodes[fork[:end]] = tree.add(fork[end - 1 : end], nodes[fork[: end - 1]])
         self._read |= {token: len(self._read) + n for n, token in enumerate(range(asked, len(tree)))}
 
     @torch.inference_mode()
-    def probabilities(self, task: Task) -> torch.Tensor:
+    def probabilities(self, task: str) -> torch.Tensor:
         """Probability of every allowed answer, float32 [answers]: a product of softmaxes along the trie."""
         space, device = self._model.spaces[task], self._logits.device
         log_p = torch.zeros(len(space.tails), device=device)
@@ -101,14 +104,17 @@ class Reading:
         return log_p.exp()
 
     @torch.inference_mode()
-    def texts(self, max_new_tokens: int = MAX_NEW_TOKENS) -> dict[Task, str]:
-        """What greedy decoding writes for each task, up to the end of turn."""
-        written: dict[Task, list[int]] = {task: [] for task in self._asked}
-        at = dict(self._asked)
+    def texts(self) -> dict[str, str]:
+        """What greedy decoding writes for each task that is read so, up to the end of turn."""
+        tasks = self._model.prompts.tasks
+        at = {task: place for task, place in self._asked.items() if tasks[task].read != "probabilities"}
+        written: dict[str, list[int]] = {task: [] for task in at}
         while at:
             beyond = {}
             for task in list(at):
-                at[task], token = self._walk(at[task], written[task], max_new_tokens)
+                form = tasks[task].form
+                limit = form.max_tokens if isinstance(form, TextForm) else _MAX_NEW_TOKENS
+                at[task], token = self._walk(at[task], written[task], limit)
                 if token is None:
                     del at[task]
                 else:

@@ -22,7 +22,7 @@ from train.loop.processes import add_gradients, trained
 from train.model.regression import RegressionModel, VideoModel
 
 Questions = Callable[[int, Sequence[int]], Sequence[Conversation]]
-"""(epoch, samples) → conversations."""
+"""(epoch, samples) → conversations about the media of all these samples, numbered in their order."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,14 @@ class Stepper:
         self._optimizer.zero_grad()
         return StepResult(total / count, norm, [round(flag) for flag in raised])
 
-    def _pass(self, epoch: int, batch: Batch, features: list[Features]) -> _Pass:
+    def _pass(self, epoch: int, batch: Batch, features: list[list[Features]]) -> _Pass:
         seed, device = self._pipeline.training.seed, self._accelerator.device
         conversations = self._questions(epoch, batch.videos)
         tokens = [self._tokens[video] for video in batch.videos]
         device_generator(device).manual_seed(derived_seed(seed, epoch, *batch.videos))
         with explains_exhaustion(self._pipeline, "training on", tokens, device):
             with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
-                losses: torch.Tensor = self._model(features, conversations)
+                losses: torch.Tensor = self._model([m for media in features for m in media], conversations)
             weights = self._weights(conversations).to(device)
             torch.autograd.backward((losses * weights).sum())
             if not batch.counts:  # nothing else of this step has gradients yet
@@ -121,12 +121,14 @@ class Stepper:
         chat = self._model.prompts.chat
         return torch.tensor([float(chat.answer_tokens(each)) for each in conversations])
 
-    def _draws(self, epoch: int, batch: Batch, features: Sequence[Features]) -> Draws:
+    def _draws(self, epoch: int, batch: Batch, features: Sequence[Sequence[Features]]) -> Draws:
         seed = self._pipeline.training.seed
         return {
             projector: [
-                (len(tokens[branch]), derived_seed(seed, epoch, video, number))
-                for video, tokens in zip(batch.videos, features, strict=True)
+                (len(medium[branch]), derived_seed(seed, epoch, video, number, *([place] if place else [])))
+                for video, media in zip(batch.videos, features, strict=True)
+                for place, medium in enumerate(media)
+                if branch in medium
             ]
             for number, (branch, projector) in enumerate(self._model.projectors.items())
             if projector.draws

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from transformers import get_scheduler
 
 from config.interruption import Interrupted, Requests, remembers_signals
-from config.schema import PipelineSettings, Task
+from config.schema import PipelineSettings
 from train.data.batches import Step, epoch_steps, plan_step
 from train.data.loading import QualityDataset, loaded
 from train.data.questions import TaskQuestions
@@ -73,7 +73,11 @@ class Trainer:
         self.quiet = quiet
         self.tokens = sequence_tokens(train, model, pipeline.tasks)
         self.validator = Validator(
-            accelerator, pipeline, validation, sequence_tokens(validation, model, pipeline.tasks)
+            accelerator,
+            pipeline,
+            validation,
+            sequence_tokens(validation, model, pipeline.tasks),
+            model.prompts.tasks,
         )
         place(model, accelerator, settings)
         self.total_steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
@@ -218,7 +222,7 @@ class Trainer:
         return self.progress.step
 
 
-def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[Task]) -> list[int]:
+def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str]) -> list[int]:
     """Tokens that each sample takes in the decoder: its visual prefix once, and every task's question.
 
     The regression baseline sees the visual tokens alone. Raises ContextExceeded where the decoder cannot read
@@ -228,6 +232,7 @@ def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[Tas
     longest = max(model.prompts.text_tokens([task]) for task in tasks)
     tokens = data.tokens(model.tokens_per_chunk(), text)
     for sample, count in zip(data.samples, tokens, strict=True):
-        model.check_chunks(data.readers[sample.dataset].chunks(sample.video), sample.video)
+        for medium in sample.media:
+            model.check_chunks(data.chunks(medium), medium.video)
         model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
     return tokens

@@ -1,13 +1,13 @@
 """SRCC and PLCC of the expected score on validation videos, shared out among the processes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from scipy.stats import pearsonr, spearmanr
 
-from config.schema import PipelineSettings
+from config.schema import PipelineSettings, TaskSettings
 from train.data.batches import Batch, slices
 from train.data.loading import QualityDataset, loaded
 from train.inference.predict import expected_scores
@@ -27,13 +27,16 @@ class Validator:
         pipeline: PipelineSettings,
         data: QualityDataset,
         tokens: Sequence[int],
+        tasks: Mapping[str, TaskSettings],
     ) -> None:
+        """Without a task that asks for opinion scores, there are no `datasets` to validate on."""
         self._accelerator = accelerator
         self._pipeline = pipeline
         self._data = data
         self._tokens = tokens
         counts = [sample.dataset for sample in data.samples]
-        self.datasets = [name for name in dict.fromkeys(counts) if counts.count(name) >= _FEWEST]
+        asked = any(task.scores for task in tasks.values())
+        self.datasets = [n for n in dict.fromkeys(counts) if asked and counts.count(n) >= _FEWEST]
         self._videos = [i for i, sample in enumerate(data.samples) if sample.dataset in self.datasets]
 
     def figures(self, model: VideoModel) -> dict[str, float]:
@@ -58,8 +61,8 @@ class Validator:
             for batch, features in loaded(self._data, batches, settings, device):
                 tokens = [self._tokens[video] for video in batch.videos]
                 with explains_exhaustion(self._pipeline, "validating", tokens, device):
-                    means, _ = expected_scores(model, model.visual_tokens(features))
-                own += zip(batch.videos, means, strict=True) if batch.counts else ()
+                    scores = expected_scores(model, model.visual_tokens([media[0] for media in features]))
+                own += zip(batch.videos, scores, strict=True) if batch.counts else ()
         return dict(gather_object(own))
 
     def _batches(self) -> list[Batch]:

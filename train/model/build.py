@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from config.schema import PipelineSettings, PromptSettings
+from config.schema import PipelineSettings, TaskSettings
 from train.answers.prompts import PromptBuilder
 from train.errors import TrainError
 from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
@@ -19,7 +19,7 @@ Shapes = Mapping[str, tuple[int, int]]
 
 def build_model(
     pipeline: PipelineSettings,
-    prompts: PromptSettings,
+    tasks: Mapping[str, TaskSettings],
     shapes: Shapes,
     device: torch.device | str | None = None,
 ) -> VideoModel:
@@ -31,11 +31,11 @@ def build_model(
     if pipeline.head == "regression":
         with _seeded(pipeline.training.seed):
             projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
-            return RegressionModel(projectors, pipeline.regression)
+            return RegressionModel(projectors, pipeline.regression, tasks)
     decoder = load_decoder(pipeline.decoder, device)
     tokenizer = load_tokenizer(pipeline.decoder)
     check_vocabulary(decoder, tokenizer)
-    builder = PromptBuilder(tokenizer, prompts, pipeline.decoder.chat_template)
+    builder = PromptBuilder(tokenizer, tasks, pipeline.decoder.chat_template)
     embeddings = embedding_table(decoder).weight
     embedding_std = 1.0 if embeddings.is_meta else float(embeddings.float().std())
     with _seeded(pipeline.training.seed):

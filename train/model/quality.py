@@ -8,12 +8,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from config.schema import StepSettings, TargetSettings, Task
+from config.schema import StepSettings, TargetSettings
 from train.answers.chat import Answer
 from train.answers.conversation import Conversation
 from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
-from train.answers.space import AnswerSpace
 from train.data.reader import Features
 from train.errors import ContextExceeded, TrainError
 from train.model.packed_decoder import PackedDecoder
@@ -60,12 +59,9 @@ class QualityModel(nn.Module):
                 table.weight.detach().to(torch.float32, copy=True), freeze=False
             )
         self.packed = PackedDecoder(decoder, step or StepSettings(), attention)
+        self.spaces = prompts.spaces()
         end = prompts.chat.end_of_turn
-        tasks: tuple[Task, ...] = ("score", "level")
-        self.spaces: dict[Task, AnswerSpace] = {
-            task: AnswerSpace.of(prompts.allowed(task), end) for task in tasks
-        }
-        self.loss = AnswerLoss(self.spaces["score"], prompts.score_values, end, targets or TargetSettings())
+        self.loss = AnswerLoss(prompts.tasks, self.spaces, end, targets or TargetSettings())
 
     def train(self, mode: bool = True) -> "QualityModel":
         """Training mode for what trains; the frozen decoder stays in evaluation mode."""
@@ -99,6 +95,8 @@ class QualityModel(nn.Module):
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
         """Each video's tokens [V, width]: one block a branch, in the branches' order (eq. 8).
 
+        A medium may lack a branch, as a picture has no motion.
+
         Or `interleaved`: chunk after chunk in the order of their beginnings, a video's k-th of n chunks at
         k / n of its length; of those that begin together the first branch's is first. Where the branches have
         the same chunks, that is the tokens of all branches second by second.
@@ -108,10 +106,13 @@ class QualityModel(nn.Module):
         for branch, projector in self.projectors.items():
             if branch in self.appended:
                 continue
-            counts = [len(video[branch]) for video in videos]
-            projected = projector(torch.cat([video[branch] for video in videos]))  # [ΣK, T', H]
-            for found, tokens in zip(chunks, projected.split(counts), strict=True):
-                found += [(number / len(tokens), chunk) for number, chunk in enumerate(tokens)]
+            places = [place for place, video in enumerate(videos) if branch in video]
+            if not places:
+                continue
+            counts = [len(videos[place][branch]) for place in places]
+            projected = projector(torch.cat([videos[place][branch] for place in places]))  # [ΣK, T', H]
+            for place, tokens in zip(places, projected.split(counts), strict=True):
+                chunks[place] += [(number / len(tokens), chunk) for number, chunk in enumerate(tokens)]
         if self.token_order == "interleaved":
             for found in chunks:
                 found.sort(key=lambda chunk: chunk[0])
@@ -121,9 +122,12 @@ class QualityModel(nn.Module):
         """The features with the tokens that are appended to a branch behind that branch's own."""
         found = [dict(video) for video in videos]
         for branch, target in self.appended.items():
-            counts = [len(video[branch]) for video in videos]
-            projected = self.projectors[branch](torch.cat([video[branch] for video in videos]))
-            for video, own_tokens in zip(found, projected.float().split(counts), strict=True):
+            having = [video for video in found if branch in video and target in video]
+            if not having:
+                continue
+            counts = [len(video[branch]) for video in having]
+            projected = self.projectors[branch](torch.cat([video[branch] for video in having]))
+            for video, own_tokens in zip(having, projected.float().split(counts), strict=True):
                 tokens = own_tokens.mean(dim=0, keepdim=True) if target in self.averaged else own_tokens
                 self.check_chunks({branch: len(tokens), target: len(video[target])})
                 video[target] = torch.cat([video[target].float(), tokens], dim=1)
@@ -132,7 +136,8 @@ class QualityModel(nn.Module):
     def check_chunks(self, chunks: Mapping[str, int], video: str = "the video") -> None:
         """Raise TrainError where a branch has not as many chunks as the one that it is appended to."""
         for branch, target in self.appended.items():
-            if target not in self.averaged and chunks[branch] != chunks[target]:
+            both = branch in chunks and target in chunks
+            if both and target not in self.averaged and chunks[branch] != chunks[target]:
                 raise TrainError(
                     f"{video} has {chunks[branch]} chunks of {branch}, but {chunks[target]} of {target}, to"
                     " which they are appended: set first_chunks of both branches, or over_time = mean"

@@ -11,29 +11,37 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from config.schema import RegressionSettings, Task
+from config.schema import NumberForm, RegressionSettings, TaskSettings, TextForm
 from train.answers.conversation import SLOT, Conversation, Message, Target
-from train.answers.space import LEVELS
+from train.answers.forms import Value
 from train.data.reader import Features
+from train.errors import TrainError
 from train.model.quality import QualityModel
 
 _BETA = 0.1
-"""Errors below 10 of 100 points are squared, larger ones count as they are."""
+"""Errors below a tenth of the range are squared, larger ones count as they are."""
 
 
 class RegressionModel(nn.Module):
-    """Projectors → each branch's tokens pooled to one vector → a small network → score and level.
+    """Projectors → each branch's tokens pooled to one vector → a small network → each task's answer.
 
     The vectors of the branches stand side by side, so that a branch of many tokens does not drown another.
+    Raises TrainError for a task of free text.
     """
 
-    def __init__(self, projectors: Mapping[str, nn.Module], settings: RegressionSettings) -> None:
+    def __init__(
+        self,
+        projectors: Mapping[str, nn.Module],
+        settings: RegressionSettings,
+        tasks: Mapping[str, TaskSettings],
+    ) -> None:
         super().__init__()
         self.projectors = nn.ModuleDict(projectors)
         pool = AttentionPool if settings.pooling == "attention" else MeanPool
         self.pools = nn.ModuleDict({branch: pool(settings.width) for branch in projectors})
-        self.head = _network(len(projectors) * settings.width, settings)
-        self.prompts = Wordless()
+        self.prompts = Wordless(tasks)
+        self._sizes = {name: _outputs(name, task) for name, task in tasks.items()}
+        self.head = _network(len(projectors) * settings.width, settings, sum(self._sizes.values()))
 
     def tokens_per_chunk(self) -> dict[str, int]:
         """See QualityModel."""
@@ -61,23 +69,30 @@ class RegressionModel(nn.Module):
         return [torch.cat(block) for block in blocks]
 
     def forward(self, videos: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
-        """float32 loss of each conversation: smooth L1 of score / 100, cross-entropy of level."""
-        scores, levels = self.outputs(self.visual_tokens(videos))
+        """float32 loss of each conversation: smooth L1 of a number, by its range; cross-entropy of a word."""
+        outputs = self.outputs(self.visual_tokens(videos))
         losses = []
         for conversation in conversations:
             (video,), (target,) = conversation.media, conversation.targets
-            if target.task == "score":
-                score = scores.new_tensor(float(target.value) / 100)
-                losses.append(functional.smooth_l1_loss(scores[video] / 100, score, beta=_BETA))
+            found, form = outputs[target.task][video], self.prompts.tasks[target.task].form
+            if isinstance(form, NumberForm):
+                span = form.high - form.low
+                wanted = found.new_tensor(float(target.value) / span)
+                losses.append(functional.smooth_l1_loss(found / span, wanted, beta=_BETA))
             else:
-                level = torch.tensor(LEVELS.index(str(target.value)), device=levels.device)
-                losses.append(functional.cross_entropy(levels[video], level))
+                assert not isinstance(form, TextForm)
+                word = torch.tensor(list(form.words).index(str(target.value)), device=found.device)
+                losses.append(functional.cross_entropy(found, word))
         return torch.stack(losses)
 
-    def outputs(self, visual: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores [B] on 0–100, not yet bounded, and level logits [B, 3], from pooled tokens."""
-        out = self.head(torch.stack(list(visual)).float())  # [B, 4]
-        return 50 + 100 * out[:, 0], out[:, 1:]
+    def outputs(self, visual: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """From pooled tokens: task → numbers [B], not yet bounded, or logits of words [B, words]."""
+        out = self.head(torch.stack(list(visual)).float())  # [B, outputs]
+        found = dict(zip(self._sizes, out.split(list(self._sizes.values()), dim=1), strict=True))
+        for name, task in self.prompts.tasks.items():
+            if isinstance(form := task.form, NumberForm):
+                found[name] = form.low + (form.high - form.low) * (0.5 + found[name][:, 0])
+        return found
 
 
 class MeanPool(nn.Module):
@@ -105,19 +120,22 @@ class AttentionPool(nn.Module):
 class Wordless:
     """Stands where a decoder's prompts are: a head without words is asked in one way."""
 
-    def phrasings(self, task: Task) -> int:  # noqa: ARG002
+    def __init__(self, tasks: Mapping[str, TaskSettings]) -> None:
+        self.tasks = dict(tasks)
+
+    def phrasings(self, task: str) -> int:  # noqa: ARG002
         """Number of ways in which the task's question is put."""
         return 1
 
     def conversation(
-        self, task: Task, phrasing: int = 0, value: float | str | None = None, medium: int = 0
+        self, task: str, phrasing: int = 0, value: Value | None = None, medium: int = 0
     ) -> Conversation:
         """What is asked of a medium: the value alone, in no words."""
         assert phrasing == 0, "there are no words to vary"
         target = None if value is None else Target(task, value)
         return Conversation((medium,), (Message("user", SLOT), Message("assistant", "", target)))
 
-    def text_tokens(self, tasks: Sequence[Task]) -> int:  # noqa: ARG002
+    def text_tokens(self, tasks: Sequence[str]) -> int:  # noqa: ARG002
         """It reads the visual tokens alone."""
         return 0
 
@@ -126,9 +144,15 @@ VideoModel = QualityModel | RegressionModel
 """What is trained and predicts."""
 
 
-def _network(inputs: int, settings: RegressionSettings) -> nn.Sequential:
+def _outputs(name: str, task: TaskSettings) -> int:
+    if isinstance(task.form, TextForm):
+        raise TrainError(f"the task {name!r} asks for text, which head = regression cannot write")
+    return 1 if isinstance(task.form, NumberForm) else len(task.form.words)
+
+
+def _network(inputs: int, settings: RegressionSettings, outputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     widths = [inputs, *settings.hidden]
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(settings.dropout)]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], 1 + len(LEVELS)))
+    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))

@@ -23,7 +23,7 @@ from store.care.difference import changes
 from store.durable.commit import remove, write_file
 from store.format.fingerprint import fingerprint
 from store.labels.dataset import Record, label_changes
-from train.answers.levels import LevelCuts
+from train.answers.levels import Levels
 from train.errors import RunError
 from train.saving.folder import TEMPORARY, discard, writing
 
@@ -45,7 +45,7 @@ _FREE: dict[str, Any] = {
         "encoders": {"__all__": {"weights", "source"}},
         "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}},
     },
-    **dict.fromkeys(("shapes", "cuts", "split", "versions"), True),
+    **dict.fromkeys(("shapes", "levels", "split", "versions"), True),
 }
 
 
@@ -82,8 +82,8 @@ class Run(Entry):
     """By encoder."""
     shapes: dict[str, tuple[int, int]]
     """Branch → (tokens, features) of a chunk."""
-    cuts: dict[str, LevelCuts]
-    """Dataset → level cuts of its training videos."""
+    levels: dict[str, dict[str, Levels]]
+    """Task of words for opinion scores → dataset → its cuts, by the training videos."""
     split: dict[str, dict[str, Part]]
     """Dataset → train, val, test…"""
     decoder: dict[str, Any] | None
@@ -97,10 +97,11 @@ class Run(Entry):
         """Encoder → feature key."""
         return {encoder: tie.key for encoder, tie in self.features.items()}
 
-    def cuts_for(self, dataset: str | None = None) -> LevelCuts:
-        """The level cuts of that dataset, or, where it is none of the run's, of the run's first."""
-        first = next(iter(self.cuts.values()))
-        return first if dataset is None else self.cuts.get(dataset, first)
+    def levels_for(self, task: str, dataset: str | None = None) -> Levels:
+        """The cuts of that dataset, or, where it is none of the run's, of the run's first."""
+        each = self.levels[task]
+        first = next(iter(each.values()))
+        return first if dataset is None else each.get(dataset, first)
 
     def write(self, file: Path) -> None:
         """Write it durably."""

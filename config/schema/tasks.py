@@ -1,0 +1,150 @@
+"""`[tasks.NAME]`: what a model is asked, the answers that are allowed, and where the true ones stand."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from config.schema.entry import Entry
+
+MOS = "mos"
+"""The label of the tasks that ask for opinion scores."""
+
+
+class NumberForm(Entry):
+    """A number, read as a distribution over the whole numbers from `low` to `high`."""
+
+    kind: Literal["number"]
+    low: int = Field(0, ge=0)
+    high: int = Field(100, le=1000)
+    decimals: int = Field(0, ge=0, le=6)
+    """As it is written. With any, the distribution is over the whole numbers before them."""
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> "NumberForm":
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low}, high = {self.high}: expected a higher `high`")
+        return self
+
+
+class WordsForm(Entry):
+    """One of several words, letters or phrases."""
+
+    kind: Literal["words"]
+    words: dict[str, float | None] = Field(min_length=2)
+    """Word → the score on 0–100 that it counts for in an expected score; a list gives words without. Words
+    for opinion scores stand from the worst to the best."""
+    cut_at: Literal["quantiles", "scores"] = "quantiles"
+    """What `cuts` are, which turn opinion scores into words: shares of the training videos, or scores on
+    0–100."""
+    cuts: tuple[float, ...] = ()
+    """One fewer than words, rising; a score on a cut has the word below it. None: parts of equal count, or of
+    equal width."""
+
+    @field_validator("words", mode="before")
+    @classmethod
+    def _from_a_list(cls, words: Any) -> Any:
+        if isinstance(words, list | tuple):
+            return dict.fromkeys(words)
+        if isinstance(words, dict):  # `false` drops an inherited word
+            return {word: score for word, score in words.items() if score is not False}
+        return words
+
+    @model_validator(mode="after")
+    def _words_and_cuts_fit(self) -> "WordsForm":
+        without = [word for word, weight in self.words.items() if weight is None]
+        if 0 < len(without) < len(self.words):
+            raise ValueError(f"{', '.join(without)} without a score: give one to every word, or to none")
+        if len({word.lower() for word in self.words}) < len(self.words) or not all(
+            map(str.strip, self.words)
+        ):
+            raise ValueError(f"the words {', '.join(self.words)} are not all different and not empty")
+        if self.cuts:
+            highest = 1 if self.cut_at == "quantiles" else 100
+            inner = (0, *self.cuts, highest)
+            if len(self.cuts) != len(self.words) - 1 or any(low >= high for low, high in pairwise(inner)):
+                raise ValueError(
+                    f"cuts = {list(self.cuts)}: expected {len(self.words) - 1} rising numbers between 0 and"
+                    f" {highest}, for {len(self.words)} words"
+                )
+        return self
+
+
+class TextForm(Entry):
+    """Free text."""
+
+    kind: Literal["text"]
+    max_tokens: int = Field(256, ge=1)
+    """Generation stops there."""
+
+
+Form = NumberForm | WordsForm | TextForm
+
+
+class TaskSettings(Entry):
+    """One question about a video, with its answer."""
+
+    name: str
+    system: str
+    questions: tuple[str, ...] = Field(min_length=1)
+    """Phrasings: training draws one at random, evaluation always asks the first. Or a JSON file (`./….json`)
+    that is a list of them, such as LMM-VQA's own; a run keeps what was in it."""
+    restriction: str = ""
+    """The form that the answer must have, said behind the question."""
+    answer: str = "{value}"
+    """The answer, with `{value}` in it."""
+    form: Annotated[Form, Field(discriminator="kind")]
+    label: str = MOS
+    """Where the true answer stands: `mos`, the opinion score, or the name of a column of the label files."""
+    label_range: tuple[float, float] | None = None
+    """Of a column of numbers: what answers are `low` and `high`. None: the same numbers."""
+    read: Literal["probabilities", "text", "both"] = "both"
+    """How an answer is read: from the probabilities of all that are allowed, from the text that is written,
+    or both ways. Free text is read as it is written."""
+
+    @field_validator("questions", mode="before")
+    @classmethod
+    def _read_from_a_file(cls, questions: Any) -> Any:
+        if not isinstance(questions, str):
+            return questions
+        try:
+            found = json.loads(Path(questions).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{questions} cannot be read as JSON: {error}") from error
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"{questions}: expected a JSON list of texts")
+        return found
+
+    @field_validator("answer")
+    @classmethod
+    def _answer_states_the_value(cls, answer: str) -> str:
+        if [name for _, name, _, _ in Formatter().parse(answer) if name is not None] != ["value"]:
+            raise ValueError(f"{answer!r}: expected {{value}} in it, once, and no other")
+        return answer
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "TaskSettings":
+        if isinstance(self.form, TextForm) and self.read == "probabilities":
+            raise ValueError("read = 'probabilities' is of numbers or words: free text has none")
+        if isinstance(self.form, TextForm) and self.label == MOS:
+            raise ValueError(
+                "label = 'mos' is a number: name the column of the label files that has the text"
+            )
+        return self
+
+    @property
+    def scores(self) -> bool:
+        """Whether the answers give an opinion score."""
+        if self.label != MOS:
+            return False
+        return isinstance(self.form, NumberForm) or (
+            isinstance(self.form, WordsForm) and None not in self.form.words.values()
+        )
+
+    @property
+    def levels(self) -> bool:
+        """Whether the answers are words for opinion scores."""
+        return self.label == MOS and isinstance(self.form, WordsForm)

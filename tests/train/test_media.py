@@ -1,5 +1,6 @@
 """Conversations about several videos, parts of videos and pictures, through the trainer."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from train.answers.conversation import SLOT, Conversation, Message
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import Medium, dataset_samples
+from train.job import train_run
 from train.loop.processes import make_accelerator
 from train.loop.trainer import Trainer, sequence_tokens
 from train.model.build import build_model
@@ -68,7 +70,8 @@ def settled(folder: Path, *overrides: str) -> tuple[Trainer, QualityDataset]:
             found.append(Conversation((picture,), (SYSTEM, replace(turns[2]), turns[1])))
         return found
 
-    train_run(settings, store, {"demo": split}, folder, quiet=True)  # a run's folder for the checkpoints
+    train_run(settings, store, {"demo": split}, folder, quiet=True)  # makes the run's folder
+    shutil.rmtree(folder / "checkpoints")
     model = build_model(settings.pipeline, settings.tasks, reader.shapes())
     accelerator = make_accelerator(settings.pipeline.training, folder)
     none = QualityDataset([], {"demo": reader})

@@ -139,7 +139,7 @@ def test_a_task_is_added_by_pipelines_toml_alone(tmp_path: Path) -> None:
 
 def test_a_sample_is_asked_only_what_its_labels_answer(tmp_path: Path) -> None:
     trained, _, split = trained_with(tmp_path, "fault", training__epochs="1", training__batch_size="20")
-    assert len(trained.run.split["demo"]["train"]) == len(split["train"]) - 2
+    assert trained.run.split["demo"]["train"].videos == len(split["train"]) - 2
     assert len(logged(tmp_path / "run", "loss")) == 1
     assert (
         progress_of(tmp_path / "run") == []

@@ -114,12 +114,23 @@ def protocol(
     run: Annotated[
         Path | None, typer.Option(help="Folder of the runs; runs/PROTOCOL where not given.")
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN|FOLDER",
+            help="What the pipelines that continue another begin with; runs/NAME where not given.",
+        ),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace the runs in the folder.")] = False,
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
     json: cli.Json = False,
 ) -> None:
-    """Train and test pipelines on the same repeated splits, beside the baseline; run again, it continues."""
+    """Train or fine-tune pipelines on the same repeated splits and test them, beside the baseline.
+
+    Run again, it continues.
+    """
     from evaluate.protocol import protocol_splits, protocol_table, run_protocol
 
     settings = load_settings(config, overrides or [])
@@ -131,6 +142,11 @@ def protocol(
         protocol_splits(chosen, dataset),
         FeatureStore(settings.store.path),
         run or Path("runs") / name,
+        starts={
+            pipeline.name: start or Path("runs") / pipeline.continues
+            for pipeline in (settings.pipelines[each] for each in chosen.pipelines)
+            if pipeline.continues is not None
+        },
         restart=restart,
     )
     if json:

@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tabulate import tabulate
@@ -18,14 +18,19 @@ from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import grouped_labels, join_split
 from store.labels.files import Label, MosScale
+from store.labels.folds import published_folds
 from store.labels.splits import k_fold, random_splits
 from train.data.reader import FeatureReader
 from train.data.samples import Split
 from train.errors import RunError
 from train.job import train_run
 from train.pretrained import TrainedModel
+from train.saving.checkpoint import CONFIG, checkpoint_of
+from train.saving.run import read_run
 
 log = logging.getLogger(__name__)
+
+Statistic = Literal["median", "mean"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class SplitResult:
 
 @dataclass(frozen=True)
 class ProtocolResult:
-    """All splits, with the medians that papers report."""
+    """All splits, with what papers report of them: the median of random splits, the mean of folds."""
 
     protocol: str
     splits: list[SplitResult]
-    median: dict[str, dict[str, float]]
+    statistic: Statistic
+    methods: dict[str, dict[str, float]]
+    """Method → srcc, plcc, … over the splits."""
 
 
 def run_protocol(
@@ -56,17 +63,22 @@ def run_protocol(
     store: FeatureStore,
     folder: Path,
     *,
+    starts: Mapping[str, Path] | None = None,
     restart: bool = False,
 ) -> ProtocolResult:
     """Train and test every pipeline on every split; a finished run is reused, but for `restart`.
 
-    Raises RunError for a pipeline that continues another.
+    `starts`: pipeline → the run or model that its runs begin with, as fine-tuning does. Raises RunError where
+    that one has seen the dataset, and so the videos that are tested.
     """
-    for settings in runs:
-        if settings.pipeline.continues is not None:
+    starts = starts or {}
+    for name, start in starts.items():
+        seen = read_run(checkpoint_of(start) / CONFIG).seen
+        if protocol.dataset in seen:
             raise RunError(
-                f"{settings.pipeline.name} continues {settings.pipeline.continues}, which may have seen"
-                " videos that the protocol tests: set continues = false for it"
+                f"{start}, which {name} is to begin with, was trained on {', '.join(seen)}: it has seen"
+                f" videos that the protocol {protocol.name} tests; begin with another by --from, or train"
+                f" {name} anew by --set pipelines.{name}.continues=false"
             )
     results = []
     for number, split in enumerate(splits):
@@ -74,11 +86,13 @@ def run_protocol(
         for settings in runs:
             here = folder / settings.pipeline.name / f"split-{number}"
             of_dataset = {settings.dataset.name: split}
-            train_run(settings, store, of_dataset, here, quiet=True, restart=restart)
+            begin = starts.get(settings.pipeline.name)
+            train_run(settings, store, of_dataset, here, quiet=True, restart=restart, start=begin)
             trained.append(load_trained(here))
         results.append(_test(protocol, trained, store, split))
         log.info("split %d: %s", number, _line(results[-1]))
-    outcome = ProtocolResult(protocol.name, results, _medians(results))
+    statistic: Statistic = "median" if protocol.kind == "random-splits" else "mean"
+    outcome = ProtocolResult(protocol.name, results, statistic, _over_splits(results, statistic))
     write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
     return outcome
 
@@ -122,13 +136,11 @@ def _svr(
     )
 
 
-def _medians(results: Sequence[SplitResult]) -> dict[str, dict[str, float]]:
-    methods = results[0].metrics
+def _over_splits(results: Sequence[SplitResult], statistic: Statistic) -> dict[str, dict[str, float]]:
+    methods, over = results[0].metrics, np.median if statistic == "median" else np.mean
     names = ("srcc", "plcc", "krcc", "rmse")
     return {
-        method: {
-            name: float(np.median([_number(r.metrics[method][name]) for r in results])) for name in names
-        }
+        method: {name: float(over([_number(r.metrics[method][name]) for r in results])) for name in names}
         for method in methods
     }
 
@@ -144,7 +156,9 @@ def _line(result: SplitResult) -> str:
 
 
 def protocol_splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> list[Split]:
-    """The protocol's seeded splits of the dataset's labels; content groups stay together."""
+    """The protocol's splits of the labels: seeded ones keep content groups together; or as published."""
+    if protocol.kind == "published-folds":
+        return list(published_folds(dataset, protocol.seed, protocol.validation_share))
     labels = grouped_labels(dataset)
     if protocol.kind == "k-fold":
         return list(k_fold(labels, protocol.repeats, protocol.seed, protocol.validation_share))
@@ -154,13 +168,15 @@ def protocol_splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> lis
 
 
 def protocol_table(result: ProtocolResult) -> str:
-    """Medians over the splits by method, and each split's SRCC."""
+    """What the splits come to by method, and each split's SRCC."""
     rows = []
-    for method, median in result.median.items():
+    for method, found in result.methods.items():
         each = " ".join(f"{_number(split.metrics[method]['srcc']):.3f}" for split in result.splits)
-        rows.append([method, *(median[name] for name in ("srcc", "plcc", "krcc", "rmse")), each])
+        rows.append([method, *(found[name] for name in ("srcc", "plcc", "krcc", "rmse")), each])
     table = tabulate(
-        rows, ["median of splits", "SRCC", "PLCC", "KRCC", "RMSE", "SRCC of each split"], floatfmt=".3f"
+        rows,
+        [f"{result.statistic} of splits", "SRCC", "PLCC", "KRCC", "RMSE", "SRCC of each split"],
+        floatfmt=".3f",
     )
     lines = [
         f"{name}: {sum(split.parse_failures[name] for split in result.splits)} parse failures of"

@@ -182,11 +182,12 @@ class ProtocolSettings(Entry):
 
     name: str
     pipelines: tuple[str, ...] = Field(min_length=1)
-    """All of them on the same splits."""
+    """All of them on the same splits. One that `continues` another is fine-tuned from that one's run."""
     dataset: str
-    kind: Literal["random-splits", "k-fold"]
+    kind: Literal["random-splits", "k-fold", "published-folds"]
+    """`published-folds`: the dataset's own `folds`, whose number they say."""
     repeats: int = Field(5, ge=1)
-    """Number of random splits, or of folds."""
+    """Number of random splits, or of seeded folds."""
     test_share: float = Field(0.2, gt=0, lt=1)
     validation_share: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**63)

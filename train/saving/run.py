@@ -69,6 +69,7 @@ class Start(Entry):
 
     pipeline: str
     datasets: tuple[str, ...]
+    """All that its weights have seen, those of what it started from with them."""
     weights: str
     """Their digest."""
 
@@ -92,6 +93,12 @@ class Run(Entry):
     start: Start | None = None
     """None where it began anew."""
     versions: dict[str, str]
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The datasets that the weights were trained on, those of what it started from with them."""
+        own = (dataset.name for dataset in self.settings.datasets)
+        return tuple(dict.fromkeys([*own, *(self.start.datasets if self.start else ())]))
 
     @property
     def feature_keys(self) -> dict[str, str]:

@@ -29,6 +29,6 @@ def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, 
     digests = "".join(f"{name} {digest}\n" for name, digest in sorted(read_digests(checkpoint).items()))
     return Start(
         pipeline=origin.settings.pipeline.name,
-        datasets=tuple(dataset.name for dataset in origin.settings.datasets),
+        datasets=origin.seen,
         weights=f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}",
     )

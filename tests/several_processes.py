@@ -1,5 +1,6 @@
 """Several processes of one training on this machine: what a launcher starts, without its start-up time."""
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -41,6 +42,7 @@ def together(function: Callable[[], object], processes: int = 2) -> None:
 
 
 def _run(function: Callable[[], object], rank: int, processes: int, port: int) -> None:
+    gc.freeze()  # what is garbage of the parent's: process groups, whose threads are not here to be joined
     AcceleratorState._reset_state(True)  # the parent's, of one process, came along with the fork
     os.environ |= {
         "ACCELERATE_USE_CPU": "true",

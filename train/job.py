@@ -1,7 +1,7 @@
 """One training run from settings to checkpoints: labels, features, split, model, training."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,12 @@ from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
 from train.errors import FeaturesMissingError, RunError
 from train.loop.processes import make_accelerator, tells_of_lost_processes
+from train.loop.sharding import loads_to, process_group
 from train.loop.trainer import Outcome, Trainer
 from train.model.build import build_model
 from train.model.regression import VideoModel
 from train.saving.checkpoint import checkpoint_of
+from train.saving.decoder import with_decoder_in
 from train.saving.folder import owned
 from train.saving.identity import decoder_identity
 from train.saving.run import FeatureTie, Labelled, Part, Run, claim_run, library_versions
@@ -69,19 +71,24 @@ def train_run(
     columns = [name for name, task in settings.tasks.items() if task.label != MOS]
     labels = {name: _labelled(samples[name], splits[name], columns) for name in samples}
     run = _ties(settings, samples, labels, start)
-    with tells_of_lost_processes(), _owned_by_main(accelerator, folder, run, labels, restart):
-        threads = settings.pipeline.training.threads
-        if threads is not None:
-            torch.set_num_threads(threads)
-        model = build_model(settings.pipeline, settings.tasks, run.shapes)
+    pipeline, place = settings.pipeline, loads_to(settings.pipeline, accelerator)
+    with (
+        tells_of_lost_processes(),
+        _owned_by_main(accelerator, folder, run, labels, restart),
+        process_group(pipeline, accelerator),
+    ):
+        if pipeline.training.threads is not None:
+            torch.set_num_threads(pipeline.training.threads)
+        begins = pipeline if start is None else with_decoder_in(checkpoint_of(start), pipeline)
+        model = build_model(begins, settings.tasks, run.shapes, place)
         training, validation = _part(samples, "train"), _part(samples, "val")
         fit_standardisation(model, training)
-        if start is not None:
-            load_common_weights(checkpoint_of(start), model)
+        if start is not None:  # the other processes get what the main one has
+            weights = checkpoint_of(start)
+            _by_main(accelerator, lambda: load_common_weights(weights, model))
         if not quiet and accelerator.is_main_process:
             _announce(settings, run, model, samples)
-        trainer = Trainer(accelerator, settings.pipeline, model, training, validation, folder, quiet=quiet)
-        outcome = trainer.fit()
+        outcome = Trainer(accelerator, pipeline, model, training, validation, folder, quiet=quiet).fit()
     counts = {name: {part: of.videos for part, of in split.items()} for name, split in run.split.items()}
     missing = {name: each.missing for name, each in samples.items()}
     return TrainedRun(folder, outcome, counts, missing, model.trainable_parameters())
@@ -91,19 +98,28 @@ def train_run(
 def _owned_by_main(
     accelerator: Accelerator, folder: Path, run: Run, labels: Mapping[str, Labelled], restart: bool
 ) -> Iterator[None]:
-    """Within the block, the folder is this training's. What refuses the main process stops all."""
+    """Within the block, the folder is this training's."""
     with ExitStack() as stack:
-        refusal: list[RunError | None] = [None]
-        if accelerator.is_main_process:
-            try:
-                stack.enter_context(owned(folder))
-                claim_run(folder, run, labels, restart)
-            except RunError as error:
-                refusal = [error]
-        broadcast_object_list(refusal)
-        if refusal[0] is not None:
-            raise refusal[0]
+
+        def claim() -> None:
+            stack.enter_context(owned(folder))
+            claim_run(folder, run, labels, restart)
+
+        _by_main(accelerator, claim)
         yield
+
+
+def _by_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
+    """Do it in the main process alone. What refuses it stops all."""
+    refusal: list[RunError | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            action()
+        except RunError as error:
+            refusal = [error]
+    broadcast_object_list(refusal)
+    if refusal[0] is not None:
+        raise refusal[0]
 
 
 def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
@@ -198,8 +214,12 @@ def _announce(
         _announce_missing(dataset, samples[dataset].missing)
     for encoder, key in run.feature_keys.items():
         log.info("features reused: %s@%s", encoder, key)
-    parts = ", ".join(f"{name} {count:,}" for name, count in model.trainable_parameters().items())
-    log.info("trainable parameters: %s; everything else is frozen", parts)
+    for name, count in model.trainable_parameters().items():
+        rate, decay = settings.pipeline.rates(name)
+        log.info(
+            "%s trains: %s parameters, learning rate %g, weight decay %g", name, f"{count:,}", rate, decay
+        )
+    log.info("everything else is frozen")
 
 
 def _announce_missing(dataset: str, missing: Sequence[str]) -> None:

@@ -17,13 +17,14 @@ from train.model.build import build_model
 from train.model.hub import first_line, model_folder
 from train.model.regression import VideoModel
 from train.saving.checkpoint import CARD, CONFIG, checkpoint_of
+from train.saving.decoder import DECODER, frozen, with_decoder_in
 from train.saving.digests import SUMS
 from train.saving.identity import check_decoder
 from train.saving.run import RUN, Run, load_run, read_run
 from train.saving.weights import ADAPTER, WEIGHTS, load_weights
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_FILES = (CONFIG, WEIGHTS, f"{ADAPTER}/*", SUMS, CARD)
+_FILES = (CONFIG, WEIGHTS, f"{ADAPTER}/*", f"{DECODER}/*", SUMS, CARD)
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,16 @@ def from_pretrained(
     # A run's own description is the newer one: what it names may lie elsewhere by now.
     run = load_run(folder) if (folder / RUN).is_file() else read_run(checkpoint / CONFIG)
     pipeline = run.settings.pipeline
-    if decoder is not None:
+    own = (checkpoint / DECODER).is_dir()
+    if own and decoder is not None:
+        raise RunError(f"{checkpoint} holds its own decoder, which was trained: leave out {decoder!r}")
+    if own:
+        pipeline = frozen(with_decoder_in(checkpoint, pipeline))
+    elif decoder is not None:
         moved = pipeline.decoder.model_copy(update={"weights": decoder, "revision": None})
         pipeline = pipeline.model_copy(update={"decoder": moved})
-    check_decoder(checkpoint, pipeline, run.decoder)
+    if not own:
+        check_decoder(checkpoint, pipeline, run.decoder)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)

@@ -3,12 +3,11 @@
 from pydantic import Field, model_validator
 
 from config.schema.datasets import DatasetSettings, StoreSettings
+from config.schema.decoder import DecoderSettings, LoraSettings
 from config.schema.encoders import EncoderSettings
 from config.schema.entry import Entry
 from config.schema.pipelines import (
     BranchSettings,
-    DecoderSettings,
-    LoraSettings,
     PipelineSettings,
     ProjectorSettings,
     ProtocolSettings,

@@ -4,8 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from config.schema.entry import Entry, Weights
-from config.schema.training import TrainingSettings
+from config.schema.decoder import DecoderSettings
+from config.schema.entry import Entry
+from config.schema.training import GroupSettings, TrainingSettings
+
+_PARTS = ("head", "lora", "embeddings", "decoder")
+"""What trains beside the projectors; see TrainingSettings.groups."""
 
 
 class ProjectorSettings(Entry):
@@ -70,47 +74,6 @@ class BranchSettings(Entry):
         return None if value is False else value
 
 
-class LoraSettings(Entry):
-    """Low-rank adapters on the decoder (peft)."""
-
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(32, ge=1)
-    """The update is scaled by alpha / rank."""
-    dropout: float = Field(0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = Field(("q_proj", "k_proj", "v_proj", "o_proj"), min_length=1)
-    """Names of the linear layers that are adapted."""
-
-
-class DecoderSettings(Entry):
-    """The frozen language model that answers."""
-
-    weights: Weights
-    """`random:SEED`, a hub id or a path (`./…`)."""
-    revision: str | None = None
-    tokenizer: str | None = None
-    """A hub id or path, where it is not beside the weights."""
-    architecture: dict[str, Any] = Field(default_factory=dict)
-    """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
-    chat_template: str | None = None
-    """Jinja template, for tokenizers that come without one."""
-    train_embeddings: bool = False
-    """Train a copy of the token embeddings, which prompts and answers take; text that is generated takes the
-    decoder's own, as in LMM-VQA's released code."""
-    attention: Literal["causal", "mmca"] = "causal"
-    """`mmca`: the sum of two softmaxes, over media and over text, of LMM-VQA's released code."""
-    rope_theta: float | None = Field(None, gt=0)
-    """Base of the rotary positions, where not the model's own."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    """Of the weights, or, where they are quantised, of the computation."""
-    quantised: Literal["none", "8bit", "4bit"] = "none"
-    """How the frozen weights are held: as they are, or by bitsandbytes as LLM.int8() or NF4."""
-    lora: LoraSettings | None = None
-    licence: str = ""
-    """Said in the model card of what is trained on it."""
-    source: str = ""
-    """Where to get the weights: printed when they are absent."""
-
-
 class RegressionSettings(Entry):
     """The head that reads scores off the projected tokens without a language model: a baseline."""
 
@@ -170,6 +133,51 @@ class PipelineSettings(Entry):
                     f"{name}.append_to is {target!r}: expected another branch, which is not appended itself"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _groups_are_its_own(self) -> "PipelineSettings":
+        if clash := {"projectors", *_PARTS} & self.branches.keys():
+            raise ValueError(f"branches.{min(clash)}: that is a group's name in training.groups")
+        lora = () if self.decoder.lora is None else ("lora",)
+        own = ("head",) if self.head == "regression" else (*lora, "embeddings", "decoder")
+        parts = (*self.branches, *own)
+        for name, group in self.training.groups.items():
+            if name not in ("projectors", *self.branches, *_PARTS):
+                listed = ", ".join(("projectors", *parts))
+                raise ValueError(f"training.groups.{name}: the pipeline has no such part; it has {listed}")
+            if name in _PARTS and name not in parts and group.learning_rate != 0:
+                why = "decoder.lora is not set" if name == "lora" else f"head = {self.head}"
+                raise ValueError(f"training.groups.{name}: the pipeline has no such part: {why}")
+        if not any(map(self.trains, parts)):
+            raise ValueError(f"training.groups: nothing trains; give a rate to one of {', '.join(parts)}")
+        if self.trains("decoder") and self.decoder.quantised != "none":
+            raise ValueError(
+                f"training.groups.decoder: weights held in {self.decoder.quantised} cannot train: set"
+                " decoder.quantised = none, or train decoder.lora"
+            )
+        if self.trains("decoder") and self.decoder.lora is not None:
+            raise ValueError("training.groups.decoder and decoder.lora: expected one of the two")
+        return self
+
+    def rates(self, group: str) -> tuple[float, float]:
+        """Learning rate and weight decay of a group: a branch's projector, or a part such as `decoder`.
+
+        A frozen group's rate is 0. Token embeddings that are not named go with the decoder.
+        """
+        wider = {"embeddings": "decoder"}.get(group, "projectors" if group in self.branches else group)
+        named = self.training.groups
+        own = named.get(group) or named.get(wider)
+        if own is None:
+            own = GroupSettings(learning_rate=0 if wider == "decoder" else None)
+        rate, decay = own.learning_rate, own.weight_decay
+        return (
+            self.training.learning_rate if rate is None else rate,
+            self.training.weight_decay if decay is None else decay,
+        )
+
+    def trains(self, group: str) -> bool:
+        """Whether the group is not frozen."""
+        return self.rates(group)[0] > 0
 
     @property
     def encoders(self) -> list[str]:

@@ -1,8 +1,8 @@
 """How a pipeline is trained: the step, its targets, the schedule."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.schema.entry import Entry
 
@@ -34,6 +34,21 @@ class TargetSettings(Entry):
     """Weight of half the squared error of the expected score, in tens of points; 0 is the paper's loss."""
 
 
+class GroupSettings(Entry):
+    """How one group of parameters trains; a number stands for its learning rate."""
+
+    learning_rate: float | None = Field(None, ge=0)
+    """None: the training's. 0: the group is frozen."""
+    weight_decay: float | None = Field(None, ge=0)
+    """None: the training's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_is_a_rate(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"learning_rate": value} if number else value
+
+
 class TrainingSettings(Entry):
     """Optimiser, schedule, batches and bookkeeping."""
 
@@ -54,6 +69,10 @@ class TrainingSettings(Entry):
     betas: tuple[UnitShare, UnitShare] = (0.9, 0.999)
     """AdamW's decay rates of the gradient's mean and of its square."""
     weight_decay: float = Field(0.0, ge=0)
+    groups: dict[str, GroupSettings] = Field(default_factory=dict)
+    """What trains at rates of its own: `projectors` (or one branch's, by the branch's name), `head` (the
+    regression baseline's), `lora`, `embeddings`, `decoder`. Those that are not named train at
+    `learning_rate`, but `embeddings` and `decoder` are frozen."""
     warmup_share: float = Field(0.03, ge=0, lt=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     gradient_clip: float | None = Field(1.0, gt=0)
@@ -61,7 +80,8 @@ class TrainingSettings(Entry):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the projectors' matrix products. Their weights stay float32; the decoder has a dtype of its own."""
     shard_decoder: bool = False
-    """Each process holds a share of the frozen decoder's layers (FSDP) and not all of them."""
+    """Each process holds a share of the decoder's layers (FSDP) and not all of them; so it is in any case
+    where the decoder trains."""
     targets: TargetSettings = TargetSettings()
     loss: Literal["answers", "tokens"] = "answers"
     """What a step's loss is the mean over: its answers, each the mean over its own tokens, or all of their

@@ -226,7 +226,7 @@ def test_appended_chunks_that_do_not_match_are_refused_by_name(tmp_path: Path) -
 
 
 def test_an_answer_may_be_a_score_alone_with_trained_embeddings(tmp_path: Path) -> None:
-    run = ("tasks.score.answer={value}", "pipelines.tiny.decoder.train_embeddings=true")
+    run = ("tasks.score.answer={value}", "pipelines.tiny.training.groups.embeddings={}")
     assert train(tmp_path, "run", *run).outcome.best_srcc is not None
 
 
@@ -239,7 +239,7 @@ RELEASED = (
     "pipelines.tiny.branches.temporal.projector={ kind = 'mlp', output_norm = true }",
     "pipelines.tiny.decoder.attention=mmca",
     "pipelines.tiny.decoder.rope_theta=10000.0",
-    "pipelines.tiny.decoder.train_embeddings=true",
+    "pipelines.tiny.training.groups.embeddings={}",
     "pipelines.tiny.training.loss=tokens",
     "pipelines.tiny.training.betas=[0.9, 0.95]",
 )

@@ -211,9 +211,9 @@ def test_only_the_videos_whose_own_loss_is_no_number_are_named(
 def test_checkpoints_are_saved_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
 
-    def noted(folder: Path, model: Any, progress: Progress, state: Any) -> None:
+    def noted(folder: Path, model: Any, progress: Progress, *rest: Any) -> None:
         saved.append(progress.step)
-        save_checkpoint(folder, model, progress, state)
+        save_checkpoint(folder, model, progress, *rest)
 
     monkeypatch.setattr("train.loop.trainer.save_checkpoint", noted)
     seldom = "pipelines.tiny.training.save_every_steps=100"

@@ -86,8 +86,8 @@ def test_a_run_that_one_process_began_is_continued_by_two(place: Path) -> None:
 
         save = module.save_checkpoint
 
-        def saved_and_gone(folder: Path, model: Any, progress: Any, state: Any) -> None:
-            save(folder, model, progress, state)
+        def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> None:
+            save(folder, model, progress, *rest)
             if progress.step == 4:
                 os._exit(7)
 

@@ -16,7 +16,7 @@ class Batch:
 
     videos: list[int]
     counts: bool = True
-    """False: a stand-in, whose gradients are dropped: with a sharded decoder, all make as many passes."""
+    """False: a stand-in, which weighs nothing: with a sharded decoder, all make as many passes."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def plan_step(
 ) -> Step:
     """The step's batches on one of the processes; `tokens` are those of every video of the dataset.
 
-    `in_step`: all processes make as many passes, with stand-ins, first, where there are not enough videos.
+    `in_step`: all processes make as many passes, with stand-ins where there are not enough videos.
     """
     batches = micro_batches(videos, tokens, budget, processes)[process::processes]
     shortest = min(videos, key=tokens.__getitem__)

@@ -15,12 +15,15 @@ _PRODUCT_SIZE = 8192
 class Meter:
     """Speeds of a step since the last one: videos/s, tokens/s, share of the device's peak, memory."""
 
-    def __init__(self, decoder: PreTrainedModel | None, device: torch.device, processes: int) -> None:
+    def __init__(
+        self, decoder: PreTrainedModel | None, dtype: torch.dtype, device: torch.device, processes: int
+    ) -> None:
+        """`dtype`: that the decoder computes in."""
         self._device = device
         self._flops_per_token, self._peak_flops = 0, 0.0
         if decoder is not None and device.type == "cuda":
             self._flops_per_token = training_flops_per_token(decoder)
-            self._peak_flops = processes * peak_flops(device, decoder.dtype)
+            self._peak_flops = processes * peak_flops(device, dtype)
         self._last = time.perf_counter()
 
     def start(self) -> None:
@@ -42,19 +45,18 @@ class Meter:
 
 
 def training_flops_per_token(decoder: PreTrainedModel) -> int:
-    """Floating-point operations of a frozen decoder's forward and backward pass for one token.
+    """Floating-point operations of a decoder's forward and backward pass for one token.
 
-    2 for each weight forward, 2 backward (the input's gradient alone), as in Kaplan et al. 2020, section 2.1,
-    without their 2 for the weights' gradient. The output layer is left out, which sees only the answers, and
+    2 for each weight forward, 2 backward, as in Kaplan et al. 2020, section 2.1, and, where the weights
+    train, their 2 for the weights' gradient. The output layer is left out, which sees only the answers, and
     so is the attention over the tokens, as usual in the model-FLOPs utilisation (PaLM, appendix B).
     """
     head = decoder.get_output_embeddings()
-    weights = sum(
-        module.in_features * module.out_features
+    return sum(
+        (6 if module.weight.requires_grad else 4) * module.in_features * module.out_features
         for module in decoder.modules()
         if isinstance(module, nn.Linear) and module is not head
     )
-    return 4 * weights
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -1,28 +1,27 @@
-"""The processes of one training: Accelerate's state, a sharded decoder, gradients added up.
+"""The processes of one training: Accelerate's state, a model in its place, gradients added up.
 
-Every process holds all that trains, so that checkpoints, optimiser and clipping are the same with one process
-or many. A step's gradient is the mean over the questions of all processes: they add up their shares of it.
+Every process holds all that trains, but for a decoder that does, of which it holds a share. A step's gradient
+is the mean over the questions of all processes: they add up their shares of it.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import DistributedType, ProjectConfiguration, broadcast
+from accelerate.utils import ProjectConfiguration, broadcast
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from transformers import PreTrainedModel
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from config.schema import TrainingSettings
+from config.schema import PipelineSettings, TrainingSettings
 from train.errors import TrackerError, TrainError
-from train.model.quality import QualityModel, embedding_table
+from train.loop.sharding import is_sharded, shard
+from train.model.quality import QualityModel
 from train.model.regression import VideoModel
 
 _LOST = (
@@ -85,24 +84,21 @@ def check_trackers(names: Sequence[str]) -> None:
             )
 
 
-def is_sharded(settings: TrainingSettings, accelerator: Accelerator) -> bool:
-    """Whether each process holds a share of the decoder alone."""
-    return settings.shard_decoder or accelerator.distributed_type == DistributedType.FSDP
-
-
-def place(model: VideoModel, accelerator: Accelerator, settings: TrainingSettings) -> None:
+def place(model: VideoModel, accelerator: Accelerator, pipeline: PipelineSettings) -> None:
     """Put the model on this process's device, its decoder in shares where asked; all start from the same."""
-    if is_sharded(settings, accelerator) and isinstance(model, QualityModel):
-        _shard(model.decoder, accelerator)
-        model.projectors.to(accelerator.device)
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.to(accelerator.device)
-    else:
-        model.to(accelerator.device)
+    if isinstance(model, QualityModel) and is_sharded(pipeline, accelerator):
+        shard(model.decoder, pipeline, accelerator)
+    for name, part in model.named_children():
+        if any(parameter.is_meta for parameter in part.parameters()):  # a copy of what the main process has
+            part.to_empty(device=accelerator.device)
+        elif name != "decoder" or not is_sharded(pipeline, accelerator):
+            part.to(accelerator.device)
     if accelerator.num_processes > 1:
-        for tensor in [*trained(model), *model.projectors.buffers()]:
-            tensor.data.copy_(broadcast(tensor.data))
+        own = [part for name, part in model.named_children() if name != "decoder"]
+        tensors = [*trained(model), *(t for part in own for t in (*part.parameters(), *part.buffers()))]
+        for tensor in dict.fromkeys(tensors):
+            if not isinstance(tensor, DTensor):
+                tensor.data.copy_(broadcast(tensor.data))
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
@@ -111,46 +107,24 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 
 
 def add_gradients(accelerator: Accelerator, parameters: Sequence[nn.Parameter]) -> None:
-    """Replace each gradient by its sum over the processes, in one transfer."""
-    if accelerator.num_processes == 1:
+    """Replace each whole gradient by its sum over the processes, in one transfer; shares are sums already."""
+    whole = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+    if accelerator.num_processes == 1 or not whole:
         return
-    for parameter in parameters:
+    for parameter in whole:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in whole if parameter.grad is not None]
     summed = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
     for gradient, part in zip(gradients, summed.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 
-def _shard(decoder: PreTrainedModel, accelerator: Accelerator) -> None:
-    """Divide the decoder's layers among the processes; a layer is gathered while it computes.
-
-    The token embeddings, the output layer and LoRA adapters stay whole everywhere: they are small beside
-    the layers, and the embeddings are read outside of the decoder's own forward pass.
-    """
-    if not dist.is_initialized():
-        raise TrainError(
-            "training.shard_decoder divides the decoder among several processes, but there is one:"
-            " start them with `accelerate launch --num_processes N -m train …`"
-        )
-    packed = [name for name, p in decoder.named_parameters() if not p.is_floating_point()]
-    if packed:
-        raise TrainError(
-            f"training.shard_decoder cannot divide quantised weights such as {packed[0]}: load the decoder"
-            " in bfloat16, or leave shard_decoder off"
-        )
-    body: Any = decoder.get_decoder()
-    whole = {*embedding_table(decoder).parameters(), *trained(decoder)}
-    device = accelerator.device
-    options: dict[str, Any] = {
-        "mesh": init_device_mesh(device.type, (accelerator.num_processes,)),
-        "ignored_params": whole,
-        # Left whole after a pass, a module is shared out again where its state is read: in one process alone.
-        "reshard_after_forward": True,
-    }
-    for layer in body.layers:
-        fully_shard(layer, **options)
-    fully_shard(body, **options)
-    for parameter in [*whole, *decoder.get_output_embeddings().parameters()]:
-        parameter.data = parameter.data.to(device)
+def clip_gradients(parameters: Sequence[nn.Parameter], bound: float) -> float:
+    """Scale the gradients to a norm of at most `bound`, whole and shared ones together; the norm before."""
+    kinds = [[p for p in parameters if isinstance(p, DTensor) is shared] for shared in (False, True)]
+    norms = [get_total_norm([p.grad for p in kind if p.grad is not None]) for kind in kinds if kind]
+    norm = get_total_norm([norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms])
+    for kind in kinds:
+        clip_grads_with_norm_(kind, bound, norm)
+    return float(norm)

@@ -8,7 +8,6 @@ from itertools import islice
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch.nn.utils import clip_grad_norm_
 
 from config.schema import PipelineSettings
 from train.answers.conversation import Conversation
@@ -18,7 +17,7 @@ from train.data.reader import Features
 from train.draws import Draws, derived_seed, device_generator, draws_of_samples
 from train.errors import DivergedError
 from train.loop.exhaustion import explains_exhaustion
-from train.loop.processes import add_gradients, trained
+from train.loop.processes import add_gradients, clip_gradients, trained
 from train.model.regression import RegressionModel, VideoModel
 
 Questions = Callable[[int, Sequence[int]], Sequence[Conversation]]
@@ -90,7 +89,7 @@ class Stepper:
             if parameter.grad is not None:
                 parameter.grad.div_(count)
         clip = self._pipeline.training.gradient_clip
-        norm = float(clip_grad_norm_(self._parameters, math.inf if clip is None else clip))
+        norm = clip_gradients(self._parameters, math.inf if clip is None else clip)
         if not math.isfinite(norm):
             raise self._diverged("gradient's norm", norm, passes)
         self._optimizer.step()
@@ -105,13 +104,9 @@ class Stepper:
         with explains_exhaustion(self._pipeline, "training on", tokens, device):
             with self._accelerator.autocast(), draws_of_samples(self._draws(epoch, batch, features)):
                 losses: torch.Tensor = self._model([m for media in features for m in media], conversations)
-            weights = self._weights(conversations).to(device)
+            weights = (self._weights(conversations) * batch.counts).to(device)
             torch.autograd.backward((losses * weights).sum())
-            if not batch.counts:  # nothing else of this step has gradients yet
-                self._optimizer.zero_grad()
         videos = [self._data.samples[video].video for video in batch.videos]
-        if not batch.counts:
-            losses, weights = losses[:0], weights[:0]
         return _Pass(conversations, videos, losses.detach(), weights)
 
     def _weights(self, conversations: Sequence[Conversation]) -> torch.Tensor:

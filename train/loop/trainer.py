@@ -18,20 +18,20 @@ from train.data.batches import Step, epoch_steps, plan_step
 from train.data.loading import QualityDataset, loaded
 from train.data.questions import TaskQuestions
 from train.loop.meter import Meter
-from train.loop.processes import is_sharded, place, trained
+from train.loop.processes import place
 from train.loop.report import Report
+from train.loop.sharding import is_sharded
 from train.loop.stepper import Questions, Stepper
 from train.loop.validation import Validator
+from train.model.decoder import DTYPES
 from train.model.regression import VideoModel
 from train.saving.checkpoint import (
     Progress,
     checkpoints,
-    load_training_state,
     mark_best,
-    read_progress,
+    resume_training,
     save_checkpoint,
 )
-from train.saving.weights import load_weights
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Trainer:
-    """Trains a model's projectors (and adapter); all its state survives a kill."""
+    """Trains what of a model is to train; all its state survives a kill."""
 
     def __init__(
         self,
@@ -79,15 +79,14 @@ class Trainer:
             sequence_tokens(validation, model, pipeline.tasks),
             model.prompts.tasks,
         )
-        place(model, accelerator, settings)
+        place(model, accelerator, pipeline)
         self.total_steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
-        self.optimizer = torch.optim.AdamW(
-            trained(model),
-            lr=settings.learning_rate,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        groups = [
+            {"name": name, "params": parameters, "lr": rate, "weight_decay": decay}
+            for name, parameters in model.groups().items()
+            for rate, decay in [pipeline.rates(name)]
+        ]
+        self.optimizer = torch.optim.AdamW(groups, betas=settings.betas, fused=True)
         self.schedule = get_scheduler(
             settings.schedule,
             self.optimizer,
@@ -97,7 +96,10 @@ class Trainer:
         if questions is None:
             questions = TaskQuestions(train.samples, model.prompts, pipeline.tasks, settings.seed)
         self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer, questions)
-        self.meter = Meter(getattr(model, "decoder", None), accelerator.device, accelerator.num_processes)
+        dtype = DTYPES[pipeline.decoder.dtype]
+        self.meter = Meter(
+            getattr(model, "decoder", None), dtype, accelerator.device, accelerator.num_processes
+        )
         self.progress = Progress()
         self._saved = time.monotonic()
 
@@ -131,18 +133,25 @@ class Trainer:
         self.meter.start()
         for left, step in zip(reversed(range(len(steps))), steps, strict=True):
             result = self.stepper.take(epoch, step, features, self._flags(requests))
-            loss, rate = result.loss, self.schedule.get_last_lr()[0]
+            loss, rates = result.loss, self._rates()
             self.schedule.step()
             self.progress.step += 1
             self.progress.epoch, self.progress.batch = (
                 (epoch, self.progress.batch + 1) if left else (epoch + 1, 0)
             )
-            figures = {"loss": loss, "learning_rate": rate, "gradient_norm": result.gradient_norm}
+            figures = {"loss": loss, **rates, "gradient_norm": result.gradient_norm}
             self.report.step(self.progress.step, figures | self.meter.figures(step.videos, step.tokens))
             self._end_step(result.flags)
             if self._no_longer_improves():
                 break
         return loss
+
+    def _rates(self) -> dict[str, float]:
+        """Learning rates: one, or, where they differ, each group's."""
+        rates = {
+            f"learning_rate/{group['name']}": float(group["lr"]) for group in self.optimizer.param_groups
+        }
+        return rates if len(set(rates.values())) > 1 else {"learning_rate": next(iter(rates.values()))}
 
     def _plan(self, epoch: int) -> list[Step]:
         budget, here = self.settings.tokens_per_batch, self.accelerator
@@ -153,7 +162,7 @@ class Trainer:
                 budget,
                 here.process_index,
                 here.num_processes,
-                in_step=is_sharded(self.settings, here),
+                in_step=is_sharded(self.pipeline, here),
             )
             for videos in epoch_steps(len(self.data), self.settings, epoch)
         ]
@@ -203,9 +212,8 @@ class Trainer:
 
     def _save(self) -> None:
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
-            save_checkpoint(self.folder, self.model, self.progress, state)
+        main = self.accelerator.is_main_process
+        save_checkpoint(self.folder, self.model, self.progress, self.optimizer, self.schedule, main)
         self._saved = time.monotonic()
         self.accelerator.wait_for_everyone()
 
@@ -214,11 +222,7 @@ class Trainer:
         found = checkpoints(self.folder)
         if not found:
             return None
-        load_weights(found[-1], self.model)
-        state = load_training_state(found[-1])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.progress = read_progress(found[-1])
+        self.progress = resume_training(found[-1], self.model, self.optimizer, self.schedule)
         return self.progress.step
 
 

@@ -13,26 +13,42 @@ from train.model.projectors import Projector
 from train.model.quality import QualityModel, embedding_table
 from train.model.regression import RegressionModel, VideoModel
 
+Tasks = Mapping[str, TaskSettings]
 Shapes = Mapping[str, tuple[int, int]]
 """Branch → (tokens, features) of a chunk."""
 
 
 def build_model(
     pipeline: PipelineSettings,
-    tasks: Mapping[str, TaskSettings],
+    tasks: Tasks,
     shapes: Shapes,
     device: torch.device | str | None = None,
 ) -> VideoModel:
-    """The untrained model: projectors before the frozen decoder, or before the regression head.
+    """The untrained model: projectors before the decoder, or before the regression head.
 
-    The initial weights of all that trains come from the training seed alone. `device` is where the decoder
-    is loaded to (see `load_decoder`); all else is on the CPU.
+    The initial weights of all that trains come from the training seed alone, but for a decoder that trains
+    itself: it begins as it was loaded, in float32. `device` is where the decoder is loaded to (see
+    `load_decoder`); all else is on the CPU.
     """
+    model: VideoModel
     if pipeline.head == "regression":
-        with _seeded(pipeline.training.seed):
-            projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
-            return RegressionModel(projectors, pipeline.regression, tasks)
-    decoder = load_decoder(pipeline.decoder, device)
+        model = _regression(pipeline, tasks, shapes)
+    else:
+        model = _quality(pipeline, tasks, shapes, device)
+    model.freeze_the_rest(pipeline)
+    return model
+
+
+def _regression(pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes) -> RegressionModel:
+    with _seeded(pipeline.training.seed):
+        projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
+        return RegressionModel(projectors, pipeline.regression, tasks)
+
+
+def _quality(
+    pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes, device: torch.device | str | None
+) -> QualityModel:
+    decoder = load_decoder(pipeline.decoder, device, torch.float32 if pipeline.trains("decoder") else None)
     tokenizer = load_tokenizer(pipeline.decoder)
     check_vocabulary(decoder, tokenizer)
     builder = PromptBuilder(tokenizer, tasks, pipeline.decoder.chat_template)
@@ -52,7 +68,7 @@ def build_model(
         attention=pipeline.decoder.attention,
         appended={name: b.append_to for name, b in pipeline.branches.items() if b.append_to},
         averaged=[name for name, b in pipeline.branches.items() if b.over_time == "mean"],
-        train_embeddings=pipeline.decoder.train_embeddings,
+        train_embeddings=pipeline.trains("embeddings") and not pipeline.trains("decoder"),
     )
 
 

@@ -1,11 +1,11 @@
-"""Load the frozen language model and its tokenizer; add low-rank adapters where asked."""
+"""Load the language model and its tokenizer; add low-rank adapters where asked."""
 
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import PartialState
+from accelerate import PartialState, init_empty_weights
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,21 +23,31 @@ from train.model.hub import first_line, model_folder
 from train.model.llama3_tokenizer import holds_only_ranks, load_llama3_tokenizer
 
 RANDOM = "random:"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Weights as safetensors alone: a pickle is neither fetched nor read.
 _FILES = ("*.json", "model*.safetensors", "*.jinja", "*.txt", "*.model")
 
 
-def load_decoder(settings: DecoderSettings, device: torch.device | str | None = None) -> PreTrainedModel:
-    """The frozen causal language model in evaluation mode.
+def load_decoder(
+    settings: DecoderSettings, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+) -> PreTrainedModel:
+    """The causal language model in evaluation mode, frozen; its weights in `dtype`, or the settings' own.
 
     `random:SEED` builds the configured architecture with seeded random weights. Weights go shard by shard
     to `device`; without one they stay on the CPU, but for quantised weights, which go to this process's own
-    device: it never holds them at full precision. Raises DecoderMissingError that says where to get the
-    weights, TrainError where they cannot be quantised here.
+    device: it never holds them at full precision. On `meta` nothing is read: the weights come from another
+    process. Raises DecoderMissingError that says where to get the weights, TrainError where they cannot be
+    quantised here.
     """
     disable_progress_bar()
-    options: dict[str, Any] = {"dtype": _DTYPES[settings.dtype]}
+    options: dict[str, Any] = {"dtype": dtype or DTYPES[settings.dtype]}
+    if device is not None and torch.device(device).type == "meta":
+        with init_empty_weights(include_buffers=False):
+            empty: PreTrainedModel = AutoModelForCausalLM.from_config(decoder_config(settings), **options)
+        empty.name_or_path = settings.weights
+        empty.requires_grad_(False)
+        empty.eval()
+        return empty
     if settings.quantised != "none":
         options["quantization_config"] = quantisation(settings.quantised, options["dtype"])
         device = own_device() if device is None else device

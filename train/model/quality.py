@@ -1,4 +1,4 @@
-"""The model: projected visual tokens between the prompt's tokens, answered by a frozen decoder."""
+"""The model: projected visual tokens between the prompt's tokens, answered by the decoder."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,14 @@ from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
 from train.data.reader import Features
 from train.errors import ContextExceeded, TrainError
+from train.model.groups import GroupedModel
 from train.model.packed_decoder import PackedDecoder
 from train.model.packing import Layout, embed, lay_out
 from train.model.row import Place, Row
 
 
-class QualityModel(nn.Module):
-    """LMM-VQA (arXiv 2408.14008, eq. 6–10). The decoder is frozen.
-
-    `projectors` train, and LoRA adapters and a copy of the token embeddings where asked for.
-    """
+class QualityModel(GroupedModel):
+    """LMM-VQA (arXiv 2408.14008, eq. 6–10)."""
 
     def __init__(
         self,
@@ -64,7 +62,7 @@ class QualityModel(nn.Module):
         self.loss = AnswerLoss(prompts.tasks, self.spaces, end, targets or TargetSettings())
 
     def train(self, mode: bool = True) -> "QualityModel":
-        """Training mode for what trains; the frozen decoder stays in evaluation mode."""
+        """Training mode for projectors and LoRA; the decoder, frozen or not, stays without dropout."""
         super().train(mode)
         self.decoder.eval()
         for name, module in self.decoder.named_modules():
@@ -82,15 +80,17 @@ class QualityModel(nn.Module):
                 " `tokens` of its projector), `over_time = mean`, or a decoder with a longer context"
             )
 
-    def trainable_parameters(self) -> dict[str, int]:
-        """Each trainable part's name → its number of parameters."""
-        parts = {**self.projectors, "lora": self.decoder}
-        if self.embeddings is not None:
-            parts["embeddings"] = self.embeddings
-        counts = {
-            name: sum(p.numel() for p in part.parameters() if p.requires_grad) for name, part in parts.items()
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """Each branch's projector, `lora`, `embeddings` (those that prompts take) and `decoder`, the rest."""
+        (table,) = self.table.parameters()
+        lora = [parameter for name, parameter in self.decoder.named_parameters() if "lora_" in name]
+        own = set(self.decoder.parameters()) - {table, *lora}
+        return {
+            **{name: list(projector.parameters()) for name, projector in self.projectors.items()},
+            "lora": lora,
+            "embeddings": [table],
+            "decoder": [parameter for parameter in self.decoder.parameters() if parameter in own],
         }
-        return {name: count for name, count in counts.items() if count}
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
         """Each video's tokens [V, width]: one block a branch, in the branches' order (eq. 8).

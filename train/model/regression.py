@@ -16,13 +16,14 @@ from train.answers.conversation import SLOT, Conversation, Message, Target
 from train.answers.forms import Value
 from train.data.reader import Features
 from train.errors import TrainError
+from train.model.groups import GroupedModel
 from train.model.quality import QualityModel
 
 _BETA = 0.1
 """Errors below a tenth of the range are squared, larger ones count as they are."""
 
 
-class RegressionModel(nn.Module):
+class RegressionModel(GroupedModel):
     """Projectors → each branch's tokens pooled to one vector → a small network → each task's answer.
 
     The vectors of the branches stand side by side, so that a branch of many tokens does not drown another.
@@ -53,10 +54,10 @@ class RegressionModel(nn.Module):
     def check_length(self, tokens: int, video: str = "") -> None:
         """It takes videos of any length."""
 
-    def trainable_parameters(self) -> dict[str, int]:
-        """Each trainable part's name → its number of parameters."""
-        parts = {**self.projectors, "head": nn.ModuleList([self.pools, self.head])}
-        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """Each branch's projector, and the `head`."""
+        projectors = {name: list(projector.parameters()) for name, projector in self.projectors.items()}
+        return {**projectors, "head": [*self.pools.parameters(), *self.head.parameters()]}
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
         """Each video's pooled tokens [branches * width], in the branches' order."""

@@ -2,12 +2,13 @@
 
 checkpoints/step-00000120/         (…-partial within an epoch)
     config.json               the run's settings and ties (train/saving/run.py)
-    model.safetensors         all that trains, with the standardisation's statistics; never the decoder
+    model.safetensors         all that trains, with the standardisation's statistics, but the decoder
+    decoder/                  the decoder, where it trains (train/saving/decoder.py)
     adapter/                  LoRA in peft's format, where there is one
     SHA256SUMS                digests of the weights
     README.md                 the model card
     training/                 not needed to use the model
-        state.pt              optimiser and schedule
+        state.pt              optimiser and schedule; where the decoder trains, a folder `state` of shares
         progress.json         where the run stands
         SHA256SUMS
 """
@@ -19,23 +20,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from pydantic import BaseModel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from config.errors import refusing
 from store.durable.commit import publish_folder, remove, write_file
 from train.errors import RunError
+from train.model.decoder import DTYPES
 from train.model.regression import VideoModel
+from train.saving.decoder import DECODER, load_state, save_decoder, save_state, trains_decoder
 from train.saving.digests import read_digests, verified, write_digests
 from train.saving.folder import TEMPORARY, discard, writing
 from train.saving.model_card import model_card
 from train.saving.run import CHECKPOINTS, RUN, load_run, read_run
-from train.saving.weights import WEIGHTS, save_weights
+from train.saving.weights import WEIGHTS, load_weights, save_weights
 
 CONFIG = "config.json"
 CARD = "README.md"
 TRAINING = "training"
 _PROGRESS = "progress.json"
-_STATE = "state.pt"
+_STATE = Path("state.pt")
 _SELECTED = "selected.json"
 
 
@@ -59,27 +65,41 @@ class Progress(BaseModel):
 
 
 def save_checkpoint(
-    folder: Path, model: VideoModel, progress: Progress, training_state: dict[str, Any]
+    folder: Path,
+    model: VideoModel,
+    progress: Progress,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    main: bool = True,
 ) -> Path:
     """Write a checkpoint beside the others, durably, and drop those that are neither best nor last.
 
-    `folder` is `checkpoints` in a run's folder, whose settings and ties describe the model. Raises RunError
-    where the disk refuses.
+    `folder` is `checkpoints` in a run's folder, whose settings and ties describe the model. All processes
+    call it; `main` writes, but for the others' shares. Raises RunError where the disk refuses.
     """
     run = load_run(folder.parent)
     final, temporary = folder / progress.name, folder / f"{TEMPORARY}{progress.name}"
+    training = temporary / TRAINING
     with writing(folder):
-        remove(temporary)
-        training = temporary / TRAINING
-        training.mkdir(parents=True)
+        if main:
+            remove(temporary)
+            training.mkdir(parents=True)
+        if trains_decoder(model):
+            dist.barrier()  # the folder is there
+            save_decoder(temporary / DECODER, model, DTYPES[run.settings.pipeline.decoder.dtype], main)
+            save_state(training / _STATE.stem, model, optimizer, schedule)
+        elif main:
+            state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            with (training / _STATE).open("wb") as file:
+                torch.save(state, file)
+        if not main:
+            return final
         run.write(temporary / CONFIG)
         save_weights(temporary, model)
         card = model_card(run, model.trainable_parameters(), progress.history, progress.step)
         (temporary / CARD).write_text(card, encoding="utf-8")
-        with (training / _STATE).open("wb") as file:
-            torch.save(training_state, file)
         (training / _PROGRESS).write_text(progress.model_dump_json(indent=2))
-        write_digests(training, training.iterdir())
+        write_digests(training, filter(Path.is_file, training.iterdir()))
         discard(final)
         publish_folder(temporary, final)
         for other in checkpoints(folder):
@@ -135,9 +155,23 @@ def read_progress(checkpoint: Path) -> Progress:
         return Progress.model_validate_json(file.read_bytes())
 
 
+def resume_training(
+    checkpoint: Path, model: VideoModel, optimizer: Optimizer, schedule: LRScheduler
+) -> Progress:
+    """Put in place all that a checkpoint was saved with. Raises RunError where a file is damaged."""
+    load_weights(checkpoint, model)
+    if trains_decoder(model):
+        load_state(checkpoint / TRAINING / _STATE.stem, model, optimizer, schedule)
+    else:
+        state = load_training_state(checkpoint)
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+    return read_progress(checkpoint)
+
+
 def load_training_state(checkpoint: Path) -> dict[str, Any]:
     """Optimiser and schedule. Raises RunError where the file is damaged."""
-    file = _training_file(checkpoint, _STATE)
+    file = _training_file(checkpoint, _STATE.name)
     try:
         state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -40,7 +40,10 @@ def model_card(
         history=history,
         results=[[f"{entry[k]:.4g}" if k in entry else "" for k in history[-1]] for entry in history],
         step=step,
-        trainable=[(part, f"{count:,}") for part, count in trainable.items()],
+        trainable=[
+            (part, f"{count:,}", *(f"{value:g}" for value in settings.pipeline.rates(part)))
+            for part, count in trainable.items()
+        ],
         table=_table,
     )
     return f"{str(card).rstrip()}\n"

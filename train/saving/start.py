@@ -6,8 +6,9 @@ from pathlib import Path
 from config.schema import PipelineSettings
 from train.errors import RunError
 from train.saving.checkpoint import CONFIG, checkpoint_of
+from train.saving.decoder import DECODER
 from train.saving.digests import read_digests
-from train.saving.identity import check_decoder
+from train.saving.identity import check_decoder, weights_digest
 from train.saving.run import FeatureTie, Start, read_run
 
 
@@ -23,7 +24,10 @@ def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, 
             f"{place} has a {origin.settings.pipeline.head} head, which {pipeline.name} cannot start from:"
             f" its own is a {pipeline.head}"
         )
-    check_decoder(checkpoint, pipeline, origin.decoder)
+    identity = origin.decoder
+    if identity is not None and (checkpoint / DECODER).is_dir() and not pipeline.trains("decoder"):
+        identity = {**identity, "weights": weights_digest(checkpoint / DECODER)}
+    check_decoder(checkpoint, pipeline, identity)
     shared = sorted(origin.features.keys() & features.keys())
     origin.check_features(checkpoint, {encoder: features[encoder].specification for encoder in shared})
     digests = "".join(f"{name} {digest}\n" for name, digest in sorted(read_digests(checkpoint).items()))

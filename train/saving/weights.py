@@ -1,6 +1,6 @@
-"""All that trains, in safetensors: projectors, head, trained embeddings, and LoRA in peft's own format.
+"""Projectors, head, trained embeddings in safetensors, and LoRA in peft's own format.
 
-`peft.PeftModel.from_pretrained` reads the adapter's folder. The frozen decoder is never saved.
+`peft.PeftModel.from_pretrained` reads the adapter's folder. A decoder that trains: train/saving/decoder.py.
 """
 
 import copy
@@ -94,7 +94,7 @@ def read_tensors(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 def trained_parts(model: VideoModel) -> nn.ModuleDict:
-    """All parts of the model but the frozen decoder."""
+    """All parts of the model but the decoder."""
     return nn.ModuleDict({name: part for name, part in model.named_children() if name != "decoder"})
 
 

@@ -1,0 +1,30 @@
+"""Which of a model's parameters train, in the groups that training.groups names."""
+
+from abc import abstractmethod
+
+from torch import nn
+
+from config.schema import PipelineSettings
+
+
+class GroupedModel(nn.Module):
+    """A model whose parameters belong to named parts; what trains is their own `requires_grad`."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """Part → its parameters; a parameter is in one part alone."""
+
+    def freeze_the_rest(self, pipeline: PipelineSettings) -> None:
+        """Let the parts train that the pipeline's settings give a rate, and no others."""
+        for name, parameters in self.parts().items():
+            for parameter in parameters:
+                parameter.requires_grad_(pipeline.trains(name))
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Part → those of its parameters that train; parts that are frozen are left out."""
+        trained = {name: [p for p in part if p.requires_grad] for name, part in self.parts().items()}
+        return {name: parameters for name, parameters in trained.items() if parameters}
+
+    def trainable_parameters(self) -> dict[str, int]:
+        """Each trainable part's name → its number of parameters."""
+        return {name: sum(p.numel() for p in group) for name, group in self.groups().items()}

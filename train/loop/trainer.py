@@ -1,5 +1,6 @@
 """The training loop, on Accelerate: step, log, validate, save, and resume where it was stopped."""
 
+import logging
 import math
 import signal
 import time
@@ -17,11 +18,12 @@ from config.schema import PipelineSettings
 from train.data.batches import Step, epoch_steps, plan_step
 from train.data.loading import QualityDataset, loaded
 from train.data.questions import TaskQuestions
+from train.loop.averaging import WeightAverage
 from train.loop.meter import Meter
 from train.loop.processes import is_sharded, place, trained
 from train.loop.report import Report
 from train.loop.stepper import Questions, Stepper
-from train.loop.validation import Validator
+from train.loop.validation import Validator, chosen_by_chance
 from train.model.regression import VideoModel
 from train.saving.checkpoint import (
     Progress,
@@ -32,6 +34,8 @@ from train.saving.checkpoint import (
     read_progress,
     save_checkpoint,
 )
+
+log = logging.getLogger(__name__)
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -97,6 +101,7 @@ class Trainer:
         if questions is None:
             questions = TaskQuestions(train.samples, model.prompts, pipeline.tasks, settings.seed)
         self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer, questions)
+        self.average = WeightAverage(trained(model))
         self.meter = Meter(getattr(model, "decoder", None), accelerator.device, accelerator.num_processes)
         self.progress = Progress()
         self._saved = time.monotonic()
@@ -117,6 +122,7 @@ class Trainer:
                 loss = self._epoch(requests)
         if self.accelerator.is_main_process:
             mark_best(self.folder, self.progress)
+            self._warn_of_chance()
         self.accelerator.wait_for_everyone()
         steps = self.progress.step
         return Outcome(steps, resumed, self.progress.best_srcc, loss, steps < self.total_steps)
@@ -133,6 +139,8 @@ class Trainer:
             result = self.stepper.take(epoch, step, features, self._flags(requests))
             loss, rate = result.loss, self.schedule.get_last_lr()[0]
             self.schedule.step()
+            if epoch >= self.settings.epochs - self.settings.average_last_epochs:
+                self.average.add()
             self.progress.step += 1
             self.progress.epoch, self.progress.batch = (
                 (epoch, self.progress.batch + 1) if left else (epoch + 1, 0)
@@ -188,14 +196,23 @@ class Trainer:
 
     def _validate(self) -> None:
         """Note SRCC and PLCC of the validation videos; remember the best."""
-        figures = self.validator.figures(self.model.eval())
+        with self.average.in_place():
+            figures = self.validator.figures(self.model.eval())
         self.model.train()
         progress = self.progress
+        if self.settings.average_last_epochs:
+            figures["averaged_steps"] = self.average.steps
         progress.history.append({"epoch": progress.epoch, "step": progress.step, **figures})
         self.report.validation(progress.step, figures)
         best = -math.inf if progress.best_srcc is None else progress.best_srcc
         if self.settings.select == "best" and figures["srcc"] > best:
             progress.best_srcc, progress.best = figures["srcc"], progress.name
+
+    def _warn_of_chance(self) -> None:
+        """Say so where the best checkpoint is no better than others as far as so few videos can tell."""
+        doubt = chosen_by_chance(self.progress.history, self.validator.videos)
+        if self.progress.best is not None and doubt is not None:
+            log.warning("%s: %s", self.folder / self.progress.best, doubt)
 
     def _no_longer_improves(self) -> bool:
         patience, found = self.settings.early_stopping, [entry["srcc"] for entry in self.progress.history]
@@ -204,8 +221,13 @@ class Trainer:
     def _save(self) -> None:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
-            save_checkpoint(self.folder, self.model, self.progress, state)
+            state = {
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "average": self.average.state_dict(),
+            }
+            with self.average.in_place():
+                save_checkpoint(self.folder, self.model, self.progress, state)
         self._saved = time.monotonic()
         self.accelerator.wait_for_everyone()
 
@@ -218,6 +240,7 @@ class Trainer:
         state = load_training_state(found[-1])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self.average.load_state_dict(state.get("average", {}))
         self.progress = read_progress(found[-1])
         return self.progress.step
 

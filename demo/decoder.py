@@ -79,4 +79,5 @@ def _make(folder: Path, recipe: DecoderRecipe, texts: list[str], progress: bool)
 def _card(summary: dict[str, Any]) -> str:
     """README.md: what the decoder is, whose, how it was made, how well it reads."""
     template = Path(__file__).with_name("decoder_card.md.jinja").read_text(encoding="utf-8")
-    return jinja2.Template(template, keep_trailing_newline=True).render(summary)
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template).render(summary)

@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATASET ?= LSVQ
 PIPELINE ?= lmm-vqa
 RUN ?= runs/$(PIPELINE)
+DECODER ?= runs/embedded-decoder
 ARGS ?=
 FEATURES ?= data/KoNViD-1k/KONVID_1K_VIDEVAL_feats.mat
 LABELS ?= data/KoNViD-1k/KONVID_1K_metadata.csv
@@ -51,14 +52,13 @@ predict: $(STAMP) ## Score videos with a run: make predict RUN=runs/demo VIDEOS=
 	$(BIN)/python -m evaluate predict $(VIDEOS) --run $(RUN) $(ARGS)
 
 .PHONY: decoder
-decoder: $(STAMP) ## Train the embedded tiny language decoder (a minute), unless it is there
-	$(BIN)/python -m demo decoder
+decoder: $(STAMP) ## Train the embedded tiny language decoder anew, into the folder DECODER (two minutes)
+	$(BIN)/python -m demo decoder $(DECODER) $(ARGS)
 
 .PHONY: konvid
 konvid: $(STAMP) ## Train on real opinion scores: imported VIDEVAL features of KoNViD-1k, beside an SVR
 	$(BIN)/python -m store import $(FEATURES) --key feats_mat --ids $(LABELS):flickr_id \
 		--dataset KoNViD-1k --encoder videval
-	$(BIN)/python -m demo decoder
 	$(BIN)/python -m evaluate protocol konvid-videval --set datasets.KoNViD-1k.labels=$(LABELS) $(ARGS)
 
 .PHONY: test

@@ -8,8 +8,6 @@ import typer
 from config import cli
 from config.load import DEFAULT_FILE, load_settings
 
-Steps = Annotated[int, typer.Option(min=1, help="Training steps of the language decoder.")]
-
 app = cli.command_app("The embedded default: a generated dataset and a tiny decoder; downloads nothing.")
 
 
@@ -17,25 +15,33 @@ app = cli.command_app("The embedded default: a generated dataset and a tiny deco
 def run(
     folder: Annotated[Path, typer.Option(help="Where the dataset, run and summary go.")] = Path("runs/demo"),
     contents: Annotated[int, typer.Option(min=3, help="Scenes; there are 7 videos of each.")] = 64,
-    decoder_steps: Steps = 1500,
+    restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
     config: cli.Config = DEFAULT_FILE,
 ) -> None:
     """Generate videos, extract, train, evaluate and report, by the commands a user runs."""
     from demo.tour import take_tour
 
-    take_tour(folder, config, contents=contents, decoder_steps=decoder_steps)
+    take_tour(folder, config, contents=contents, restart=restart)
 
 
 @app.command()
 def decoder(
-    steps: Steps = 1500,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")] = Path("runs/embedded-decoder"),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1500,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     config: cli.Config = DEFAULT_FILE,
 ) -> None:
-    """Train the embedded tiny language decoder on text, unless it is there already."""
-    from demo.tour import prepare_decoder
+    """Train the tiny language decoder anew, as the one in models/embedded/decoder was."""
+    from demo.decoder import build_decoder, task_texts
+    from demo.decoder_training import DecoderRecipe
 
-    prepare_decoder(load_settings(config), steps=steps, quiet=quiet)
+    settings = load_settings(config)
+    tasks = [settings.tasks[name] for name in settings.pipelines["tiny"].tasks]
+    recipe = DecoderRecipe(steps=steps, seed=seed)
+    summary = build_decoder(folder, recipe, task_texts(tasks), progress=not quiet)
+    print(f"{folder}: trained in {summary['seconds']:.0f} s; pass it to training and evaluation with")
+    print(f"  --set pipelines.tiny.decoder.weights={folder.resolve()}")
 
 
 if __name__ == "__main__":

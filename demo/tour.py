@@ -5,16 +5,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from config.errors import Problem
-from config.load import load_settings, lookup
-from config.schema import Settings, TaskSettings
+from config.load import load_settings
 from demo.clips import make_dataset
-from demo.decoder import build_decoder, decoder_summary
-from demo.decoder_training import DecoderRecipe
 from store.features import FeatureStore
 
 PIPELINE = "tiny"
@@ -26,60 +22,33 @@ class StepFailed(Problem):
     """A command of the demo did not succeed."""
 
 
-def take_tour(
-    folder: Path, config: Path, *, contents: int = CONTENTS, decoder_steps: int = DecoderRecipe.steps
-) -> None:
-    """Make the dataset and the decoder, extract, train, evaluate, and say where everything is."""
+def take_tour(folder: Path, config: Path, *, contents: int = CONTENTS, restart: bool = False) -> None:
+    """Make the dataset, extract, train, evaluate, and say where everything is.
+
+    A run of an earlier dataset is replaced; one of other settings or of another decoder only by `restart`.
+    """
     started = time.perf_counter()
     settings = load_settings(config)
-    print("1/5  the language decoder, meanwhile", flush=True)
-    options = ["--quiet", f"--steps={decoder_steps}", f"--config={config}"]
-    decoder = subprocess.Popen([sys.executable, "-m", "demo", "decoder", *options])
-    print("2/5  the dataset: generated videos, encoded with x264, labelled by SSIM to their pristine clip")
+    print("1/4  the dataset: generated videos, encoded with x264, labelled by SSIM to their pristine clip")
     _make_dataset(folder / "dataset", contents, FeatureStore(settings.store.path))
     dataset = [f"--set=datasets.demo.videos={folder.resolve() / 'dataset' / 'videos'}"]
     dataset += [f"--set=datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
     dataset += [f"--config={config}"]
-    print("3/5  features")
+    print("2/4  features")
     _command("extract", "demo", "--pipeline", PIPELINE, *dataset)
-    if decoder.wait() != 0:
-        raise StepFailed("the language decoder could not be made; the message is above")
-    print("4/5  training")
-    made = [folder / "dataset" / "dataset.json", _decoder_folder(settings) / "decoder.json"]
-    restart = ["--restart"] if _older(folder / "run.json", made) else []
-    _command("train", PIPELINE, "--run", str(folder), *restart, *dataset)
-    print("5/5  evaluation")
+    print("3/4  training")
+    anew = restart or _older(folder / "run.json", folder / "dataset" / "dataset.json")
+    _command("train", PIPELINE, "--run", str(folder), *(["--restart"] if anew else []), *dataset)
+    print("4/4  evaluation")
     _command("evaluate", "run", str(folder), f"--config={config}")
     summary = _summary(folder, time.perf_counter() - started)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _farewell(folder, summary)
 
 
-def prepare_decoder(settings: Settings, *, steps: int = DecoderRecipe.steps, quiet: bool = False) -> Path:
-    """Train the embedded decoder where the pipeline `tiny` expects it, or say that it is there."""
-    folder = _decoder_folder(settings)
-    tasks = [settings.tasks[name] for name in settings.pipelines[PIPELINE].tasks]
-    made_before = folder.is_dir() and (folder / "decoder.json").stat().st_mtime_ns
-    build_decoder(folder, steps=steps, texts=task_texts(tasks), progress=not quiet)
-    reused = made_before == (folder / "decoder.json").stat().st_mtime_ns
-    seconds = decoder_summary(folder)["seconds"]
-    how = "reused" if reused else f"trained in {seconds:.0f} s"
-    print(f"     language decoder {how}: {folder}", flush=True)
-    return folder
-
-
-def task_texts(tasks: Sequence[TaskSettings]) -> list[str]:
-    """Every text of the questions: the decoder's vocabulary must hold their words."""
-    return [text for task in tasks for text in (task.system, *task.questions, task.restriction)]
-
-
-def _decoder_folder(settings: Settings) -> Path:
-    return Path(lookup(settings.pipelines, PIPELINE, "pipeline").decoder.weights)
-
-
-def _older(file: Path, others: Sequence[Path]) -> bool:
-    """Whether the file is there and was written before one of the others: then it speaks of earlier ones."""
-    return file.is_file() and file.stat().st_mtime_ns < max(o.stat().st_mtime_ns for o in others)
+def _older(file: Path, other: Path) -> bool:
+    """Whether the file is there and was written before the other: then it speaks of an earlier one."""
+    return file.is_file() and file.stat().st_mtime_ns < other.stat().st_mtime_ns
 
 
 def _make_dataset(folder: Path, contents: int, store: FeatureStore) -> None:

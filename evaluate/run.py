@@ -27,7 +27,7 @@ from train.data.samples import Truth
 from train.errors import FeaturesMissingError, RunError
 from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
-from train.saving.run import load_labels
+from train.saving.labels import load_labels
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,12 @@ def decoder_overrides(folder: Path) -> list[str]:
         f"pipelines.tiny.decoder.architecture={architecture}",
         "pipelines.tiny.training.epochs=3",
         "pipelines.tiny.training.batch_size=8",
+        "pipelines.tiny.training.learning_rate=3e-3",
+        "pipelines.tiny.training.targets.sigma=0.0",
+        "pipelines.tiny.training.select=best",
+        "pipelines.tiny.training.average_last_epochs=0",
         "pipelines.tiny.training.save_every_steps=1",
+        *(f"pipelines.tiny.branches.{name}.projector.hidden=[256, 256]" for name in ("spatial", "temporal")),
     ]
 
 

@@ -27,7 +27,8 @@ from train.saving.checkpoint import checkpoint_of
 from train.saving.decoder import with_decoder_in
 from train.saving.folder import owned
 from train.saving.identity import decoder_identity
-from train.saving.run import FeatureTie, Labelled, Part, Run, claim_run, library_versions
+from train.saving.labels import Labelled
+from train.saving.run import FeatureTie, Part, Run, claim_run, library_versions
 from train.saving.start import describe_start
 from train.saving.weights import load_common_weights
 

@@ -157,6 +157,8 @@ class PipelineSettings(Entry):
             )
         if self.trains("decoder") and self.decoder.lora is not None:
             raise ValueError("training.groups.decoder and decoder.lora: expected one of the two")
+        if self.trains("decoder") and self.training.average_last_epochs:
+            raise ValueError("training.average_last_epochs is not for training.groups.decoder: set it to 0")
         return self
 
     def rates(self, group: str) -> tuple[float, float]:

@@ -95,6 +95,9 @@ class TrainingSettings(Entry):
     """Stop after so many validations without a better SRCC."""
     select: Literal["best", "last"] = "best"
     """Which checkpoint is evaluated: the one with the best validation SRCC, or the last."""
+    average_last_epochs: int = Field(0, ge=0)
+    """Validate and save the mean of the weights after each step of so many last epochs, not those of the last
+    step; 0: no mean."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Where figures are logged: names that accelerate knows, such as tensorboard, wandb, mlflow."""
     seed: int = Field(0, ge=0, lt=2**63)

@@ -1,23 +1,24 @@
 """The demo as a newcomer runs it, made small: the same commands, the same files."""
 
 import json
-import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from demo.tour import take_tour
+from demo.tour import StepFailed, take_tour
 
 
 def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another_decoder(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    text = (root / "pipelines.toml").read_text()
     config = tmp_path / "pipelines.toml"
-    config.write_text(text.replace("epochs = 40", "epochs = 2"))
+    text = (root / "pipelines.toml").read_text()
+    config.write_text(re.sub(r"(?s)(\[pipelines\.tiny\.training\]\nepochs = )\d+", r"\g<1>2", text))
+    decoder = shutil.copytree(root / "models" / "embedded" / "decoder", tmp_path / "models/embedded/decoder")
     monkeypatch.setenv("PYTHONPATH", str(root))
-    small = {"contents": 3, "decoder_steps": 20}
-    take_tour(tmp_path / "demo", config, **small)
+    take_tour(tmp_path / "demo", config, contents=3)
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert {
         "srcc_expected",
@@ -28,8 +29,15 @@ def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another
     } <= summary.keys()
     assert summary["n_test"] == 7 and summary["seconds"] > 0
     capfd.readouterr()
-    os.utime(tmp_path / "weights" / "embedded-decoder" / "decoder.json")  # as if it were a new one
-    take_tour(tmp_path / "demo", config, **small)
+    take_tour(tmp_path / "demo", config, contents=3)
     said = capfd.readouterr().out
-    assert "reused: " in said and "the features of 21 videos are reused" in said
-    assert "already trained" not in said
+    assert "reused: " in said and "the features of 21 videos are reused" in said and "already trained" in said
+
+    weights = bytearray((decoder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (decoder / "model.safetensors").write_bytes(weights)
+    with pytest.raises(StepFailed):
+        take_tour(tmp_path / "demo", config, contents=3)
+    assert re.search(r"holds a run whose decoder differ.*--restart", capfd.readouterr().err, re.DOTALL)
+    take_tour(tmp_path / "demo", config, contents=3, restart=True)
+    assert "already trained" not in capfd.readouterr().out

@@ -17,8 +17,9 @@ from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import Medium, dataset_samples
 from train.job import train_run
+from train.loop.lengths import sequence_tokens
 from train.loop.processes import make_accelerator
-from train.loop.trainer import Trainer, sequence_tokens
+from train.loop.trainer import Trainer
 from train.model.build import build_model
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}

@@ -257,7 +257,7 @@ def test_damaged_training_state_is_named(place: Path, tmp_path: Path) -> None:
 def test_a_checkpoint_resumes_what_it_saved(place: Path) -> None:
     last = checkpoints(place / "run" / "checkpoints")[-1]
     assert read_progress(last).step == 9
-    assert {"optimizer", "schedule"} == load_training_state(last).keys()
+    assert {"optimizer", "schedule", "average"} == load_training_state(last).keys()
     model = from_pretrained(place / "run").model
     load_weights(last, model)
     assert train(place, "run", LORA).outcome.resumed_from_step == 9

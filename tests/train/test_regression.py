@@ -20,7 +20,7 @@ from train.model.projectors import Projector
 from train.model.regression import AttentionPool, RegressionModel
 from train.pretrained import from_pretrained
 from train.saving.checkpoint import export
-from train.saving.run import load_labels
+from train.saving.labels import load_labels
 
 SHAPES = {"spatial": (5, 7), "temporal": (2, 3)}
 CUTS = Levels(("poor", "fair", "good"), (33.0, 66.0))

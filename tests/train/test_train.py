@@ -74,7 +74,7 @@ def test_training_without_features_says_how_to_make_them(tmp_path: Path) -> None
 
 
 def test_absent_decoder_weights_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(DecoderMissingError, match=r"where to get it: `make decoder`[\s\S]*where to put it"):
+    with pytest.raises(DecoderMissingError, match=r"it comes with the repository[\s\S]*where to put it"):
         train(tmp_path, "run", f"pipelines.tiny.decoder.weights={tmp_path}/none")
 
 

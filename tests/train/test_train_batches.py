@@ -19,7 +19,7 @@ from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import dataset_samples, nested_share
 from train.draws import Dropout, by_sample, derived_seed, drawn_wording, draws_of_samples
-from train.loop.trainer import sequence_tokens
+from train.loop.lengths import sequence_tokens
 from train.model.build import build_model
 from train.model.projectors import Projector
 

@@ -12,7 +12,8 @@ from evaluate.score import load_trained
 from store.features import FeatureStore
 from train.errors import FeaturesMissingError
 from train.job import train_run
-from train.saving.run import load_labels, load_run
+from train.saving.labels import load_labels
+from train.saving.run import load_run
 
 
 def both(folder: Path, *overrides: str) -> RunSettings:

@@ -14,7 +14,7 @@ from store.features import FeatureStore
 from train.data.samples import Split
 from train.errors import RunError
 from train.job import TrainedRun, train_run
-from train.saving.run import load_labels
+from train.saving.labels import load_labels
 
 
 @pytest.fixture(scope="module")

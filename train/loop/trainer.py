@@ -1,5 +1,6 @@
 """The training loop, on Accelerate: step, log, validate, save, and resume where it was stopped."""
 
+import logging
 import math
 import signal
 import time
@@ -17,12 +18,14 @@ from config.schema import PipelineSettings
 from train.data.batches import Step, epoch_steps, plan_step
 from train.data.loading import QualityDataset, loaded
 from train.data.questions import TaskQuestions
+from train.loop.averaging import WeightAverage
+from train.loop.lengths import sequence_tokens
 from train.loop.meter import Meter
 from train.loop.processes import place
 from train.loop.report import Report
 from train.loop.sharding import is_sharded
 from train.loop.stepper import Questions, Stepper
-from train.loop.validation import Validator
+from train.loop.validation import Validator, chosen_by_chance
 from train.model.decoder import DTYPES
 from train.model.regression import VideoModel
 from train.saving.checkpoint import (
@@ -32,6 +35,8 @@ from train.saving.checkpoint import (
     resume_training,
     save_checkpoint,
 )
+
+log = logging.getLogger(__name__)
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -96,6 +101,8 @@ class Trainer:
         if questions is None:
             questions = TaskQuestions(train.samples, model.prompts, pipeline.tasks, settings.seed)
         self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer, questions)
+        self.average = WeightAverage([p for group in model.groups().values() for p in group])
+        self.stateful = {"optimizer": self.optimizer, "schedule": self.schedule, "average": self.average}
         dtype = DTYPES[pipeline.decoder.dtype]
         self.meter = Meter(
             getattr(model, "decoder", None), dtype, accelerator.device, accelerator.num_processes
@@ -119,6 +126,7 @@ class Trainer:
                 loss = self._epoch(requests)
         if self.accelerator.is_main_process:
             mark_best(self.folder, self.progress)
+            self._warn_of_chance()
         self.accelerator.wait_for_everyone()
         steps = self.progress.step
         return Outcome(steps, resumed, self.progress.best_srcc, loss, steps < self.total_steps)
@@ -135,6 +143,8 @@ class Trainer:
             result = self.stepper.take(epoch, step, features, self._flags(requests))
             loss, rates = result.loss, self._rates()
             self.schedule.step()
+            if epoch >= self.settings.epochs - self.settings.average_last_epochs:
+                self.average.add()
             self.progress.step += 1
             self.progress.epoch, self.progress.batch = (
                 (epoch, self.progress.batch + 1) if left else (epoch + 1, 0)
@@ -197,14 +207,23 @@ class Trainer:
 
     def _validate(self) -> None:
         """Note SRCC and PLCC of the validation videos; remember the best."""
-        figures = self.validator.figures(self.model.eval())
+        with self.average.in_place():
+            figures = self.validator.figures(self.model.eval())
         self.model.train()
         progress = self.progress
+        if self.settings.average_last_epochs:
+            figures["averaged_steps"] = self.average.steps
         progress.history.append({"epoch": progress.epoch, "step": progress.step, **figures})
         self.report.validation(progress.step, figures)
         best = -math.inf if progress.best_srcc is None else progress.best_srcc
         if self.settings.select == "best" and figures["srcc"] > best:
             progress.best_srcc, progress.best = figures["srcc"], progress.name
+
+    def _warn_of_chance(self) -> None:
+        """Say so where the best checkpoint is no better than others as far as so few videos can tell."""
+        doubt = chosen_by_chance(self.progress.history, self.validator.videos)
+        if self.progress.best is not None and doubt is not None:
+            log.warning("%s: %s", self.folder / self.progress.best, doubt)
 
     def _no_longer_improves(self) -> bool:
         patience, found = self.settings.early_stopping, [entry["srcc"] for entry in self.progress.history]
@@ -213,7 +232,8 @@ class Trainer:
     def _save(self) -> None:
         self.accelerator.wait_for_everyone()
         main = self.accelerator.is_main_process
-        save_checkpoint(self.folder, self.model, self.progress, self.optimizer, self.schedule, main)
+        with self.average.in_place():
+            save_checkpoint(self.folder, self.model, self.progress, self.stateful, main)
         self._saved = time.monotonic()
         self.accelerator.wait_for_everyone()
 
@@ -222,21 +242,5 @@ class Trainer:
         found = checkpoints(self.folder)
         if not found:
             return None
-        self.progress = resume_training(found[-1], self.model, self.optimizer, self.schedule)
+        self.progress = resume_training(found[-1], self.model, self.stateful)
         return self.progress.step
-
-
-def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str]) -> list[int]:
-    """Tokens that each sample takes in the decoder: its visual prefix once, and every task's question.
-
-    The regression baseline sees the visual tokens alone. Raises ContextExceeded where the decoder cannot read
-    as many.
-    """
-    text = model.prompts.text_tokens(tasks)
-    longest = max(model.prompts.text_tokens([task]) for task in tasks)
-    tokens = data.tokens(model.tokens_per_chunk(), text)
-    for sample, count in zip(data.samples, tokens, strict=True):
-        for medium in sample.media:
-            model.check_chunks(data.chunks(medium), medium.video)
-        model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
-    return tokens

@@ -1,5 +1,6 @@
 """SRCC and PLCC of the expected score on validation videos, shared out among the processes."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -38,6 +39,11 @@ class Validator:
         asked = any(task.scores for task in tasks.values())
         self.datasets = [n for n in dict.fromkeys(counts) if asked and counts.count(n) >= _FEWEST]
         self._videos = [i for i, sample in enumerate(data.samples) if sample.dataset in self.datasets]
+
+    @property
+    def videos(self) -> int:
+        """Number of videos that are scored."""
+        return len(self._videos)
 
     def figures(self, model: VideoModel) -> dict[str, float]:
         """`srcc` and `plcc`, the means over the datasets; of several also `srcc/NAME` and `plcc/NAME`."""
@@ -82,3 +88,32 @@ def correlations(mos: Sequence[float], scores: Sequence[float]) -> dict[str, flo
         "srcc": float(spearmanr(mos, scores).statistic),
         "plcc": float(pearsonr(mos, scores).statistic),
     }
+
+
+def srcc_interval(srcc: float, videos: int) -> tuple[float, float]:
+    """The 95 % interval of Spearman's correlation of so many videos, by Fisher's z.
+
+    Its variance is (1 + srcc² / 2) / (videos - 3): Bonett and Wright, Psychometrika 65 (2000), eq. 8.
+    """
+    if videos <= _FEWEST:
+        return -1.0, 1.0
+    z = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, srcc)))
+    reach = 1.96 * math.sqrt((1 + srcc**2 / 2) / (videos - 3))
+    return math.tanh(z - reach), math.tanh(z + reach)
+
+
+def chosen_by_chance(history: Sequence[Mapping[str, float]], videos: int) -> str | None:
+    """What to say where the validation with the best SRCC is one of several that its interval holds."""
+    found = [entry["srcc"] for entry in history]
+    if len(found) < 2:
+        return None
+    best = max(found)
+    low, high = srcc_interval(best, videos)
+    alike = sum(srcc >= low for srcc in found)
+    if alike < 2:
+        return None
+    return (
+        f"chosen by its validation SRCC of {best:.3f}, whose 95 % interval with {videos} videos, {low:.3f} to"
+        f" {high:.3f}, holds {alike} of {len(found)} validations: the choice among these is by chance."
+        ' Set training.select = "last", or validate with more videos'
+    )

@@ -16,14 +16,14 @@ checkpoints/step-00000120/         (…-partial within an epoch)
 import json
 import pickle
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from pydantic import BaseModel
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.distributed.checkpoint.stateful import Stateful
 
 from config.errors import refusing
 from store.durable.commit import publish_folder, remove, write_file
@@ -68,14 +68,14 @@ def save_checkpoint(
     folder: Path,
     model: VideoModel,
     progress: Progress,
-    optimizer: Optimizer,
-    schedule: LRScheduler,
+    stateful: Mapping[str, Stateful],
     main: bool = True,
 ) -> Path:
     """Write a checkpoint beside the others, durably, and drop those that are neither best nor last.
 
-    `folder` is `checkpoints` in a run's folder, whose settings and ties describe the model. All processes
-    call it; `main` writes, but for the others' shares. Raises RunError where the disk refuses.
+    `folder` is `checkpoints` in a run's folder, whose settings and ties describe the model. `stateful`: what
+    training needs to go on. All processes call it; `main` writes, but for the others' shares. Raises
+    RunError where the disk refuses.
     """
     run = load_run(folder.parent)
     final, temporary = folder / progress.name, folder / f"{TEMPORARY}{progress.name}"
@@ -87,9 +87,9 @@ def save_checkpoint(
         if trains_decoder(model):
             dist.barrier()  # the folder is there
             save_decoder(temporary / DECODER, model, DTYPES[run.settings.pipeline.decoder.dtype], main)
-            save_state(training / _STATE.stem, model, optimizer, schedule)
+            save_state(training / _STATE.stem, model, stateful)
         elif main:
-            state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            state = {name: part.state_dict() for name, part in stateful.items()}
             with (training / _STATE).open("wb") as file:
                 torch.save(state, file)
         if not main:
@@ -155,17 +155,15 @@ def read_progress(checkpoint: Path) -> Progress:
         return Progress.model_validate_json(file.read_bytes())
 
 
-def resume_training(
-    checkpoint: Path, model: VideoModel, optimizer: Optimizer, schedule: LRScheduler
-) -> Progress:
+def resume_training(checkpoint: Path, model: VideoModel, stateful: Mapping[str, Stateful]) -> Progress:
     """Put in place all that a checkpoint was saved with. Raises RunError where a file is damaged."""
     load_weights(checkpoint, model)
     if trains_decoder(model):
-        load_state(checkpoint / TRAINING / _STATE.stem, model, optimizer, schedule)
+        load_state(checkpoint / TRAINING / _STATE.stem, model, stateful)
     else:
         state = load_training_state(checkpoint)
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        for name, part in stateful.items():
+            part.load_state_dict(state[name])
     return read_progress(checkpoint)
 
 

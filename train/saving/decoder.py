@@ -7,6 +7,7 @@ All processes write their shares of the state, to one file system; any number of
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -23,8 +24,6 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from config.schema import PipelineSettings
 from train.errors import RunError
@@ -90,14 +89,14 @@ def frozen(pipeline: PipelineSettings) -> PipelineSettings:
     return pipeline.model_copy(update={"training": training})
 
 
-def save_state(folder: Path, model: QualityModel, optimizer: Optimizer, schedule: LRScheduler) -> None:
+def save_state(folder: Path, model: QualityModel, stateful: Mapping[str, Any]) -> None:
     """Write this process's share of what training needs to go on."""
-    save(_state(model, optimizer, schedule), checkpoint_id=folder)
+    save(_state(model, stateful), checkpoint_id=folder)
 
 
-def load_state(folder: Path, model: QualityModel, optimizer: Optimizer, schedule: LRScheduler) -> None:
+def load_state(folder: Path, model: QualityModel, stateful: Mapping[str, Any]) -> None:
     """Go on where a training with any number of processes was saved. Raises RunError where it is damaged."""
-    state = _state(model, optimizer, schedule)
+    state = _state(model, stateful)
     try:
         load(state, checkpoint_id=folder)
     except CheckpointException as error:
@@ -106,13 +105,13 @@ def load_state(folder: Path, model: QualityModel, optimizer: Optimizer, schedule
             f"{folder} cannot be read: {causes}; remove {folder.parents[1]} to continue without"
         ) from error
     set_model_state_dict(model.decoder, state["decoder"])
-    set_optimizer_state_dict(model, optimizer, state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
+    set_optimizer_state_dict(model, stateful["optimizer"], state["optimizer"])
+    stateful["schedule"].load_state_dict(state["schedule"])
 
 
-def _state(model: QualityModel, optimizer: Optimizer, schedule: LRScheduler) -> dict[str, Any]:
+def _state(model: QualityModel, stateful: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "decoder": get_model_state_dict(model.decoder),
-        "optimizer": get_optimizer_state_dict(model, optimizer),
-        "schedule": schedule.state_dict(),
+        "optimizer": get_optimizer_state_dict(model, stateful["optimizer"]),
+        "schedule": stateful["schedule"].state_dict(),
     }

@@ -15,25 +15,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter
-
 from config.errors import refusing
 from config.schema import Entry, RunSettings
 from store.care.difference import changes
 from store.durable.commit import remove, write_file
 from store.format.fingerprint import fingerprint
-from store.labels.dataset import Record, label_changes
-from train.answers.forms import Value
 from train.answers.levels import Levels
 from train.errors import RunError
 from train.saving.folder import TEMPORARY, discard, writing
+from train.saving.labels import FILE as LABELS
+from train.saving.labels import Labelled, load_labels, write_labels
 
 FORMAT = 2
 MODEL_TYPE = "lmm-vqa"
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
-_LABELS = "labels.json"
-_OWN = (CHECKPOINTS, "tensorboard", RUN, _LABELS)
+_OWN = (CHECKPOINTS, "tensorboard", RUN, LABELS)
 """All that a run has in its folder, in the order in which it goes."""
 _LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "scipy", "av", "zarr", "scikit-learn")
 _SHOWN = 12
@@ -136,28 +133,6 @@ class Run(Entry):
                 )
 
 
-class Labelled(Entry):
-    """What the labels said of a dataset's videos when a run was begun."""
-
-    videos: dict[str, Record]
-    """Those that have features, by split, in the order of training."""
-    missing: dict[str, list[str]]
-    """Split → labelled videos without features."""
-    answers: dict[str, dict[str, Value]] = Field(default_factory=dict)
-    """Task that asks for a column of the labels → video → what stands there."""
-
-    @property
-    def split(self) -> dict[str, list[str]]:
-        """Split → its videos with features."""
-        return {
-            part: [video for video, record in self.videos.items() if record[1] == part]
-            for part in self.missing
-        }
-
-
-_LABELLED = TypeAdapter(dict[str, Labelled])
-
-
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that change numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
@@ -186,7 +161,7 @@ def claim_run(folder: Path, run: Run, labels: Mapping[str, Labelled], restart: b
                 " to remove it, or another folder with --run"
             )
         else:
-            write_file(folder / _LABELS, _LABELLED.dump_json(dict(labels)))
+            write_labels(folder, labels)
         run.write(folder / RUN)
 
 
@@ -218,12 +193,6 @@ def read_run(file: Path) -> Run:
         return Run.model_validate(document)
 
 
-def load_labels(folder: Path) -> dict[str, Labelled]:
-    """What the labels said when a run was begun, by dataset. Raises RunError where that is not recorded."""
-    with refusing(RunError, f"{folder / _LABELS}, which says what videos are of which split, cannot be read"):
-        return _LABELLED.validate_json((folder / _LABELS).read_bytes())
-
-
 def listed(lines: list[str]) -> str:
     """The lines below each other, indented, the first few of many."""
     return "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *(["…"] if len(lines) > _SHOWN else [])])
@@ -241,13 +210,7 @@ def _remove_litter(folder: Path) -> None:
 def _require_same(folder: Path, known: Run, run: Run, labels: Mapping[str, Labelled]) -> None:
     found, recorded = known.differences(run), load_labels(folder)
     for name, now in labels.items():
-        before = recorded[name].videos if name in recorded else {}
-        lines = label_changes(before, now.videos)
-        if not lines and list(before) != list(now.videos):
-            lines = ["the order of its videos differs"]
-        found += [f"labels of {name}: {line}" for line in lines]
-        if name in recorded and recorded[name].answers != now.answers:
-            found += [f"labels of {name}: {line}" for line in changes(recorded[name].answers, now.answers)]
+        found += [f"labels of {name}: {line}" for line in now.differences(recorded.get(name))]
     if found:
         raise RunError(
             f"{folder} holds another run than is asked for (its own → asked for):{listed(found)}"

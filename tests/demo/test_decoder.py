@@ -1,7 +1,8 @@
-"""The embedded decoder: its tokenizer, its text, that it is made once, and that it is made alike."""
+"""The embedded decoder: its tokenizer, its text, that it is made alike, and the one that is shipped."""
 
 import json
 import random
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from config.load import load_settings
-from demo.decoder import DecoderFolderError, build_decoder, decoder_summary
+from demo.__main__ import app
+from demo.decoder import DecoderFolderError, build_decoder, task_texts
+from demo.decoder_readout import readout
 from demo.decoder_text import (
     ANSWERS,
     HELD_OUT_QUESTIONS,
@@ -28,7 +32,7 @@ from demo.decoder_tokenizer import build_tokenizer, conversation, words_of
 from demo.decoder_training import DecoderRecipe, level_target, score_target, train_decoder
 from train.answers.prompts import PromptBuilder
 
-FEW_STEPS = 3
+FEW_STEPS = DecoderRecipe(steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,13 @@ def sample() -> list[Conversation]:
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "decoder"
-    return build_decoder(folder, steps=FEW_STEPS, progress=False)
+    build_decoder(folder, FEW_STEPS, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped(root: Path) -> Path:
+    return Path(load_settings(root / "pipelines.toml").pipelines["tiny"].decoder.weights)
 
 
 def test_every_score_and_level_is_one_token(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -165,8 +175,9 @@ def test_folder_loads_as_an_ordinary_hugging_face_model(decoder: Path) -> None:
 
 def test_two_builds_give_the_same_weights(decoder: Path, tmp_path: Path) -> None:
     torch.manual_seed(123)
-    again = build_decoder(tmp_path / "again", steps=FEW_STEPS, progress=False)
-    assert (again / "model.safetensors").read_bytes() == (decoder / "model.safetensors").read_bytes()
+    build_decoder(tmp_path / "again", FEW_STEPS, progress=False)
+    again = tmp_path / "again" / "model.safetensors"
+    assert again.read_bytes() == (decoder / "model.safetensors").read_bytes()
 
 
 def test_training_depends_on_its_seed_and_leaves_threads_and_random_state_alone(
@@ -182,28 +193,42 @@ def test_training_depends_on_its_seed_and_leaves_threads_and_random_state_alone(
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_same_recipe_is_reused_and_another_is_made_anew(tmp_path: Path) -> None:
-    folder = build_decoder(tmp_path / "decoder", steps=1, progress=False)
-    made = (folder / "model.safetensors").stat().st_mtime_ns
-    build_decoder(folder, steps=1, progress=False)
-    assert (folder / "model.safetensors").stat().st_mtime_ns == made
-    digest = decoder_summary(folder)["digest"]
-    build_decoder(folder, steps=1, texts=["Bewerte dieses Video."], progress=False)
-    assert decoder_summary(folder)["digest"] != digest
-    assert "Bewerte" in AutoTokenizer.from_pretrained(folder).get_vocab()
-    assert [path.name for path in tmp_path.iterdir()] == ["decoder"]
+def test_a_folder_that_holds_something_is_not_replaced(decoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "chapter.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(DecoderFolderError, match=tmp_path.name):
+        build_decoder(tmp_path, FEW_STEPS, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["chapter.txt"]
+    with pytest.raises(DecoderFolderError, match="a new or an empty folder"):
+        build_decoder(decoder, FEW_STEPS, progress=False)
 
 
-def test_a_folder_without_summary_is_not_replaced(tmp_path: Path) -> None:
-    folder = tmp_path / "thesis"
-    folder.mkdir()
-    (folder / "chapter.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(DecoderFolderError, match="thesis"):
-        build_decoder(folder, steps=1, progress=False)
-    assert (folder / "chapter.txt").read_text(encoding="utf-8") == "years of work"
+def test_the_command_builds_a_decoder_with_a_card_and_says_how_to_use_it(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    options = ["--steps", "2", "--seed", "5", "--quiet", "--config", str(root / "pipelines.toml")]
+    said = CliRunner().invoke(app, ["decoder", str(folder), *options], catch_exceptions=False).stdout
+    assert f"--set pipelines.tiny.decoder.weights={folder}" in said
+    summary = json.loads((folder / "decoder.json").read_text(encoding="utf-8"))
+    assert summary["recipe"] == asdict(DecoderRecipe(steps=2, seed=5))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for expected in ("license: apache-2.0", "--steps 2 --seed 5", summary["versions"]["torch"]):
+        assert expected in card
 
 
-def test_summary_states_recipe_and_readout(decoder: Path) -> None:
-    summary = json.loads((decoder / "decoder.json").read_text(encoding="utf-8"))
-    assert summary["specification"]["recipe"]["steps"] == FEW_STEPS
-    assert {"expected_srcc", "generate_srcc", "level_accuracy", "parse_failures"} <= set(summary["readout"])
+def test_the_shipped_decoder_is_small_and_what_the_command_builds(root: Path, shipped: Path) -> None:
+    assert shipped == root / "models" / "embedded" / "decoder"
+    assert sum(path.stat().st_size for path in shipped.iterdir()) < 1_000_000
+    summary = json.loads((shipped / "decoder.json").read_text(encoding="utf-8"))
+    assert summary["recipe"] == asdict(DecoderRecipe())
+    settings = load_settings(root / "pipelines.toml")
+    texts = task_texts(settings.tasks[name] for name in settings.pipelines["tiny"].tasks)
+    assert summary["texts"] == sorted(set(texts))
+    built, found = build_tokenizer([*corpus_texts(), *texts]), AutoTokenizer.from_pretrained(shipped)
+    assert found.get_vocab() == built.get_vocab() and found.chat_template == built.chat_template
+
+
+def test_the_shipped_decoder_reads_as_its_card_says(shipped: Path) -> None:
+    stated = json.loads((shipped / "decoder.json").read_text(encoding="utf-8"))["readout"]
+    model = AutoModelForCausalLM.from_pretrained(shipped).eval()
+    found = readout(model, AutoTokenizer.from_pretrained(shipped), prompts=stated["prompts"])
+    assert found == pytest.approx(stated, abs=0.02)
+    assert stated["expected_srcc"] > 0.98 and stated["parse_failures"] == 0

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
 from evaluate.metrics import score_metrics
-from evaluate.score import load_trained, predict_stored
+from evaluate.score import load_trained, parse_failures, predict_stored
 from evaluate.svr import svr_scores, video_means
 from store.durable.commit import write_file
 from store.features import FeatureStore
@@ -118,7 +118,7 @@ def _test(
             stated = [
                 (m, s) for m, p in zip(mos, predictions, strict=True) if (s := p.score_generate) is not None
             ]
-            failures[name] = len(test) - len(stated)
+            failures[name] = parse_failures(one, predictions)
             written = score_metrics(np.array([m for m, _ in stated]), np.array([s for _, s in stated]))
             metrics[f"{name}, generate"] = asdict(written)
     if protocol.baseline == "svr":

@@ -16,7 +16,7 @@ from evaluate.metrics import (
     score_metrics,
 )
 from evaluate.predictions import PredictedVideo, write_predictions
-from evaluate.score import predict_stored, run_reader
+from evaluate.score import parse_failures, predict_stored, run_reader
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import join_split, label_changes, labelled_split
@@ -180,7 +180,7 @@ def _judge(
         expected_intervals=bootstrap_intervals(mos, scores),
         generate=score_metrics(stated_mos, stated_scores),
         generate_intervals=bootstrap_intervals(stated_mos, stated_scores),
-        parse_failures=len(rows) - len(stated),
+        parse_failures=parse_failures(trained, predictions),
         levels=_level_accuracy(true_levels, [prediction.level for prediction in predictions], levels),
         levels_generate=_level_accuracy(true_levels, [p.level_generate for p in predictions], levels),
         tasks={name: _task_figures(name, task, truth, predictions) for name, task in further.items()},

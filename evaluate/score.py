@@ -12,6 +12,7 @@ from extract.encoders.registry import build_encoder
 from extract.executors.devices import device_names
 from extract.run.extractor import extract_features
 from store.features import FeatureStore
+from train.answers.forms import fails, scored
 from train.data.reader import FeatureReader, branch_tokens
 from train.errors import TrainError
 from train.inference.predict import Prediction, batched
@@ -58,6 +59,13 @@ def run_reader(trained: TrainedModel, store: FeatureStore, dataset: DatasetSetti
     return FeatureReader(store, dataset, trained.settings.pipeline.branches, trained.run.feature_keys)
 
 
+def parse_failures(trained: TrainedModel, predictions: Sequence[Prediction]) -> int:
+    """How many written answers to the question of the score state none, whatever is made of them."""
+    tasks = trained.settings.tasks
+    main = scored(tasks)
+    return 0 if main is None else sum(fails(tasks[main].form, prediction.text) for prediction in predictions)
+
+
 @dataclass(frozen=True)
 class FilePrediction:
     """A prediction for a file, or the reason why there is none. `warnings`: of its decoding."""
@@ -84,6 +92,7 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
                 trained.settings.dataset.minimum_chunks,
             )
             for name, branch in trained.settings.pipeline.branches.items()
+            if name not in trained.settings.dataset.without
         }
         try:
             yield FilePrediction(video, trained.predict([features])[0], warnings=outcome.info.warnings)

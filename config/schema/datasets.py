@@ -51,6 +51,9 @@ class DatasetSettings(Entry):
     minimum_chunks: int = Field(1, ge=1)
     """Shorter videos repeat their last chunk up to so many when features are read, as MinimalisticVQA does
     (8 for LSVQ and KoNViD-1k, 10 for LIVE-VQC and LIVE-YT-Gaming, 20 for YouTube-UGC)."""
+    without: tuple[str, ...] = ()
+    """Branches of which this dataset's videos get no tokens, as LMM-VQA's released code gives KoNViD-1k and
+    YouTube-UGC no motion."""
     validation_share: float = Field(0.1, ge=0, lt=1)
     test_share: float = Field(0.2, ge=0, lt=1)
     """Shares of the videos, used where the label files do not split them. A video's part follows from its

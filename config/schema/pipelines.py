@@ -63,6 +63,9 @@ class BranchSettings(Entry):
     """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
     first_chunks: int | None = Field(None, ge=1)
     """Read so many chunks, the video's first; a shorter video's last is repeated. None reads all."""
+    first_by: Literal["time", "name"] = "time"
+    """Which chunks are first: `name` orders their numbers as text (0, 1, 10, 11, 2), as LMM-VQA's released
+    code does by mistake."""
     append_to: str | None = None
     """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
     and go through its projector. Where it averages over time, so do they."""

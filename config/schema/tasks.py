@@ -22,6 +22,9 @@ class NumberForm(Entry):
     high: int = Field(100, le=1000)
     decimals: int = Field(0, ge=0, le=6)
     """As it is written. With any, the distribution is over the whole numbers before them."""
+    parse: Literal["strict", "released"] = "strict"
+    """How a written answer is read: an answer that does not state one number in the range is a parse failure;
+    `released` makes some number of it, often 60, as LMM-VQA's code does, and it is counted all the same."""
 
     @model_validator(mode="after")
     def _has_numbers(self) -> "NumberForm":

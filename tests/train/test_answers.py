@@ -8,7 +8,7 @@ from tiny_language import quality_tasks
 
 from config.load import SettingsError, load_settings
 from config.schema import NumberForm, WordsForm
-from train.answers.forms import read, values, written
+from train.answers.forms import fails, read, values, written
 from train.answers.levels import Levels
 from train.answers.prompts import PromptBuilder
 from train.answers.space import AnswerSpace, Fork
@@ -90,6 +90,24 @@ LEVEL = WordsForm(kind="words", words=dict.fromkeys(("poor", "fair", "good")))
 )
 def test_a_number_is_read_only_from_an_answer_that_states_one(text: str, score: float | None) -> None:
     assert read(SCORE, text) == score
+
+
+def test_answers_are_parsed_as_the_authors_parse_them_where_that_is_asked_for(shared_data: Path) -> None:
+    file = shared_data / "reference" / "lmm-vqa-released" / "A4_parsing.json"
+    if not file.is_file():
+        pytest.skip("the authors' numbers (../shared/data/reference) are not on this machine")
+    released = NumberForm(kind="number", decimals=3, parse="released")
+    answers = json.loads(file.read_text())["direct"]
+    assert len(answers) == 35
+    for answer in answers:
+        assert read(released, answer["answer"]) == answer["as_float"], answer
+    assert [fails(released, text) for text in ("67.750", "100.000", "none", "3.5 out of 5.", None)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -43,3 +43,19 @@ def test_short_videos_repeat_their_last_chunk_up_to_the_dataset_s_minimum(tmp_pa
     assert reader.read("short")["spatial"].numpy().tolist() == values[[0, 1, 1]].tolist()
     assert reader.read("long")["spatial"].numpy().tolist() == values.tolist()
     assert reader.read("short", 1, 2)["spatial"].numpy().tolist() == values[1:2].tolist()
+
+
+def test_the_first_chunks_may_be_first_by_name_and_a_dataset_may_go_without_a_branch(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    values = np.arange(36, dtype=np.float32).reshape(12, 1, 3)
+    with store.feature_set("demo", "nss", {}).writer() as writer:
+        for video, chunks in (("short", 2), ("long", 12)):
+            writer.add(video, dict.fromkeys(("spatial", "temporal"), values[:chunks]))
+    settings = run_settings(tmp_path)
+    changes = {"over_time": "keep", "first_chunks": 4, "first_by": "name"}
+    branches = {n: b.model_copy(update=changes) for n, b in settings.pipeline.branches.items()}
+    dataset = settings.dataset.model_copy(update={"without": ("temporal",)})
+    reader = FeatureReader(store, dataset, branches)
+    assert reader.read("long").keys() == reader.chunks("long").keys() == {"spatial"}
+    assert reader.read("long")["spatial"].numpy().tolist() == values[[0, 1, 10, 11]].tolist()
+    assert reader.read("short")["spatial"].numpy().tolist() == values[[0, 1, 1, 1]].tolist()

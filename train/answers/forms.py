@@ -47,6 +47,8 @@ def read(form: Form, text: str) -> Value | None:
     if isinstance(form, TextForm):
         return text
     if isinstance(form, NumberForm):
+        if form.parse == "released":
+            return _as_released(text)
         numbers = [float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])", text)]
         return numbers[0] if len(numbers) == 1 and form.low <= numbers[0] <= form.high else None
     # A letter is itself alone; words of small letters may be written with large ones. Long ones come first.
@@ -54,6 +56,35 @@ def read(form: Form, text: str) -> Value | None:
     found = re.findall(rf"(?<!\w)(?:{'|'.join(sorted(each, key=len, reverse=True))})(?!\w)", text)
     named = {word for word in form.words for part in found if word.lower() == part.lower()}
     return named.pop() if len(named) == 1 else None
+
+
+def fails(form: Form, text: str | None) -> bool:
+    """Whether a written answer is a parse failure, even where the settings make something of it."""
+    strict = form.model_copy(update={"parse": "strict"}) if isinstance(form, NumberForm) else form
+    return text is None or read(strict, text) is None
+
+
+def _as_released(text: str) -> float:
+    """Some number of any text, as LMM-VQA's released code makes it (metric_csv.py, with numpy 1).
+
+    The first number, if the text has one dot and it is between 0 and 100; else all digits together, with the
+    point behind the second; 60 where there are none, where the first are zeros, or where that is not between
+    10 and 100.
+    """
+    runs, joined = re.findall(r"\d+", text), "".join(re.findall(r"\d", text)).lstrip("0")
+    if not runs or not runs[0].strip("0"):
+        return 60.0
+    whole, rest = joined[:2], joined[2:]
+    if text.count(".") == 0:
+        return float(whole)
+    found = float(f"{whole}.{rest or 0}")
+    if text.count(".") > 1:
+        return found
+    first = re.search(r"\d+\.?\d*|\.\d+", text)
+    assert first is not None
+    if 0 < float(first[0]) < 100:
+        return float(first[0])
+    return found if 10 < found < 100 else 60.0
 
 
 def on_form(task: TaskSettings, score: float) -> float:

@@ -32,6 +32,7 @@ class FeatureReader:
         keys: Mapping[str, str] | None = None,
     ) -> None:
         self._minimum_chunks = dataset.minimum_chunks
+        self._without = dataset.without
         encoders = sorted({branch.encoder for branch in branches.values()})
         self.sets: dict[str, FeatureSet] = {
             encoder: _feature_set(store, dataset.name, encoder, (keys or {}).get(encoder))
@@ -91,11 +92,16 @@ class FeatureReader:
         }
 
     def _chosen(self, names: Collection[str] | None) -> list[tuple[str, BranchSettings]]:
-        return [(name, branch) for name, branch in self.branches.items() if names is None or name in names]
+        chosen = self.branches if names is None else names
+        return [
+            (name, branch)
+            for name, branch in self.branches.items()
+            if name in chosen and name not in self._without
+        ]
 
     def _block(self, video: str, branch: BranchSettings, start: int, stop: int | None) -> torch.Tensor:
         features = self.sets[branch.encoder]
-        if branch.first_chunks is not None:
+        if branch.first_chunks is not None and branch.first_by == "time":
             end = min(branch.first_chunks, features.length(video, branch.stream))
             stop = end if stop is None else min(end, stop)
         whole = (start, stop) == (0, None)  # so that its checksum can be compared
@@ -133,7 +139,8 @@ def branch_tokens(block: torch.Tensor, branch: BranchSettings, minimum_chunks: i
     ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`.
     """
     if branch.first_chunks is not None:
-        block, minimum_chunks = block[: branch.first_chunks], branch.first_chunks
+        order = sorted(range(len(block)), key=str if branch.first_by == "name" else None)
+        block, minimum_chunks = block[order[: branch.first_chunks]], branch.first_chunks
     if len(block) < minimum_chunks:
         block = block[torch.arange(minimum_chunks).clamp(max=len(block) - 1)]
     if branch.over_time == "mean":

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from config.schema import RunSettings
+from train.answers.conversation import Message
 from train.answers.levels import Levels
 from train.data.reader import Features
 from train.errors import RunError
+from train.inference.chat import reply
 from train.inference.predict import Prediction, predict
 from train.model.build import build_model
 from train.model.hub import first_line, model_folder
@@ -53,6 +55,10 @@ class TrainedModel:
         Scores become levels by the cuts of that dataset, or of the first that was trained on.
         """
         return predict(self.model, videos, self.levels(dataset))
+
+    def reply(self, media: Sequence[Features], messages: Sequence[Message], **generation: Any) -> str:
+        """What the language model says next in a conversation about media (train.inference.chat)."""
+        return reply(self.model, media, messages, **generation)
 
     def levels(self, dataset: str | None = None) -> Levels | None:
         """What turns that dataset's scores into levels: its own cuts, or those of the first trained on."""

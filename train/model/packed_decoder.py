@@ -28,11 +28,11 @@ class PackedDecoder:
         attention: Literal["causal", "mmca"] = "causal",
     ) -> None:
         use_packed_attention(decoder)
-        self._mmca = attention == "mmca"
+        self.mmca = attention == "mmca"
         self._settings = settings
         self._layers = decoder.config.get_text_config().num_hidden_layers
         self._answers = AnswerRows(decoder)
-        self._recompute = Recompute(decoder, settings.recompute, proportional=not self._mmca)
+        self._recompute = Recompute(decoder, settings.recompute, proportional=not self.mmca)
         self._compiled = False
         if settings.compile is True:
             self._compile(decoder)
@@ -52,7 +52,7 @@ class PackedDecoder:
         if self._settings.compile == "auto" and embeddings.is_cuda and torch.is_grad_enabled():
             self._compile(decoder)
         way: Way | Any = self._settings.attention if cache is None else "segments"
-        way = "mmca" if self._mmca else way
+        way = "mmca" if self.mmca else way
         plan = make_plan(layout, way, self._layers)
         with self._answers.only(rows), self._recompute.within(embeddings):
             return self._run(decoder, embeddings, layout.positions, rows, cache, plan=plan)
@@ -72,7 +72,7 @@ class PackedDecoder:
         media, boolean [cached + n], which of those tokens are a medium's.
         """
         every = torch.arange(embeddings.shape[1], device=embeddings.device)
-        if self._mmca:
+        if self.mmca:
             attend = two_softmaxes_behind(media, allowed)
             return self._run(
                 decoder, embeddings, positions, every, cache, plan=Plan(attend, attend, self._layers - 1)

@@ -1,5 +1,6 @@
 """A model of any size with random weights, and a batch for it, for the benchmarks of the step."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from config.load import DEFAULT_FILE, load_settings
 from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
 from train.answers.chat import Answer
-from train.answers.conversation import Conversation
+from train.answers.conversation import SLOT, Conversation
 from train.answers.prompts import PromptBuilder
 from train.data.reader import Features
 from train.model.projectors import Projector
@@ -88,23 +89,29 @@ def hold_in_4_bits(model: QualityModel) -> None:
 
 
 def step_batch(
-    model: QualityModel, videos: int, tokens: int, device: str = "cpu"
+    model: QualityModel, videos: int, tokens: int, device: str = "cpu", turns: int = 1
 ) -> tuple[list[Features], list[Conversation]]:
-    """Random features of videos of so many visual tokens, and both questions about each."""
+    """Random features of videos of so many visual tokens, and two conversations about each.
+
+    One begins with the score's question, the other with the level's; further turns ask for the other.
+    """
     generator = torch.Generator().manual_seed(0)
     shapes = {name: (CHUNKS, tokens // CHUNKS // 2, width) for name, width in FEATURES.items()}
     batch: list[Features] = [
         {name: (0.02 * torch.randn(shape, generator=generator)).to(device) for name, shape in shapes.items()}
         for _ in range(videos)
     ]
-    questions = [
-        model.prompts.conversation("score", video % 4, 37 + video, video)
-        if task == "score"
-        else model.prompts.conversation("level", 1, "fair", video)
-        for video in range(videos)
-        for task in ("score", "level")
-    ]
-    return batch, questions
+    values: dict[str, float | str] = {"score": 37.0, "level": "fair"}
+    conversations = []
+    for video in range(videos):
+        for first, second in (("score", "level"), ("level", "score")):
+            wording = video % 4 if first == "score" else 1
+            opening = model.prompts.conversation(first, wording, values[first], video)
+            *_, question, answer = model.prompts.conversation(second, 0, values[second]).messages
+            further = (replace(question, text=question.text.replace(SLOT, "").strip()), answer)
+            messages = (*opening.messages, *further * (turns - 1))
+            conversations.append(replace(opening, messages=messages))
+    return batch, conversations
 
 
 def packed_loss(

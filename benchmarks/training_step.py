@@ -1,8 +1,9 @@
 """The packed training step beside the plain Hugging Face way, on the CPU.
 
-    python benchmarks/training_step.py [--layers 4] [--hidden 512] [--tokens 1024] [--videos 2] [--rounds 5]
+    python benchmarks/training_step.py [--layers 4] [--hidden 512] [--tokens 1024] [--videos 2] [--turns 1]
 
-A frozen random Llama with Llama-3's vocabulary, two questions a video. Plain: one right-padded row for each
+A frozen random Llama with Llama-3's vocabulary, two conversations of so many turns a video. Plain: one
+right-padded row for each
 question, labels of -100, full float32 logits and transformers' own loss. Both compute the same loss and the
 same gradients, which is checked; then they take turns, forward and backward. The memory is each way's own
 peak, in a process of its own, above what the model takes. Beside the seconds stand those that the CPU worked
@@ -43,6 +44,7 @@ def main() -> None:
         "tokens": 1024,
         "videos": 2,
         "rounds": 5,
+        "turns": 1,
         "vocabulary": VOCABULARY,
     }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -105,7 +107,7 @@ def _prepare(options: argparse.Namespace) -> tuple[QualityModel, tuple[list[Feat
     model = step_model(
         options.layers, options.hidden, options.tokens, settings, vocabulary=options.vocabulary
     )
-    return model, step_batch(model, options.videos, options.tokens)
+    return model, step_batch(model, options.videos, options.tokens, turns=options.turns)
 
 
 def _assert_same(model: QualityModel, batch: tuple[list[Features], list[Conversation]]) -> float:

@@ -81,8 +81,8 @@ def test_a_killed_run_that_is_continued_has_the_same_mean_bit_for_bit(place: Pat
 
         save = module.save_checkpoint
 
-        def saved_and_gone(folder: Path, model: Any, progress: Any, state: Any) -> None:
-            save(folder, model, progress, state)
+        def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> None:
+            save(folder, model, progress, *rest)
             if progress.step == killed_after:
                 os._exit(7)
 

@@ -75,7 +75,9 @@ def decoder_overrides(folder: Path) -> list[str]:
 
 def run_settings(folder: Path, *overrides: str) -> RunSettings:
     """The pipeline `tiny` on the features of `make_features`."""
-    settings = load_settings(ROOT / "pipelines.toml", [*decoder_overrides(folder), *overrides])
+    dropped = tuple(f"{each.removesuffix('=false')}." for each in overrides if each.endswith("=false"))
+    usual = [each for each in decoder_overrides(folder) if not each.startswith(dropped)]
+    settings = load_settings(ROOT / "pipelines.toml", [*usual, *overrides])
     return settings.run(settings.pipelines["tiny"], settings.datasets["demo"])
 
 

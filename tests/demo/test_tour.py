@@ -38,6 +38,8 @@ def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another
     (decoder / "model.safetensors").write_bytes(weights)
     with pytest.raises(StepFailed):
         take_tour(tmp_path / "demo", config, contents=3)
-    assert re.search(r"holds a run whose decoder differ.*--restart", capfd.readouterr().err, re.DOTALL)
+    assert re.search(
+        r"holds another run than is asked for.*decoder.*--restart", capfd.readouterr().err, re.DOTALL
+    )
     take_tour(tmp_path / "demo", config, contents=3, restart=True)
     assert "already trained" not in capfd.readouterr().out

@@ -152,22 +152,22 @@ def test_logistic_has_the_published_form() -> None:
 
 
 def test_level_accuracy_counts_unstated_levels_as_wrong() -> None:
-    accuracy = level_accuracy(["poor", "poor", "fair", "fair"], ["poor", "good", None, "fair"])
+    accuracy = level_accuracy(["poor", "poor", "fair", "fair"], ["poor", "good", None, "fair"], LEVELS)
     assert accuracy.total == 0.5
     assert accuracy.classes == {"poor": 0.5, "fair": 0.5, "good": None}
     assert accuracy.confusion["fair"] == {"poor": 0, "fair": 1, "good": 0, "none": 1}
-    assert level_accuracy([], []).total is None
+    assert level_accuracy([], [], LEVELS).total is None
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(LEVELS), st.sampled_from([*LEVELS, None])), max_size=40))
 def test_confusion_holds_every_video_once(pairs: list[tuple[str, str | None]]) -> None:
-    accuracy = level_accuracy([true for true, _ in pairs], [guess for _, guess in pairs])
+    accuracy = level_accuracy([true for true, _ in pairs], [guess for _, guess in pairs], LEVELS)
     assert sum(sum(row.values()) for row in accuracy.confusion.values()) == len(pairs) == accuracy.n
 
 
 def test_unknown_levels_are_refused() -> None:
     with pytest.raises(ValueError, match="excellent"):
-        level_accuracy(["poor"], ["excellent"])
+        level_accuracy(["poor"], ["excellent"], LEVELS)
     with pytest.raises(ValueError, match="1 true levels"):
-        level_accuracy(["poor"], [])
+        level_accuracy(["poor"], [], LEVELS)

@@ -89,7 +89,7 @@ def report_of(rows: list[PredictedVideo], scale: MosScale) -> Report:
     stated = [(row.mos, row.score_generate) for row in rows if row.score_generate is not None]
     expected, generate = score_metrics(mos, scores), score_metrics(*np.array(stated).reshape(-1, 2).T)
     intervals = bootstrap_intervals(mos, scores, resamples=50)
-    levels = level_accuracy([row.level for row in rows], [row.level_pred for row in rows])
+    levels = level_accuracy([row.level for row in rows], [row.level_pred for row in rows], [*THREE.words])
     ours = ResultRow.of("tiny, expected", "KoNViD-1k", "all", "ood", expected, "random weights")
     return Report(
         title="runs/a & b",

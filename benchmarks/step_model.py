@@ -1,6 +1,7 @@
 """A model of any size with random weights, and a batch for it, for the benchmarks of the step."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -32,6 +33,7 @@ def step_model(
     vocabulary: int = VOCABULARY,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    attention: Literal["causal", "mmca"] = "causal",
 ) -> QualityModel:
     """Llama-3's proportions and vocabulary, made on the device; one linear projector for each branch.
 
@@ -66,7 +68,8 @@ def step_model(
         name: Projector(ProjectorSettings(kind="mlp"), tokens // CHUNKS // 2, width, hidden, 1.0)
         for name, width in FEATURES.items()
     }
-    return QualityModel(decoder, PromptBuilder(tokenizer, tasks), projectors, step=step).to(device).train()
+    prompts = PromptBuilder(tokenizer, tasks)
+    return QualityModel(decoder, prompts, projectors, step=step, attention=attention).to(device).train()
 
 
 def hold_in_4_bits(model: QualityModel) -> None:

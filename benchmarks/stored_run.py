@@ -4,6 +4,7 @@ What benchmarks measure, and what they compare between devices, goes through the
 """
 
 import random
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +58,17 @@ class StoredRun:
             decoder = planned_decoder(decoder_config(pipeline.decoder), pipeline)
         return assemble(pipeline, tasks, shapes, decoder, load_tokenizer(pipeline.decoder)).to(self.device)
 
-    def trainer(self, model: QualityModel, folder: Path) -> "tuple[Trainer, StepTimes]":
-        """To train the model in the folder, with its checkpoints; and what it notes of each step."""
+    def trainer(
+        self, model: QualityModel, folder: Path, stop_after: int | None = None
+    ) -> "tuple[Trainer, StepTimes]":
+        """To train the model in the folder, and go on there; and what it notes of each step.
+
+        `stop_after` so many steps, SIGTERM is raised.
+        """
         labels = {"LSVQ": run_labels(self.samples["LSVQ"], {}, ())}
         claim_run(folder, run_ties(self.settings, self.samples, labels), labels)
-        accelerator, times = make_accelerator(self.settings.pipeline.training, folder), StepTimes()
+        accelerator = make_accelerator(self.settings.pipeline.training, folder)
+        times = StepTimes(stop_after)
         accelerator.log_with = [times]
         training, none = (dataset_part(self.samples, part) for part in ("train", "val"))
         return Trainer(accelerator, self.settings.pipeline, model, training, none, folder, quiet=True), times
@@ -73,8 +80,9 @@ class StepTimes(GeneralTracker):
     name = "step times"
     requires_logging_directory = False
 
-    def __init__(self) -> None:
+    def __init__(self, stop_after: int | None = None) -> None:
         super().__init__()
+        self._stop_after = stop_after
         self.steps: list[dict[str, float]] = []
 
     @property
@@ -87,6 +95,8 @@ class StepTimes(GeneralTracker):
     def log(self, values: dict[str, float], step: int | None = None, **_: Any) -> None:  # noqa: ARG002
         """Keep a step's figures."""
         self.steps.append(values)
+        if len(self.steps) == self._stop_after:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def stored_run(
@@ -102,6 +112,7 @@ def stored_run(
     file, tokenizer = Path(__file__).parents[1] / DEFAULT_FILE, folder / "tokenizer"
     usual = load_settings(file)
     asked = usual.run(usual.pipelines[pipeline], usual.datasets["LSVQ"]).tasks
+    maps = usual.pipelines[pipeline].branches["temporal"].grid
     prompts_tokenizer(asked).save_pretrained(tokenizer)
     settings = load_settings(
         file,
@@ -116,6 +127,7 @@ def stored_run(
                 if tiny
             ),
             *(f"pipelines.{pipeline}.{override}" for override in overrides),
+            *([f"pipelines.{pipeline}.branches.temporal.grid=[1, 1, 2]"] if tiny and maps else []),
         ],
     )
     run = settings.run(settings.pipelines[pipeline], settings.datasets["LSVQ"])

@@ -66,6 +66,7 @@ class StoredRun:
         `stop_after` so many steps, SIGTERM is raised.
         """
         labels = {"LSVQ": run_labels(self.samples["LSVQ"], {}, ())}
+        folder.mkdir(exist_ok=True)
         claim_run(folder, run_ties(self.settings, self.samples, labels), labels)
         accelerator = make_accelerator(self.settings.pipeline.training, folder)
         times = StepTimes(stop_after)

@@ -48,7 +48,8 @@ def plan_of_real_labels(
 
 
 @pytest.mark.parametrize(
-    "changes", [(), (f"{TINY}.decoder.lora={{ rank = 4 }}", f"{TINY}.decoder.train_embeddings=true")]
+    "changes",
+    [(), (f"{TINY}.decoder.lora={{ rank = 4 }}", f"{TINY}.training.groups={{ embeddings = 1e-3 }}")],
 )
 def test_a_plan_counts_what_the_run_then_has(tmp_path: Path, changes: tuple[str, ...]) -> None:
     store, split = make_features(tmp_path)

@@ -82,7 +82,7 @@ bench-memory: $(BENCH_STAMP) ## Measure the memory that 20 minutes of 1080p take
 	$(BIN)/python benchmarks/long_video.py $(ARGS)
 
 .PHONY: bench-gpu
-bench-gpu: $(BENCH_STAMP) ## Measure encoders, a whole extraction, the training step and prediction on a GPU
+bench-gpu: $(BENCH_STAMP) ## Compare a GPU with the CPU; measure training, prediction and encoders on it
 	PYTHON=$(BIN)/python benchmarks/gpu.sh runs/bench-gpu $(ARGS)
 
 $(BENCH_STAMP): $(STAMP)

@@ -9,20 +9,26 @@ where one is beyond that. The weights are random and the same on both sides.
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.plain_step import plain_loss
-from benchmarks.step_model import packed_loss, step_batch, step_model
+from benchmarks.step_model import hold_in_4_bits, packed_loss, step_batch, step_model
+from benchmarks.stored_run import stored_run
+from config.interruption import Interrupted
 from config.schema import LoraSettings, StepSettings
 from train.answers.conversation import Conversation
 from train.data.reader import Features
@@ -30,7 +36,7 @@ from train.inference.predict import predict
 from train.model.decoder import add_lora
 from train.model.quality import QualityModel
 
-TOKENS = 1024
+TOKENS = 512
 VIDEOS = 3
 Numbers = dict[str, torch.Tensor]
 Loss = Callable[[QualityModel, list[Features], list[Conversation]], torch.Tensor]
@@ -47,17 +53,21 @@ def main() -> None:
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    found = compare(options.device, options.ways)
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    if options.device == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    found = compare(options.device, options.ways, options.json)
     sys.exit(not all(each["equal"] for each in found))
 
 
-def compare(device: str, only: list[str] | None = None) -> list[dict[str, object]]:
-    """One entry a way: its name, the greatest relative difference, what is allowed, whether it is met."""
+def compare(device: str, only: list[str] | None = None, file: Path | None = None) -> list[dict[str, object]]:
+    """One entry a way: its name, the greatest relative difference, what is allowed, whether it is met.
+
+    `file` has them as JSON, those so far while others are tried.
+    """
     default = StepSettings(recompute="none", compile=False)
-    expected, expected_lora = _step(_model("cpu"), packed_loss), _step(_model("cpu", lora=True), packed_loss)
-    ways: dict[str, tuple[Callable[[], Numbers], Numbers, float]] = {}
+    expected = cache(partial(_run, packed_loss, "cpu", default))
+    expected_lora = cache(partial(_run, packed_loss, "cpu", default, lora=True))
+    ways: dict[str, tuple[Callable[[], Numbers], Callable[[], Numbers], float]] = {}
     for attention, recompute in product(("segments", "dense"), ("none", "layers", "auto")):
         step = StepSettings(attention=attention, recompute=recompute, compile=False)  # type: ignore[arg-type]
         run = partial(_run, packed_loss, device, step)
@@ -72,14 +82,24 @@ def compare(device: str, only: list[str] | None = None) -> list[dict[str, object
         ways[f"{name} in bfloat16"] = half, expected, BFLOAT16
     compiled = StepSettings(recompute="none", compile=True)
     ways["compiled"] = partial(_run, packed_loss, device, compiled), expected, FLOAT32
-    ways["prediction"] = lambda: _read(_model(device)), _read(_model("cpu")), FLOAT32
+    ways["prediction and texts"] = partial(_read, device), partial(_read, "cpu"), FLOAT32
+    mmca = partial(_run, packed_loss, step=default, attention="mmca")
+    ways["mmca"] = partial(mmca, device), partial(mmca, "cpu"), FLOAT32
+    if find_spec("bitsandbytes") is not None:
+        held = partial(_run, packed_loss, step=default, four_bits=True)
+        ways["4 bits"] = partial(held, device), partial(held, "cpu"), BFLOAT16
+    ways["stopped and continued"] = (
+        partial(_trained, device, stop_after=3),
+        partial(_trained, device),
+        FLOAT32,
+    )
     found: list[dict[str, object]] = []
     for name, (numbers, wanted, allowed) in ways.items():
         if only and not any(part in name for part in only):
             continue
         entry: dict[str, object] = {"way": name, "allowed": allowed}
         try:
-            difference = _difference(numbers(), wanted)
+            difference = _difference(numbers(), wanted())
             entry |= {"difference": difference, "equal": difference <= allowed}
             print(f"{name:32}{difference:10.1e}  {'equal' if entry['equal'] else 'DIFFERS'}", flush=True)
         except Exception as error:  # noqa: BLE001 (each way is tried)
@@ -87,6 +107,8 @@ def compare(device: str, only: list[str] | None = None) -> list[dict[str, object
             print(f"{name:32}{'':10}  FAILED: {error!r}", flush=True)
             traceback.print_exc()
         found.append(entry)
+        if file:
+            file.write_text(json.dumps(found, indent=2) + "\n")
     return found
 
 
@@ -95,10 +117,13 @@ def _model(
     step: StepSettings | None = None,
     *,
     lora: bool = False,
+    four_bits: bool = False,
+    attention: Literal["causal", "mmca"] = "causal",
     dtype: torch.dtype = torch.float32,
 ) -> QualityModel:
     """The same random weights every time."""
-    model = step_model(3, 256, TOKENS, step or StepSettings(recompute="none", compile=False), vocabulary=512)
+    step = step or StepSettings(recompute="none", compile=False)
+    model = step_model(3, 256, TOKENS, step, vocabulary=512, attention=attention)
     if lora:
         add_lora(model.decoder, LoraSettings(rank=4, dropout=0.0))
         torch.manual_seed(1)
@@ -107,6 +132,8 @@ def _model(
                 torch.nn.init.normal_(parameter, std=0.05)
     model.to(device)
     model.decoder.to(dtype)
+    if four_bits:
+        hold_in_4_bits(model)
     return model
 
 
@@ -124,11 +151,27 @@ def _step(model: QualityModel, loss_of: Loss) -> Numbers:
     return {"loss": loss.detach().float().cpu()[None], **gradients}
 
 
-def _read(model: QualityModel) -> Numbers:
-    model.eval()
-    videos, _ = step_batch(model, VIDEOS, TOKENS, str(next(model.parameters()).device))
+def _read(device: str) -> Numbers:
+    model = _model(device).eval()
+    videos, _ = step_batch(model, VIDEOS, TOKENS, device)
     found = predict(model, videos)
-    return {"scores": torch.tensor([[each.score, each.std or 0.0] for each in found])}
+    texts = "\n".join(answer.text or "" for each in found for answer in each.answers.values())
+    written = torch.tensor([*texts.encode()], dtype=torch.float32)
+    return {"scores": torch.tensor([[each.score, each.std or 0.0] for each in found]), texts: written}
+
+
+def _trained(device: str, stop_after: int | None = None) -> Numbers:
+    """The weights that a short run comes to, which is stopped and continued where asked."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, changes = Path(scratch), ["training.epochs=2", "training.batch_size=4"]
+        run = stored_run(folder, "lmm-vqa-multitask", 12, device, changes, tiny=True)
+        if stop_after is not None:
+            with suppress(Interrupted):
+                run.trainer(run.model(), folder / "run", stop_after)[0].fit()
+        model = run.model()
+        outcome = run.trainer(model, folder / "run")[0].fit()
+        assert (outcome.resumed_from_step is None) == (stop_after is None), outcome
+        return {name: p.detach().float().cpu() for name, p in model.projectors.named_parameters()}
 
 
 def _difference(numbers: Numbers, expected: Numbers) -> float:

@@ -1,23 +1,30 @@
 #!/usr/bin/env bash
-# What a GPU shows, in under 8 minutes: correctness first, then figures, each step under a time limit of its own.
+# What a GPU shows, in under 8 minutes: correctness first, then figures, most important first, each step under a
+# time limit of its own.
 #   benchmarks/gpu.sh OUT [--tiny]      JSON of each step lies in OUT; --tiny runs all but the encoders on a CPU
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?"usage: benchmarks/gpu.sh OUT [--tiny]"}; mkdir -p "$out"
 python=${PYTHON:-python3}
-status=0
+status=0 patience=1 small=() ways=()
+if [ "${2:-}" = --tiny ]; then
+  patience=4 small=(--device cpu --tiny --steps 3 --batch-size 2)
+  ways=(--device cpu --ways mmca "4 bits" stopped texts)
+fi
 step() { # seconds, name, command…
-  local limit=$1 name=$2; shift 2
+  local limit=$(($1 * patience)) name=$2; shift 2
   echo "== $name"; local started=$SECONDS
-  timeout --kill-after=5 "$limit" "$@" || { echo "== $name ended with status $?"; status=1; }
+  timeout --kill-after=5 "$limit" "$@" --json "$out/$name.json" || { echo "== $name ended with status $?"; status=1; }
   echo "== $name took $((SECONDS - started)) s"
 }
-if [ "${2:-}" = --tiny ]; then
-  step 120 equality "$python" benchmarks/device_equality.py --device cpu --json "$out/equality.json"
-  step 120 decoder "$python" benchmarks/decoder_gpu.py --device cpu --tiny --json "$out/decoder.json"
-  exit $status
-fi
-step 75 equality "$python" benchmarks/device_equality.py --json "$out/equality.json"
-step 150 decoder "$python" benchmarks/decoder_gpu.py --tokens 4096 --most-videos 4 --ways segments plain "segments, layers recomputed" "segments, compiled" --json "$out/decoder.json"
-step 110 encoders "$python" benchmarks/encoders.py --videos 32 --json "$out/encoders.json"
+train() { # seconds, name, options…
+  local limit=$1 name=$2; shift 2
+  step "$limit" "$name" "$python" benchmarks/decoder_gpu.py "$@" ${small[@]+"${small[@]}"}
+}
+step 80 equality "$python" benchmarks/device_equality.py ${ways[@]+"${ways[@]}"}
+train 130 packed --prediction
+train 70 released --pipeline lmm-vqa-released --steps 5 --batch-size 64
+train 70 plain --way plain --steps 3
+train 70 4bit --way 4bit --steps 4
+[ ${#small[@]} = 0 ] && step 55 encoders "$python" benchmarks/encoders.py --videos 8
 exit $status

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -33,6 +34,7 @@ def step_model(
     vocabulary: int = VOCABULARY,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    attention: Literal["causal", "mmca"] = "causal",
 ) -> QualityModel:
     """Llama-3's proportions and vocabulary, made on the device; one linear projector for each branch.
 
@@ -67,7 +69,8 @@ def step_model(
         name: Projector(ProjectorSettings(kind="mlp"), tokens // CHUNKS // 2, width, hidden, 1.0)
         for name, width in FEATURES.items()
     }
-    return QualityModel(decoder, PromptBuilder(tokenizer, tasks), projectors, step=step).to(device).train()
+    prompts = PromptBuilder(tokenizer, tasks)
+    return QualityModel(decoder, prompts, projectors, step=step, attention=attention).to(device).train()
 
 
 def hold_in_4_bits(model: QualityModel) -> None:

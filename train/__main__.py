@@ -66,6 +66,26 @@ def train(
         ),
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace a run that is in the folder.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what there is to train on, how much memory it needs and how long it takes; train"
+            " nothing. Labels are enough.",
+        ),
+    ] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="With --dry-run: plan for all labelled videos, each so long. Default: what is stored, else"
+            " the files' headers, else 8 s.",
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="With --dry-run: GPUs to train on.")] = 1,
+    card: Annotated[
+        str | None, typer.Option(help="With --dry-run: of which kind, such as H100 (train/plan/cards.toml).")
+    ] = None,
     overrides: cli.Overrides = None,
     config: cli.Config = DEFAULT_FILE,
     json: cli.Json = False,
@@ -78,13 +98,29 @@ def train(
     folder = run or Path("runs") / "-".join([pipeline, *(names if names != [chosen.dataset] else [])])
     splits = {data.name: labelled_split(data) for data in datasets}
 
+    store = FeatureStore(settings.store.path)
+    if dry_run:
+        from train.plan.plan import make_plan
+
+        plan = make_plan(
+            settings.run(chosen, *datasets),
+            store,
+            splits,
+            seconds=seconds,
+            processes=processes,
+            card_name=card,
+        )
+        if json:
+            cli.print_json(plan.as_json())
+        else:
+            print("\n".join(plan.lines()))
+        return
     # Read when CUDA starts: lengths differ from pass to pass, and fixed segments would be left in pieces.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     from accelerate import PartialState
 
     from train.job import train_run
 
-    store = FeatureStore(settings.store.path)
     if start is None and chosen.continues is not None:
         start = Path("runs") / chosen.continues
     trained = train_run(

@@ -68,10 +68,10 @@ def train_run(
     start does not fit, and what `Trainer.fit` raises.
     """
     accelerator = make_accelerator(settings.pipeline.training, folder)
-    samples = _samples(settings, store, splits, keys)
+    samples = run_samples(settings, store, splits, keys)
     columns = [name for name, task in settings.tasks.items() if task.label != MOS]
-    labels = {name: _labelled(samples[name], splits[name], columns) for name in samples}
-    run = _ties(settings, samples, labels, start)
+    labels = {name: run_labels(samples[name], splits[name], columns) for name in samples}
+    run = run_ties(settings, samples, labels, start)
     pipeline, place = settings.pipeline, loads_to(settings.pipeline, accelerator)
     with (
         tells_of_lost_processes(),
@@ -82,7 +82,7 @@ def train_run(
             torch.set_num_threads(pipeline.training.threads)
         begins = pipeline if start is None else with_decoder_in(checkpoint_of(start), pipeline)
         model = build_model(begins, settings.tasks, run.shapes, place)
-        training, validation = _part(samples, "train"), _part(samples, "val")
+        training, validation = dataset_part(samples, "train"), dataset_part(samples, "val")
         fit_standardisation(model, training)
         if start is not None:  # the other processes get what the main one has
             weights = checkpoint_of(start)
@@ -132,13 +132,16 @@ def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
             projector.standardise.fit(rows)  # type: ignore[operator,union-attr]
 
 
-def _samples(
+def run_samples(
     settings: RunSettings,
     store: FeatureStore,
     splits: Mapping[str, Split],
-    keys: Mapping[str, str] | None,
+    keys: Mapping[str, str] | None = None,
 ) -> dict[str, DatasetSamples]:
-    """Each dataset's samples; all datasets' features have the keys of the first one's."""
+    """Each dataset's samples; all datasets' features have the keys of the first one's.
+
+    Raises FeaturesMissingError.
+    """
     keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
     samples: dict[str, DatasetSamples] = {}
     for dataset in settings.datasets:
@@ -154,12 +157,13 @@ def _samples(
     return samples
 
 
-def _part(samples: Mapping[str, DatasetSamples], part: str) -> QualityDataset:
+def dataset_part(samples: Mapping[str, DatasetSamples], part: str) -> QualityDataset:
+    """That part of all datasets' splits together."""
     own = [sample for each in samples.values() for sample in each.parts.get(part, [])]
     return QualityDataset(own, {name: each.reader for name, each in samples.items()})
 
 
-def _labelled(samples: DatasetSamples, split: Split, asked: Sequence[str]) -> Labelled:
+def run_labels(samples: DatasetSamples, split: Split, asked: Sequence[str]) -> Labelled:
     """`asked`: the tasks that ask for columns of the labels."""
     missing = set(samples.missing)
     return Labelled(
@@ -180,12 +184,13 @@ def _labelled(samples: DatasetSamples, split: Split, asked: Sequence[str]) -> La
     )
 
 
-def _ties(
+def run_ties(
     settings: RunSettings,
     samples: Mapping[str, DatasetSamples],
     labels: Mapping[str, Labelled],
-    start: Path | None,
+    start: Path | None = None,
 ) -> Run:
+    """What a run on the samples is tied to."""
     reader, pipeline = next(iter(samples.values())).reader, settings.pipeline
     features = {
         encoder: FeatureTie(key=each.key, specification=each.specification)

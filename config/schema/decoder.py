@@ -27,7 +27,8 @@ class DecoderSettings(Entry):
     tokenizer: str | None = None
     """A hub id or path, where it is not beside the weights."""
     architecture: dict[str, Any] = Field(default_factory=dict)
-    """For `random:SEED`: the model's configuration, with `model_type` (see transformers)."""
+    """For `random:SEED`, and for `--dry-run` without weights: the model's configuration, with `model_type`
+    (see transformers)."""
     chat_template: str | None = None
     """Jinja template, for tokenizers that come without one."""
     attention: Literal["causal", "mmca"] = "causal"

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from config.schema.entry import Entry, Weights
 
@@ -19,6 +19,9 @@ class EncoderSettings(Entry):
     revision: str | None = None
     architecture: dict[str, Any] = Field(default_factory=dict)
     """Overrides of the architecture's settings, for `random:SEED` weights."""
+    shapes: dict[str, tuple[PositiveInt, ...]] = Field(default_factory=dict)
+    """What an item of each stream looks like, before `grid`: for `python -m train … --dry-run` alone, where
+    nothing is extracted yet."""
     layer: int = -2
     """Transformers: index into the hidden states; -2 is the penultimate layer."""
     input_size: int | None = Field(None, ge=16)

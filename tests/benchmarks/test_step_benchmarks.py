@@ -1,27 +1,32 @@
 import argparse
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import device_equality
-from benchmarks.decoder_gpu import IN_4_BITS, main
 from benchmarks.training_step import compare
 
 
-def test_the_gpu_benchmark_runs_at_no_size_on_a_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ways = ["segments", "segments, layers recomputed", "dense", "plain", IN_4_BITS]
-    arguments = ["--device", "cpu", "--tiny", "--tokens", "64", "--most-videos", "1", "--ways", *ways]
-    monkeypatch.setattr(sys, "argv", ["decoder_gpu.py", *arguments, "--json", str(tmp_path / "figures.json")])
-    main()
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert [found["way"] for found in figures["steps"]] == ways
-    assert all(found["videos_per_second"] > 0 and found["rate_share"] > 0 for found in figures["steps"])
-    assert figures["prediction"][0]["seconds_per_video"] > 0
-    assert "plain" in capsys.readouterr().out
+def test_all_that_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
+    command = ["bash", "benchmarks/gpu.sh", str(tmp_path), "--tiny"]
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {file.stem: json.loads(file.read_text()) for file in tmp_path.iterdir()}
+    assert found.keys() == {"equality", "packed", "released", "plain", "4bit"}
+    equal = found.pop("equality")
+    assert all(each["equal"] for each in equal)
+    assert {"mmca", "4 bits", "stopped and continued", "prediction and texts"} <= {
+        each["way"] for each in equal
+    }
+    for figures in found.values():
+        assert figures["videos_per_second"] > 0 and figures["rate_share"] > 0
+    assert found["plain"]["losses"] == pytest.approx(found["packed"]["losses"], rel=1e-2)
+    assert found["packed"]["prediction_seconds"] > 0
 
 
 def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> None:
@@ -33,6 +38,6 @@ def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> N
 
 
 def test_a_device_is_compared_with_the_cpu_way_by_way() -> None:
-    found = device_equality.compare("cpu", ["dense, recompute layers", "packed in bfloat16", "prediction"])
+    found = device_equality.compare("cpu", ["dense, recompute layers", "packed in bfloat16", "mmca"])
     assert len(found) == 3 and all(each["equal"] for each in found)
     assert 0 < found[1]["difference"] < device_equality.BFLOAT16

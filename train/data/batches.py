@@ -1,6 +1,7 @@
 """Which videos make up each optimiser step, and how the processes share them out; pure arithmetic."""
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,11 @@ class Step:
     videos: int
     tokens: int
     """Of all processes together."""
+
+
+def total_steps(count: int, settings: TrainingSettings) -> int:
+    """Optimiser steps of all epochs over so many videos."""
+    return math.ceil(count / settings.batch_size) * settings.epochs
 
 
 def epoch_steps(count: int, settings: TrainingSettings, epoch: int) -> list[list[int]]:

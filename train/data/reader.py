@@ -52,10 +52,22 @@ class FeatureReader:
         """Encoder → feature key."""
         return {encoder: features.key for encoder, features in self.sets.items()}
 
+    def item_shape(self, encoder: str, stream: str) -> tuple[int, ...]:
+        """Of one item of the stream."""
+        return self.sets[encoder].streams[stream].shape
+
+    def item_bytes(self, encoder: str, stream: str) -> int:
+        """Stored, of one item of the stream."""
+        return self.sets[encoder].streams[stream].item_bytes
+
+    def length(self, video: str, encoder: str, stream: str) -> int:
+        """Items of the video in the stream."""
+        return self.sets[encoder].length(video, stream)
+
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Branch → (tokens, features) of a chunk."""
         return {
-            name: token_shape(self.sets[branch.encoder].streams[branch.stream].shape, branch)
+            name: token_shape(self.item_shape(branch.encoder, branch.stream), branch)
             for name, branch in self.branches.items()
         }
 
@@ -72,7 +84,7 @@ class FeatureReader:
         def count(branch: BranchSettings) -> int:
             if branch.over_time == "mean":
                 return 1
-            there = range(self.sets[branch.encoder].length(video, branch.stream))
+            there = range(self.length(video, branch.encoder, branch.stream))
             return branch.first_chunks or max(len(there[start:stop]), minimum)
 
         return {name: count(branch) for name, branch in self._chosen(branches)}

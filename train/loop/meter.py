@@ -59,6 +59,17 @@ def training_flops_per_token(decoder: PreTrainedModel) -> int:
     )
 
 
+def attention_flops(decoder: PreTrainedModel, tokens: int) -> int:
+    """Of causal attention over so many tokens, forward and backward: 6 tokens² width in each layer.
+
+    Forward these are two products of 2 tokens² width, half of each masked, and twice as much backward.
+    """
+    config = decoder.config.get_text_config()
+    heads = config.num_attention_heads
+    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return int(6 * tokens**2 * width * config.num_hidden_layers)
+
+
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations per second of a large matrix product on the device, measured now."""
     left = torch.randn(_PRODUCT_SIZE, _PRODUCT_SIZE, device=device, dtype=dtype)

@@ -15,7 +15,7 @@ from transformers import get_scheduler
 
 from config.interruption import Interrupted, Requests, remembers_signals
 from config.schema import PipelineSettings
-from train.data.batches import Step, epoch_steps, plan_step
+from train.data.batches import Step, epoch_steps, plan_step, total_steps
 from train.data.loading import QualityDataset, loaded
 from train.data.questions import TaskQuestions
 from train.loop.averaging import WeightAverage
@@ -85,7 +85,7 @@ class Trainer:
             model.prompts.tasks,
         )
         place(model, accelerator, pipeline)
-        self.total_steps = math.ceil(len(train) / settings.batch_size) * settings.epochs
+        self.total_steps = total_steps(len(train), settings)
         groups = [
             {"name": name, "params": parameters, "lr": rate, "weight_decay": decay}
             for name, parameters in model.groups().items()

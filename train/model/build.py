@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from config.schema import PipelineSettings, TaskSettings
 from train.answers.prompts import PromptBuilder
@@ -30,26 +31,23 @@ def build_model(
     itself: it begins as it was loaded, in float32. `device` is where the decoder is loaded to (see
     `load_decoder`); all else is on the CPU.
     """
-    model: VideoModel
     if pipeline.head == "regression":
         model = _regression(pipeline, tasks, shapes)
-    else:
-        model = _quality(pipeline, tasks, shapes, device)
-    model.freeze_the_rest(pipeline)
-    return model
+        model.freeze_the_rest(pipeline)
+        return model
+    dtype = torch.float32 if pipeline.trains("decoder") else None
+    decoder = load_decoder(pipeline.decoder, device, dtype)
+    return assemble(pipeline, tasks, shapes, decoder, load_tokenizer(pipeline.decoder))
 
 
-def _regression(pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes) -> RegressionModel:
-    with _seeded(pipeline.training.seed):
-        projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
-        return RegressionModel(projectors, pipeline.regression, tasks)
-
-
-def _quality(
-    pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes, device: torch.device | str | None
+def assemble(
+    pipeline: PipelineSettings,
+    tasks: Tasks,
+    shapes: Shapes,
+    decoder: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> QualityModel:
-    decoder = load_decoder(pipeline.decoder, device, torch.float32 if pipeline.trains("decoder") else None)
-    tokenizer = load_tokenizer(pipeline.decoder)
+    """The untrained model around a decoder, on whatever device that is; projectors are on the CPU."""
     check_vocabulary(decoder, tokenizer)
     builder = PromptBuilder(tokenizer, tasks, pipeline.decoder.chat_template)
     embeddings = embedding_table(decoder).weight
@@ -58,7 +56,7 @@ def _quality(
         if pipeline.decoder.lora is not None:
             add_lora(decoder, pipeline.decoder.lora)
         projectors = _projectors(pipeline, shapes, embeddings.shape[1], embedding_std)
-    return QualityModel(
+    model = QualityModel(
         decoder,
         builder,
         projectors,
@@ -70,6 +68,14 @@ def _quality(
         averaged=[name for name, b in pipeline.branches.items() if b.over_time == "mean"],
         train_embeddings=pipeline.trains("embeddings") and not pipeline.trains("decoder"),
     )
+    model.freeze_the_rest(pipeline)
+    return model
+
+
+def _regression(pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes) -> RegressionModel:
+    with _seeded(pipeline.training.seed):
+        projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
+        return RegressionModel(projectors, pipeline.regression, tasks)
 
 
 def _projectors(

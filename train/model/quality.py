@@ -70,9 +70,15 @@ class QualityModel(GroupedModel):
                 module.train(mode)
         return self
 
+    @property
+    def context(self) -> int | None:
+        """How many tokens the decoder can read, where there is a limit."""
+        limit: int | None = getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+        return limit
+
     def check_length(self, tokens: int, video: str = "the video") -> None:
         """Raise ContextExceeded where a video with its questions is longer than the decoder can read."""
-        limit = getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+        limit = self.context
         if limit is not None and tokens > limit:
             raise ContextExceeded(
                 f"{video} takes {tokens:,} tokens with its questions, but {type(self.decoder).__name__} reads"

@@ -12,7 +12,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from train.errors import TrainError
 
-_SPARE = 0.85
+SPARE = 0.85
 """Share of the free memory that activations may take; the rest is for gradients and workspaces."""
 
 
@@ -87,7 +87,7 @@ class Recompute:
         free += torch.cuda.memory_reserved(embeddings.device) - torch.cuda.memory_allocated(embeddings.device)
         kept = embeddings.shape[-1] * embeddings.element_size()
         return layers_to_recompute(
-            embeddings.shape[1], len(self._layers), self._bytes_per_token, kept, free * _SPARE
+            embeddings.shape[1], len(self._layers), self._bytes_per_token, kept, free * SPARE
         )
 
     def _mark(self, count: int) -> None:

@@ -1,0 +1,133 @@
+"""The plan of a training: everything that `python -m train PIPELINE --dry-run` says."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from config.schema import DecoderSettings, RunSettings
+from store.features import FeatureStore
+from train.data.batches import Step, epoch_steps, plan_step, total_steps
+from train.data.samples import DatasetSamples, Split
+from train.job import dataset_part
+from train.model.build import build_model
+from train.model.quality import QualityModel
+from train.model.regression import VideoModel
+from train.plan.cost import card, operations
+from train.plan.lengths import planned_samples
+from train.plan.memory import layer_bytes_per_token, planned_memory
+from train.plan.model import planned_config, planned_model, planned_tokenizer
+from train.plan.report import Steps, Tokens, TrainingPlan
+
+
+def make_plan(
+    settings: RunSettings,
+    store: FeatureStore,
+    splits: Mapping[str, Split],
+    *,
+    seconds: float | None = None,
+    processes: int = 1,
+    card_name: str | None = None,
+) -> TrainingPlan:
+    """The plan, found out without weights, and without features where there are none.
+
+    `seconds`: of each video, whatever is stored. Raises TrainError.
+    """
+    pipeline, training = settings.pipeline, settings.pipeline.training
+    chosen = None if card_name is None else card(card_name)
+    planned = planned_samples(settings, store, splits, seconds)
+    samples, shapes = planned.samples, next(iter(planned.samples.values())).reader.shapes()
+    model: VideoModel
+    exact, layer_token = True, 0.0
+    if pipeline.head == "regression":
+        model = build_model(pipeline, settings.tasks, shapes)
+    else:
+        config = planned_config(pipeline.decoder)
+        tokenizer, exact = planned_tokenizer(pipeline.decoder, settings.tasks)
+        model = planned_model(pipeline, settings.tasks, shapes, config, tokenizer)
+        layer_token = layer_bytes_per_token(pipeline, settings.tasks, shapes, config, tokenizer)
+    data = dataset_part(samples, "train")
+    text = model.prompts.text_tokens(pipeline.tasks)
+    tokens = data.tokens(model.tokens_per_chunk(), text)
+    steps = [
+        plan_step(videos, tokens, training.tokens_per_batch, 0, processes, in_step=training.shard_decoder)
+        for videos in epoch_steps(len(data), training, 0)
+    ]
+    total = total_steps(len(data), training)
+    largest = _largest(steps, tokens)
+    room = None if chosen is None else chosen.memory_gb * 1e9
+    memory = planned_memory(model, pipeline, layer_token, largest, processes, room)
+    decoder = model.decoder if isinstance(model, QualityModel) else None
+    work = operations(decoder, tokens, training.epochs, total)
+    trained = model.trainable_parameters()
+    return TrainingPlan(
+        pipeline=pipeline.name,
+        processes=processes,
+        videos={name: {part: len(own) for part, own in each.parts.items()} for name, each in samples.items()},
+        missing={name: len(each.missing) for name, each in samples.items()},
+        lengths=planned.lengths,
+        feature_bytes=_feature_bytes(settings, samples),
+        tokens=_tokens(model, samples, pipeline.tasks, tokens, text, exact=exact),
+        steps=Steps(len(steps), total, fmean(len(step.batches) for step in steps)),
+        trained=trained,
+        frozen=sum(p.numel() for p in model.parameters()) - sum(trained.values()),
+        dtype=_held(pipeline.decoder) if decoder is not None else "float32",
+        memory=memory,
+        operations=work,
+        card=chosen,
+        hours=None if chosen is None else work.hours(chosen, processes, memory.recomputed_share),
+    )
+
+
+def _tokens(
+    model: VideoModel,
+    samples: Mapping[str, DatasetSamples],
+    tasks: Sequence[str],
+    tokens: Sequence[int],
+    text: int,
+    *,
+    exact: bool,
+) -> Tokens:
+    asked = max(model.prompts.text_tokens([task]) for task in tasks)
+    context = model.context if isinstance(model, QualityModel) else None
+    longest, too_long = 0, list[str]()
+    for part in dict.fromkeys(part for each in samples.values() for part in each.parts):
+        data = dataset_part(samples, part)
+        for sample, length in zip(data.samples, data.tokens(model.tokens_per_chunk(), asked), strict=True):
+            for medium in sample.media:
+                model.check_chunks(data.chunks(medium), medium.video)
+            longest = max(longest, length)
+            if context is not None and length > context:
+                too_long.append(f"{sample.dataset}/{sample.video}")
+    return Tokens(
+        visual_mean=fmean(tokens) - text,
+        text=text,
+        text_estimated=not exact,
+        longest=longest,
+        context=context,
+        too_long=too_long,
+    )
+
+
+def _largest(steps: Sequence[Step], tokens: Sequence[int]) -> int:
+    """Tokens of the largest pass."""
+    batches = [batch.videos for step in steps for batch in step.batches]
+    return max(sum(tokens[video] for video in videos) for videos in batches)
+
+
+def _feature_bytes(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> dict[str, float]:
+    """Of each stream that a branch reads: what is stored of the samples' videos, or would be."""
+    streams = {(branch.encoder, branch.stream) for branch in settings.pipeline.branches.values()}
+    return {
+        f"{encoder}.{stream}": float(
+            sum(
+                each.reader.item_bytes(encoder, stream) * each.reader.length(sample.video, encoder, stream)
+                for each in samples.values()
+                for own in each.parts.values()
+                for sample in own
+            )
+        )
+        for encoder, stream in sorted(streams)
+    }
+
+
+def _held(decoder: DecoderSettings) -> str:
+    return decoder.dtype if decoder.quantised == "none" else decoder.quantised

@@ -197,9 +197,11 @@ def test_rows_without_score_or_mos_are_counted_not_plotted(report: Report) -> No
     assert "2 without a score or MOS are not shown" in Page(render_report(replace(report, rows=rows))).text
 
 
-def test_videos_of_other_peoples_levels_are_plotted_as_unknown(report: Report) -> None:
-    rows = [replace(row, level="excellent") for row in report.rows]
-    assert "level unknown" in Page(render_report(replace(report, rows=rows))).text
+def test_levels_of_any_words_are_plotted_and_absent_ones_as_unknown(report: Report) -> None:
+    words = ("excellent", "acceptable", None)
+    rows = [replace(row, level=words[n % 3]) for n, row in enumerate(report.rows)]
+    text = Page(render_report(replace(report, rows=rows))).text
+    assert all(word in text for word in ("excellent", "acceptable", "level unknown"))
 
 
 def test_real_predictions_are_reported_on_the_datasets_own_scale(shared_data: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_another_run_is_not_mixed_into_a_folder(tmp_path: Path) -> None:
     train(tmp_path, "run")
-    with pytest.raises(RunError, match=r"(?s)another run.*settings.*learning_rate: 0.001 → 0.5.*--restart"):
+    with pytest.raises(RunError, match=r"(?s)another run.*settings.*learning_rate: 0.003 → 0.5.*--restart"):
         train(tmp_path, "run", "pipelines.tiny.training.learning_rate=0.5")
 
 

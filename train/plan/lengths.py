@@ -43,6 +43,7 @@ class PlannedReader(FeatureReader):
         self.sets = {}
         self.branches = settings.pipeline.branches
         self._minimum_chunks = dataset.minimum_chunks
+        self._without = dataset.without
         self._encoders = settings.encoders
         self._seconds = seconds
         for branch in self.branches.values():

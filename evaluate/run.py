@@ -166,20 +166,16 @@ def _judge(
         for label, prediction, level, answers in zip(labels, predictions, true_levels, truth, strict=True)
     ]
     mos = [label.mos for label in labels]
-    scores = [row.score for row in rows if row.score is not None]
-    stated = [
-        (m, row.score_generate) for m, row in zip(mos, rows, strict=True) if row.score_generate is not None
-    ]
-    stated_mos, stated_scores = [m for m, _ in stated], [score for _, score in stated]
+    expected, generate = _given(mos, [r.score for r in rows]), _given(mos, [r.score_generate for r in rows])
     return Evaluation(
         dataset=dataset.name,
         scale=scale,
         part=part,
         rows=rows,
-        expected=score_metrics(mos, scores),
-        expected_intervals=bootstrap_intervals(mos, scores),
-        generate=score_metrics(stated_mos, stated_scores),
-        generate_intervals=bootstrap_intervals(stated_mos, stated_scores),
+        expected=score_metrics(*expected),
+        expected_intervals=bootstrap_intervals(*expected),
+        generate=score_metrics(*generate),
+        generate_intervals=bootstrap_intervals(*generate),
         parse_failures=parse_failures(trained, predictions),
         levels=_level_accuracy(true_levels, [prediction.level for prediction in predictions], levels),
         levels_generate=_level_accuracy(true_levels, [p.level_generate for p in predictions], levels),
@@ -187,6 +183,12 @@ def _judge(
         missing=missing,
         remarks=[] if part == "all" else _score_changes(trained.folder, dataset.name, part, labels),
     )
+
+
+def _given(mos: Sequence[float], scores: Sequence[float | None]) -> tuple[list[float], list[float]]:
+    """Opinion scores and scores of the videos that have one."""
+    pairs = [(m, score) for m, score in zip(mos, scores, strict=True) if score is not None]
+    return [m for m, _ in pairs], [score for _, score in pairs]
 
 
 def _level_accuracy(

@@ -46,6 +46,10 @@ label_range = [5, 1]
 extends = "rating"
 read = "probabilities"
 
+[tasks.spoken]
+extends = "score"
+read = "text"
+
 [tasks.remark]
 system = "You are an expert in video quality. You see a video and judge how good it looks to people."
 questions = ["What does this video look like?"]
@@ -135,6 +139,16 @@ def test_a_task_is_added_by_pipelines_toml_alone(tmp_path: Path) -> None:
     assert "excellent" in (published.folder / "report.html").read_text()
     card = (trained.checkpoint / "README.md").read_text()
     assert "five: bad up to 20.00, poor up to 40.00" in card
+
+
+def test_a_task_may_be_read_from_its_text_alone(tmp_path: Path) -> None:
+    trained, store, split = trained_with(tmp_path, "spoken", training__epochs="25")
+    evaluation = evaluated(tmp_path, trained, store, split)
+    assert evaluation.expected == evaluation.generate
+    assert (
+        0 < evaluation.expected.n == len(evaluation.rows) - evaluation.parse_failures < len(evaluation.rows)
+    )
+    assert all(row.score == row.score_generate and row.std is None for row in evaluation.rows)
 
 
 def test_a_sample_is_asked_only_what_its_labels_answer(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ class TaskAnswer:
     """What the model says to one task's question."""
 
     value: Value | None = None
-    """The expected number, on the task's own range, or the likeliest word; None of free text."""
+    """The expected number, on the task's own range, or the likeliest word; what is stated, of tasks that are
+    read from their text alone; None of free text."""
     score: float | None = None
     """The expected score on 0–100, where numbers are asked for, or words with scores."""
     std: float | None = None
@@ -78,8 +79,10 @@ def _read(model: QualityModel, visual: torch.Tensor) -> dict[str, TaskAnswer]:
 
 def _answer(form: Form, probabilities: torch.Tensor | None, text: str | None) -> TaskAnswer:
     stated = None if text is None else read(form, text)
-    if isinstance(form, TextForm) or probabilities is None:
+    if isinstance(form, TextForm):
         return TaskAnswer(text=text, stated=stated)
+    if probabilities is None:
+        return TaskAnswer(stated, _stated_score(form, stated), text=text, stated=stated)
     score = std = None
     counted = values(form)
     if counted is not None:

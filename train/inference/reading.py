@@ -24,7 +24,8 @@ class Answer:
     """A task's answer about one video."""
 
     probabilities: torch.Tensor | None
-    """float32, of every allowed answer in the order of their values; they sum to one. None of free text."""
+    """float32, of every allowed answer in the order of their values; they sum to one. None of free text, and
+    where the task is read from its text alone."""
     text: str | None
     """What greedy decoding writes; None where the task is not read so."""
 
@@ -43,7 +44,8 @@ def answer(model: QualityModel, visual: torch.Tensor, tasks: Sequence[str]) -> d
         reading = Reading(model, visual, together)
         texts = reading.texts()
         for task in together:
-            probabilities = reading.probabilities(task) if task in model.spaces else None
+            asked = task in model.spaces and model.prompts.tasks[task].read != "text"
+            probabilities = reading.probabilities(task) if asked else None
             answers[task] = Answer(probabilities, texts.get(task))
     return {task: answers[task] for task in tasks}
 

@@ -217,6 +217,11 @@ def _check_references(settings: Settings, file: Path) -> None:
         references += [(f"{own}.tasks", task, settings.tasks) for task in pipeline.tasks]
         if pipeline.levels is not None:
             references.append((f"{own}.levels", pipeline.levels, settings.tasks))
+            known = settings.tasks.get(pipeline.levels)
+            if known is not None and not known.levels:
+                raise SettingsError(
+                    f"{file}: {own}.levels names {known.name!r}: expected a task of words for opinion scores"
+                )
         for branch, branch_settings in pipeline.branches.items():
             references.append(
                 (f"{own}.branches.{branch}.encoder", branch_settings.encoder, settings.encoders)

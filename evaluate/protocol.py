@@ -113,17 +113,19 @@ def _test(
     for one, reader in zip(trained, readers, strict=True):
         name = one.settings.pipeline.name
         predictions = predict_stored(one, reader, [label.video for label in test], quiet=True)
-        metrics[f"{name}, expected"] = asdict(score_metrics(mos, [_number(p.score) for p in predictions]))
+        metrics[f"{name}, expected"] = _agreement(mos.tolist(), [p.score for p in predictions])
         if one.settings.pipeline.head == "decoder":
-            stated = [
-                (m, s) for m, p in zip(mos, predictions, strict=True) if (s := p.score_generate) is not None
-            ]
             failures[name] = parse_failures(one, predictions)
-            written = score_metrics(np.array([m for m, _ in stated]), np.array([s for _, s in stated]))
-            metrics[f"{name}, generate"] = asdict(written)
+            metrics[f"{name}, generate"] = _agreement(mos.tolist(), [p.score_generate for p in predictions])
     if protocol.baseline == "svr":
         metrics["svr"] = asdict(score_metrics(mos, _svr(readers[0], train, test, scale)))
     return SplitResult(len(train), len(test), failures, metrics)
+
+
+def _agreement(mos: Sequence[float], scores: Sequence[float | None]) -> dict[str, Any]:
+    """Of the videos that have a score."""
+    pairs = [(m, score) for m, score in zip(mos, scores, strict=True) if score is not None]
+    return asdict(score_metrics([m for m, _ in pairs], [score for _, score in pairs]))
 
 
 def _svr(

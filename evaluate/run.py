@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from config.schema import MOS, DatasetSettings, NumberForm, TaskSettings, TextForm, WordsForm
+from config.schema import DatasetSettings
+from evaluate.answers import further_tasks, given, level_figures, task_figures
 from evaluate.metrics import (
     Intervals,
     LevelAccuracy,
     Metrics,
     bootstrap_intervals,
-    level_accuracy,
     score_metrics,
 )
 from evaluate.predictions import PredictedVideo, write_predictions
@@ -22,8 +22,6 @@ from store.features import FeatureStore
 from store.labels.dataset import join_split, label_changes, labelled_split
 from store.labels.files import Label, MosScale
 from train.answers.forms import Value, scored
-from train.answers.levels import Levels
-from train.data.samples import Truth
 from train.errors import FeaturesMissingError, RunError
 from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
@@ -114,7 +112,9 @@ def evaluate_run(
 
 
 def _score_changes(folder: Path, dataset: str, part: str, labels: Sequence[Label]) -> list[str]:
-    """How the tested labels differ from those that the run was begun with."""
+    """How the tested labels differ from those that the run was begun with; of another dataset nothing."""
+    if part == "all":
+        return []
     recorded = load_labels(folder)[dataset].videos
     now = {label.video: (label.mos, part, None) for label in labels if label.video in recorded}
     before = {video: (recorded[video][0], part, None) for video in now}
@@ -160,13 +160,13 @@ def _judge(
 ) -> Evaluation:
     scale, levels = MosScale(*dataset.mos_range), trained.levels(dataset.name)
     true_levels = [None if levels is None else levels.level(scale.to_100(label.mos)) for label in labels]
-    truth, further = _further_tasks(trained, dataset, labels)
+    truth, further, remarks = further_tasks(trained, dataset, labels)
     rows = [
         _row(label, prediction, level, scale, {name: answers.get(name, "") for name in further})
         for label, prediction, level, answers in zip(labels, predictions, true_levels, truth, strict=True)
     ]
     mos = [label.mos for label in labels]
-    expected, generate = _given(mos, [r.score for r in rows]), _given(mos, [r.score_generate for r in rows])
+    expected, generate = given(mos, [r.score for r in rows]), given(mos, [r.score_generate for r in rows])
     return Evaluation(
         dataset=dataset.name,
         scale=scale,
@@ -177,54 +177,12 @@ def _judge(
         generate=score_metrics(*generate),
         generate_intervals=bootstrap_intervals(*generate),
         parse_failures=parse_failures(trained, predictions),
-        levels=_level_accuracy(true_levels, [prediction.level for prediction in predictions], levels),
-        levels_generate=_level_accuracy(true_levels, [p.level_generate for p in predictions], levels),
-        tasks={name: _task_figures(name, task, truth, predictions) for name, task in further.items()},
+        levels=level_figures(true_levels, [prediction.level for prediction in predictions], levels),
+        levels_generate=level_figures(true_levels, [p.level_generate for p in predictions], levels),
+        tasks={name: task_figures(name, task, truth, predictions) for name, task in further.items()},
         missing=missing,
-        remarks=[] if part == "all" else _score_changes(trained.folder, dataset.name, part, labels),
+        remarks=[*_score_changes(trained.folder, dataset.name, part, labels), *remarks],
     )
-
-
-def _given(mos: Sequence[float], scores: Sequence[float | None]) -> tuple[list[float], list[float]]:
-    """Opinion scores and scores of the videos that have one."""
-    pairs = [(m, score) for m, score in zip(mos, scores, strict=True) if score is not None]
-    return [m for m, _ in pairs], [score for _, score in pairs]
-
-
-def _level_accuracy(
-    true: Sequence[str | None], found: Sequence[str | None], levels: Levels | None
-) -> LevelAccuracy:
-    if levels is None:
-        return LevelAccuracy(0, None, {}, {})
-    return level_accuracy([level for level in true if level], found, levels.words)
-
-
-def _further_tasks(
-    trained: TrainedModel, dataset: DatasetSettings, labels: Sequence[Label]
-) -> tuple[list[dict[str, Value]], dict[str, TaskSettings]]:
-    """Of each video the true answers, and the tasks that ask for columns which some video has."""
-    tasks = {name: task for name, task in trained.settings.tasks.items() if task.label != MOS}
-    truth = [Truth(dataset, tasks, {}).of(label) for label in labels]
-    return truth, {name: task for name, task in tasks.items() if any(name in each for each in truth)}
-
-
-def _task_figures(
-    name: str, task: TaskSettings, truth: Sequence[Mapping[str, Value]], predictions: Sequence[Prediction]
-) -> Metrics | LevelAccuracy:
-    pairs = [
-        (answers[name], prediction.answers[name])
-        for answers, prediction in zip(truth, predictions, strict=True)
-        if name in answers
-    ]
-    true, found = [value for value, _ in pairs], [answer for _, answer in pairs]
-    if isinstance(task.form, NumberForm):
-        return score_metrics(
-            [float(value) for value in true],
-            [float("nan") if answer.value is None else float(answer.value) for answer in found],
-        )
-    words = [*task.form.words] if isinstance(task.form, WordsForm) else sorted({*map(str, true)})
-    said = [answer.text if isinstance(task.form, TextForm) else answer.value for answer in found]
-    return level_accuracy([*map(str, true)], [str(word) if word in words else None for word in said], words)
 
 
 def _row(

@@ -63,7 +63,15 @@ def parse_failures(trained: TrainedModel, predictions: Sequence[Prediction]) -> 
     """How many written answers to the question of the score state none, whatever is made of them."""
     tasks = trained.settings.tasks
     main = scored(tasks)
-    return 0 if main is None else sum(fails(tasks[main].form, prediction.text) for prediction in predictions)
+    return (
+        0
+        if main is None
+        else sum(
+            fails(tasks[main].form, prediction.text)
+            for prediction in predictions
+            if prediction.text is not None
+        )
+    )
 
 
 @dataclass(frozen=True)

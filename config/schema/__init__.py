@@ -82,6 +82,25 @@ class RunSettings(Entry):
             raise ValueError(f"a run takes each dataset once, not {', '.join(names)}")
         return self
 
+    @model_validator(mode="after")
+    def _datasets_go_without_known_branches(self) -> "RunSettings":
+        branches = self.pipeline.branches
+        for dataset in self.datasets:
+            if unknown := sorted(set(dataset.without) - branches.keys()):
+                raise ValueError(
+                    f"datasets.{dataset.name}.without names {unknown[0]!r}; the pipeline's branches are"
+                    f" {', '.join(branches)}"
+                )
+            if dataset.without and self.pipeline.head == "regression":
+                raise ValueError(f"datasets.{dataset.name}.without: the regression head needs all branches")
+        for name in branches:
+            if all(name in dataset.without for dataset in self.datasets):
+                raise ValueError(
+                    f"all datasets of the run go without {name}: drop it by"
+                    f" pipelines.{self.pipeline.name}.branches.{name} = false"
+                )
+        return self
+
     @property
     def cut(self) -> dict[str, TaskSettings]:
         """The tasks of words for opinion scores, the first of which gives levels."""

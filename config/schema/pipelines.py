@@ -164,6 +164,11 @@ class PipelineSettings(Entry):
             raise ValueError("training.average_last_epochs is not for training.groups.decoder: set it to 0")
         return self
 
+    @property
+    def shards(self) -> bool:
+        """Whether the decoder's layers are divided among the processes."""
+        return self.head == "decoder" and (self.training.shard_decoder or self.trains("decoder"))
+
     def rates(self, group: str) -> tuple[float, float]:
         """Learning rate and weight decay of a group: a branch's projector, or a part such as `decoder`.
 

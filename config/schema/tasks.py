@@ -30,6 +30,8 @@ class NumberForm(Entry):
     def _has_numbers(self) -> "NumberForm":
         if self.low >= self.high:
             raise ValueError(f"low = {self.low}, high = {self.high}: expected a higher `high`")
+        if self.parse == "released" and (self.low, self.high) != (0, 100):
+            raise ValueError("parse = 'released' makes numbers of 0–100: expected low = 0 and high = 100")
         return self
 
 
@@ -38,8 +40,8 @@ class WordsForm(Entry):
 
     kind: Literal["words"]
     words: dict[str, float | None] = Field(min_length=2)
-    """Word → the score on 0–100 that it counts for in an expected score; a list gives words without. Words
-    for opinion scores stand from the worst to the best."""
+    """Word → the score on 0–100 that it counts for in an expected score; a list gives words without, which
+    stand from the worst to the best where they are for opinion scores."""
     cut_at: Literal["quantiles", "scores"] = "quantiles"
     """What `cuts` are, which turn opinion scores into words: shares of the training videos, or scores on
     0–100."""
@@ -53,7 +55,9 @@ class WordsForm(Entry):
         if isinstance(words, list | tuple):
             return dict.fromkeys(words)
         if isinstance(words, dict):  # `false` drops an inherited word
-            return {word: score for word, score in words.items() if score is not False}
+            words = {word: score for word, score in words.items() if score is not False}
+            if all(isinstance(score, int | float) for score in words.values()):
+                return dict(sorted(words.items(), key=lambda each: each[1]))
         return words
 
     @model_validator(mode="after")
@@ -83,6 +87,8 @@ class TextForm(Entry):
     max_tokens: int = Field(256, ge=1)
     """Generation stops there."""
 
+
+_RESERVED = ("video", "mos", "score", "std", "score_generate", "level", "text")
 
 Form = NumberForm | WordsForm | TextForm
 
@@ -132,6 +138,10 @@ class TaskSettings(Entry):
     def _parts_fit(self) -> "TaskSettings":
         if isinstance(self.form, TextForm) and self.read == "probabilities":
             raise ValueError("read = 'probabilities' is of numbers or words: free text has none")
+        if self.label_range is not None and (self.label == MOS or self.label_range[0] == self.label_range[1]):
+            raise ValueError("label_range: expected (worst, best) of a column, two different numbers")
+        if self.label != MOS and self.name in _RESERVED:
+            raise ValueError(f"{self.name!r} is a column of predictions.csv: choose another name")
         if isinstance(self.form, TextForm) and self.label == MOS:
             raise ValueError(
                 "label = 'mos' is a number: name the column of the label files that has the text"

@@ -104,3 +104,9 @@ class TrainingSettings(Entry):
     threads: int | None = Field(None, ge=1)
     """CPU threads for torch; small models are fastest with 1."""
     step: StepSettings = StepSettings()
+
+    @model_validator(mode="after")
+    def _averages_what_is_reached(self) -> "TrainingSettings":
+        if self.average_last_epochs and self.early_stopping:
+            raise ValueError("early_stopping may end before the last epochs: set average_last_epochs = 0")
+        return self

@@ -108,6 +108,13 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ('tasks.level.form.words=["good", "Good"]', "tasks.level.form: the words good, Good are not all"),
         ("tasks.level.form.words.bad=worst", "tasks.level.form.words.bad: input should be a valid number"),
         ("tasks.level.form.cuts=[0.5]", "form: cuts = .*expected 2 rising numbers between 0 and 1"),
+        (
+            "tasks.score.form={ kind = 'number', low = 1, high = 5, parse = 'released' }",
+            "expected low = 0 and",
+        ),
+        ("tasks.score.label_range=[0, 1]", "label_range: expected .worst, best. of a column"),
+        ("pipelines.lmm-vqa.levels=score", "levels names 'score': expected a task of words for opinion"),
+        ("pipelines.tiny.training.early_stopping=2", "early_stopping may end before the last epochs"),
         ("tasks.score.form.high=0", "tasks.score.form: low = 0, high = 0: expected a higher"),
         ("tasks.score.form={ kind = 'text' }", "label = 'mos' is a number: name the column"),
         ('pipelines.tiny.tasks=["scor"]', "tiny.tasks names 'scor'.*did you mean 'score'"),
@@ -156,5 +163,10 @@ def test_what_is_inherited_can_be_dropped(file: Path) -> None:
     assert (temporal.append_to, temporal.first_chunks) == (None, None)
     without = load_settings(file, ["pipelines.tiny.branches.temporal=false"]).pipelines["tiny"]
     assert list(without.branches) == ["spatial"]
+    more = ["tasks.level.form.words={ bad = 0, poor = 25, fair = 50, good = 75, excellent = 100 }"]
+    five = load_settings(file, more).tasks["level"].form
+    assert isinstance(five, WordsForm) and list(five.words) == ["bad", "poor", "fair", "good", "excellent"]
+    added = load_settings(file, ["tasks.level.form.words.bad=-1"]).tasks["level"].form
+    assert isinstance(added, WordsForm) and list(added.words) == ["bad", "poor", "fair", "good"]
     two = load_settings(file, ["tasks.level.form.words.fair=false"]).tasks["level"].form
     assert isinstance(two, WordsForm) and list(two.words) == ["poor", "good"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from random_models import videos
@@ -12,10 +13,12 @@ from tiny_language import small_model
 from training_set import make_features, run_settings
 
 from store.errors import InvalidRange
+from store.features import FeatureStore
 from train.answers.conversation import SLOT, Conversation, Message
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import Medium, dataset_samples
+from train.errors import TrainError
 from train.job import train_run
 from train.loop.lengths import sequence_tokens
 from train.loop.processes import make_accelerator
@@ -117,3 +120,32 @@ def test_parts_that_are_not_there_are_refused(tmp_path: Path) -> None:
     data.samples = [replace(data.samples[0], further=(Medium("demo", "v0", 50, 60),))]
     with pytest.raises(InvalidRange, match=r"cannot read 50 to 60"):
         data[0]
+
+
+def test_a_part_is_counted_in_chunks_and_refused_where_streams_have_other_lengths(
+    tmp_path: Path,
+) -> None:
+    settings, store = run_settings(tmp_path, *KEPT), FeatureStore(tmp_path / "features")
+    values = np.arange(36, dtype=np.float32).reshape(12, 1, 3)
+    with store.feature_set("demo", "nss", {}).writer() as writer:
+        writer.add("even", {"spatial": values, "temporal": values})
+        writer.add("uneven", {"spatial": values, "temporal": values[:6]})
+    for first_by, expected in (("time", [9, 10]), ("name", [10, 11])):
+        changes = {"first_chunks": 2, "first_by": first_by}
+        branches = {n: b.model_copy(update=changes) for n, b in settings.pipeline.branches.items()}
+        reader = FeatureReader(store, settings.dataset, branches)
+        assert reader.read("even", 9, 12)["spatial"].tolist() == values[expected].tolist()
+    reader = FeatureReader(store, settings.dataset, settings.pipeline.branches)
+    with pytest.raises(TrainError, match=r"uneven: a part .*nss\.spatial 12, nss\.temporal 6"):
+        reader.read("uneven", 2, 4)
+    with pytest.raises(TrainError, match=r"no branch 'spatail'; the pipeline has spatial, temporal"):
+        reader.read("even", branches=("spatail",))
+
+
+def test_a_dataset_goes_without_a_branch_of_the_pipeline_and_not_all_datasets_do(tmp_path: Path) -> None:
+    for without, message in (
+        (["temporl"], "names 'temporl'; the pipeline's"),
+        (["temporal"], "go without temporal"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_settings(tmp_path, f"datasets.demo.without={without}")

@@ -66,7 +66,11 @@ def settings_of(folder: Path, *tasks: str, **changes: str) -> RunSettings:
     texts = task_texts(load_settings(file).tasks)
     build_tokenizer([*texts, "sharp soft and all of it"]).save_pretrained(folder / "tokenizer")
     chosen = [f"pipelines.tiny.tasks={json.dumps(tasks)}", "pipelines.tiny.training.targets.sigma=3"]
-    more = [f"pipelines.tiny.{name.replace('__', '.')}={value}" for name, value in changes.items()]
+    keys = {name: name.replace("__", ".") for name in changes}
+    places = {
+        name: key if key.startswith("tasks.") else f"pipelines.tiny.{key}" for name, key in keys.items()
+    }
+    more = [f"{places[name]}={value}" for name, value in changes.items()]
     settings = load_settings(file, [*decoder_overrides(folder), *chosen, *more])
     return settings.run(settings.pipelines["tiny"], settings.datasets["demo"])
 
@@ -228,6 +232,44 @@ def test_the_regression_baseline_answers_numbers_and_words_and_refuses_text(tmp_
             tmp_path / "text",
             quiet=True,
         )
+
+
+def test_a_dataset_whose_column_means_something_else_is_evaluated_without_the_task(
+    tmp_path: Path,
+) -> None:
+    trained, store, split = trained_with(tmp_path, "score", "fault", training__epochs="1")
+    odd = {
+        name: [replace(label, extra={**label.extra, "fault": "none"}) for label in part]
+        for name, part in split.items()
+    }
+    evaluation = evaluated(tmp_path, trained, store, odd)
+    assert evaluation.tasks == {} and evaluation.expected.n == 20
+    assert any("the task fault is not compared: v0 of demo: fault is 'none'" in r for r in evaluation.remarks)
+
+
+def test_a_text_longer_than_its_task_allows_is_refused(tmp_path: Path) -> None:
+    store, split = labelled(tmp_path)
+    long = {
+        name: [replace(label, extra={"remark": "soft and all " * 9}) for label in p]
+        for name, p in split.items()
+    }
+    with pytest.raises(
+        TaskLabelError, match=r"v0 of demo: the answer to 'remark' has 27 tokens.*max_tokens = 8"
+    ):
+        train_run(
+            settings_of(tmp_path, "score", "remark"), store, {"demo": long}, tmp_path / "run", quiet=True
+        )
+
+
+def test_an_answer_of_many_words_is_written_to_its_end(tmp_path: Path) -> None:
+    trained, store, split = trained_with(
+        tmp_path, "score", tasks__score__answer="video " * 30 + "{value}", training__epochs="40"
+    )
+    reader = FeatureReader(
+        FeatureStore(tmp_path / "features"), trained.settings.dataset, trained.settings.pipeline.branches
+    )
+    found = trained.predict([reader.read(label.video) for label in split["train"][:4]])
+    assert all(len((prediction.text or "").split()) > 24 for prediction in found)
 
 
 def test_answers_that_the_tokenizer_writes_alike_are_refused(tmp_path: Path) -> None:

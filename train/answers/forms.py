@@ -49,7 +49,7 @@ def read(form: Form, text: str) -> Value | None:
     if isinstance(form, NumberForm):
         if form.parse == "released":
             return _as_released(text)
-        numbers = [float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])", text)]
+        numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])", text)]
         return numbers[0] if len(numbers) == 1 and form.low <= numbers[0] <= form.high else None
     # A letter is itself alone; words of small letters may be written with large ones. Long ones come first.
     each = [f"(?i:{re.escape(w)})" if w.islower() else re.escape(w) for w in form.words]
@@ -58,10 +58,10 @@ def read(form: Form, text: str) -> Value | None:
     return named.pop() if len(named) == 1 else None
 
 
-def fails(form: Form, text: str | None) -> bool:
+def fails(form: Form, text: str) -> bool:
     """Whether a written answer is a parse failure, even where the settings make something of it."""
     strict = form.model_copy(update={"parse": "strict"}) if isinstance(form, NumberForm) else form
-    return text is None or read(strict, text) is None
+    return read(strict, text) is None
 
 
 def _as_released(text: str) -> float:

@@ -95,12 +95,16 @@ class PromptBuilder:
         return max(len(self.prompt(task).before) for task in tasks) + sum(map(self._question_tokens, tasks))
 
     def _question_tokens(self, task: str) -> int:
-        form = self.tasks[task].form
         asked = max(len(self.prompt(task, number).after) for number in range(self.phrasings(task)))
+        return asked + self.answer_tokens(task) + 1
+
+    def answer_tokens(self, task: str) -> int:
+        """Tokens of the task's longest answer, without its end of turn."""
+        form = self.tasks[task].form
         if isinstance(form, TextForm):
-            return asked + form.max_tokens + 1
+            return form.max_tokens
         answers = (self.tasks[task].answer.format(value=last) for _, last in options(form))
-        return asked + max(len(self.chat.ids(answer)) for answer in answers) + 1
+        return max(len(self.chat.ids(answer)) for answer in answers)
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -97,14 +97,26 @@ class FeatureReader:
         A whole video repeats its last chunk up to the dataset's `minimum_chunks`. Raises DamagedPart where
         its bytes are not those that were stored (which is not known of a part of it), FeatureValueError.
         """
-        minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
+        whole = (start, stop) == (0, None)
+        minimum = self._minimum_chunks if whole else 1
+        if not whole:
+            chosen = [branch for _, branch in self._chosen(branches)]
+            lengths = {(b.encoder, b.stream): self.length(video, b.encoder, b.stream) for b in chosen}
+            if len(set(lengths.values())) > 1:
+                counts = ", ".join(f"{'.'.join(stream)} {count}" for stream, count in lengths.items())
+                raise TrainError(
+                    f"{video}: a part of a video is named by its chunks, but its streams have not as many"
+                    f" of them ({counts})"
+                )
         return {
-            name: branch_tokens(self._block(video, branch, start, stop), branch, minimum)
+            name: branch_tokens(self._block(video, branch, start, stop), branch, minimum, start)
             for name, branch in self._chosen(branches)
         }
 
     def _chosen(self, names: Collection[str] | None) -> list[tuple[str, BranchSettings]]:
         chosen = self.branches if names is None else names
+        if unknown := sorted(set(chosen) - self.branches.keys()):
+            raise TrainError(f"no branch {unknown[0]!r}; the pipeline has {', '.join(self.branches)}")
         return [
             (name, branch)
             for name, branch in self.branches.items()
@@ -114,7 +126,7 @@ class FeatureReader:
     def _block(self, video: str, branch: BranchSettings, start: int, stop: int | None) -> torch.Tensor:
         features = self.sets[branch.encoder]
         if branch.first_chunks is not None and branch.first_by == "time":
-            end = min(branch.first_chunks, features.length(video, branch.stream))
+            end = min(start + branch.first_chunks, features.length(video, branch.stream))
             stop = end if stop is None else min(end, stop)
         whole = (start, stop) == (0, None)  # so that its checksum can be compared
         block = (
@@ -144,14 +156,19 @@ def token_shape(shape: tuple[int, ...], branch: BranchSettings) -> tuple[int, in
     return math.prod(branch.grid), shape[-1]
 
 
-def branch_tokens(block: torch.Tensor, branch: BranchSettings, minimum_chunks: int = 1) -> torch.Tensor:
+def branch_tokens(
+    block: torch.Tensor, branch: BranchSettings, minimum_chunks: int = 1, start: int = 0
+) -> torch.Tensor:
     """[K, *stream shape] → [K, tokens, features]; [1, tokens, features] where the branch averages over time.
 
     Maps are average-pooled to the branch's grid here, at load time: all token counts of the paper's
-    ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`.
+    ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`. The
+    block's first chunk is the video's chunk `start`.
     """
     if branch.first_chunks is not None:
-        order = sorted(range(len(block)), key=str if branch.first_by == "name" else None)
+        order = list(range(len(block)))
+        if branch.first_by == "name":
+            order.sort(key=lambda chunk: str(start + chunk))
         block, minimum_chunks = block[order[: branch.first_chunks]], branch.first_chunks
     if len(block) < minimum_chunks:
         block = block[torch.arange(minimum_chunks).clamp(max=len(block) - 1)]

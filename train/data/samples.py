@@ -38,6 +38,8 @@ class Sample:
     dataset: str
     mos: float
     """On the dataset's own scale."""
+    score: float
+    """The MOS on 0–100, 100 is best."""
     answers: Mapping[str, Value]
     """Task → its true answer, where the labels have one."""
     further: tuple[Medium, ...] = ()
@@ -89,7 +91,10 @@ def dataset_samples(
     levels = {name: Levels.fit(task.form, scores) for name, task in settings.cut.items()}  # type: ignore[arg-type]
     truth = Truth(dataset, settings.tasks, levels)
     parts = {
-        name: [Sample(label.video, dataset.name, label.mos, truth.of(label)) for label in present[name]]
+        name: [
+            Sample(label.video, dataset.name, label.mos, scale.to_100(label.mos), truth.of(label))
+            for label in present[name]
+        ]
         for name in present
     }
     parts["train"] = [sample for sample in parts["train"] if sample.answers]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from train.answers.chat import Slot
@@ -47,15 +48,15 @@ def reply(
     end = model.prompts.chat.end_of_turn
     parts = [visual[piece.medium] if isinstance(piece, Slot) else piece.ids for piece in pieces]
     options = {"max_new_tokens": 512, "do_sample": False, **generation}
+    # Its own, not the decoder's, which may sample or penalise.
+    settings = GenerationConfig(eos_token_id=end, pad_token_id=end, **options)
     context = Context(tuple(parts), TokenTree())
     model.check_length(context.prefix + options["max_new_tokens"])
     embeddings = embed([context], model.table).to(model.decoder.dtype)
     ids = model.decoder.generate(  # type: ignore[operator]
         inputs_embeds=embeddings,
         attention_mask=torch.ones(embeddings.shape[:2], dtype=torch.long, device=device),
-        eos_token_id=end,
-        pad_token_id=end,
+        generation_config=settings,
         streamer=streamer,
-        **options,
     )
     return model.prompts.chat.text(ids[0].tolist())

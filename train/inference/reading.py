@@ -15,8 +15,8 @@ from config.schema import TextForm
 from train.model.packing import Context, TokenTree, embed, lay_out
 from train.model.quality import QualityModel, embedding_table
 
-_MAX_NEW_TOKENS = 24
-"""Of numbers and words; the settings of a task of free text have their own."""
+_SPARE_TOKENS = 16
+"""That an answer may have beyond the longest of those that are allowed."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Reading:
         while at:
             beyond = {}
             for task in list(at):
-                form = tasks[task].form
-                limit = form.max_tokens if isinstance(form, TextForm) else _MAX_NEW_TOKENS
+                spare = 0 if isinstance(tasks[task].form, TextForm) else _SPARE_TOKENS
+                limit = self._model.prompts.answer_tokens(task) + spare
                 at[task], token = self._walk(at[task], written[task], limit)
                 if token is None:
                     del at[task]

@@ -46,7 +46,7 @@ def _explanation(
     ]
     if decoder.dtype == "float32":
         lower.append(f'{name}.decoder.dtype = "bfloat16" halves the decoder')
-    if not (pipeline.training.shard_decoder or pipeline.trains("decoder")):
+    if not pipeline.shards:
         lower.append(f"{name}.training.shard_decoder = true divides the decoder among processes")
     return (
         f"out of memory on {device} while {doing} {len(tokens)} videos of {sum(tokens)} tokens together"

@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
+from config.schema import TextForm
+from train.answers.prompts import PromptBuilder
 from train.data.loading import QualityDataset
+from train.data.samples import Sample
+from train.errors import TaskLabelError
+from train.model.quality import QualityModel
 from train.model.regression import VideoModel
 
 
@@ -10,13 +15,27 @@ def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str
     """Tokens that each sample takes in the decoder: its visual prefix once, and every task's question.
 
     The regression baseline sees the visual tokens alone. Raises ContextExceeded where the decoder cannot read
-    as many.
+    as many, TaskLabelError where a text is longer than its task allows.
     """
     text = model.prompts.text_tokens(tasks)
     longest = max(model.prompts.text_tokens([task]) for task in tasks)
     tokens = data.tokens(model.tokens_per_chunk(), text)
     for sample, count in zip(data.samples, tokens, strict=True):
+        if isinstance(model, QualityModel):
+            _check_texts(model.prompts, sample)
         for medium in sample.media:
             model.check_chunks(data.chunks(medium), medium.video)
         model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
     return tokens
+
+
+def _check_texts(prompts: PromptBuilder, sample: Sample) -> None:
+    for name, task in prompts.tasks.items():
+        if not isinstance(task.form, TextForm) or name not in sample.answers:
+            continue
+        length, most = len(prompts.answer_ids(name, sample.answers[name])), task.form.max_tokens
+        if length > most:
+            raise TaskLabelError(
+                f"{sample.video} of {sample.dataset}: the answer to {name!r} has {length} tokens; expected at"
+                f" most tasks.{name}.form.max_tokens = {most}"
+            )

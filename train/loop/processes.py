@@ -109,11 +109,11 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 def add_gradients(accelerator: Accelerator, parameters: Sequence[nn.Parameter]) -> None:
     """Replace each whole gradient by its sum over the processes, in one transfer; shares are sums already."""
     whole = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
-    if accelerator.num_processes == 1 or not whole:
-        return
-    for parameter in whole:
+    for parameter in whole:  # in a step without its branch, too, as where only another process has it
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
+    if accelerator.num_processes == 1 or not whole:
+        return
     gradients = [parameter.grad for parameter in whole if parameter.grad is not None]
     summed = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "sum")
     for gradient, part in zip(gradients, summed.split([g.numel() for g in gradients]), strict=True):

@@ -26,8 +26,8 @@ from train.model.quality import embedding_table
 
 def is_sharded(pipeline: PipelineSettings, accelerator: Accelerator) -> bool:
     """Whether each process holds a share of the decoder alone."""
-    asked = pipeline.training.shard_decoder or accelerator.distributed_type == DistributedType.FSDP
-    return pipeline.head == "decoder" and (asked or pipeline.trains("decoder"))
+    launched = accelerator.distributed_type == DistributedType.FSDP
+    return pipeline.shards or (launched and pipeline.head == "decoder")
 
 
 def loads_to(pipeline: PipelineSettings, accelerator: Accelerator) -> torch.device | None:

@@ -51,7 +51,7 @@ class Validator:
         each = {}
         for name in self.datasets:
             own = [i for i in self._videos if self._data.samples[i].dataset == name]
-            each[name] = correlations([self._data.samples[i].mos for i in own], [scores[i] for i in own])
+            each[name] = correlations([self._data.samples[i].score for i in own], [scores[i] for i in own])
         figures = {kind: sum(found[kind] for found in each.values()) / len(each) for kind in ("srcc", "plcc")}
         if len(each) > 1:
             figures |= {

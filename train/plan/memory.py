@@ -74,7 +74,7 @@ def planned_memory(
     at all where that is not known.
     """
     divided = set[int]()
-    if isinstance(model, QualityModel) and pipeline.training.shard_decoder:
+    if isinstance(model, QualityModel) and pipeline.shards:
         divided = {id(p) for p in model.decoder.get_decoder().layers.parameters()}
     trained = sum(
         p.numel() * p.element_size() * (4 + (processes > 1)) / (processes if id(p) in divided else 1)
@@ -154,6 +154,6 @@ def _frozen_bytes(model: QualityModel, pipeline: PipelineSettings, processes: in
 
     divided = size(layers.parameters())
     whole = size(decoder.parameters()) - divided
-    if not pipeline.training.shard_decoder or processes == 1:
+    if not pipeline.shards or processes == 1:
         return whole + divided
     return whole + divided / processes + _GATHERED_LAYERS * divided / len(layers)

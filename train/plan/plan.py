@@ -48,7 +48,7 @@ def make_plan(
     text = model.prompts.text_tokens(pipeline.tasks)
     tokens = data.tokens(model.tokens_per_chunk(), text)
     steps = [
-        plan_step(videos, tokens, training.tokens_per_batch, 0, processes, in_step=training.shard_decoder)
+        plan_step(videos, tokens, training.tokens_per_batch, 0, processes, in_step=pipeline.shards)
         for videos in epoch_steps(len(data), training, 0)
     ]
     total = total_steps(len(data), training)

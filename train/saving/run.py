@@ -39,7 +39,7 @@ _SHOWN = 12
 # identity and the labels, from which shapes, cuts and split follow.
 _FREE: dict[str, Any] = {
     "settings": {
-        "datasets": {"__all__": {"videos", "labels", "source"}},
+        "datasets": {"__all__": {"videos", "labels", "folds", "video_names", "source"}},
         "encoders": {"__all__": {"weights", "source"}},
         "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}},
     },

@@ -28,6 +28,22 @@ def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, 
     if identity is not None and (checkpoint / DECODER).is_dir() and not pipeline.trains("decoder"):
         identity = {**identity, "weights": weights_digest(checkpoint / DECODER)}
     check_decoder(checkpoint, pipeline, identity)
+    theirs = origin.settings.pipeline
+    for name in (name for name in pipeline.branches if name in theirs.branches):
+        own, other = pipeline.branches[name], theirs.branches[name]
+        keys = features[own.encoder].key, origin.features[other.encoder].key
+        if (own.encoder != other.encoder and keys[0] != keys[1]) or own.stream != other.stream:
+            raise RunError(
+                f"{place} has a branch {name} of other features ({other.encoder}.{other.stream}) than"
+                f" {pipeline.name} ({own.encoder}.{own.stream}), for which its projector means nothing: give"
+                " the branch another name, or the same features"
+            )
+    parts = [(*each.tasks, *each.branches) for each in (theirs, pipeline)]
+    if pipeline.head == "regression" and parts[0] != parts[1]:
+        raise RunError(
+            f"{place} has a regression head for {', '.join(parts[0])}, which {pipeline.name} cannot take for"
+            f" {', '.join(parts[1])}: expected the same tasks and branches in the same order"
+        )
     shared = sorted(origin.features.keys() & features.keys())
     origin.check_features(checkpoint, {encoder: features[encoder].specification for encoder in shared})
     digests = "".join(f"{name} {digest}\n" for name, digest in sorted(read_digests(checkpoint).items()))

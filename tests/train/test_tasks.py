@@ -262,12 +262,11 @@ def test_a_text_longer_than_its_task_allows_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_answer_of_many_words_is_written_to_its_end(tmp_path: Path) -> None:
+    template = "video " * 30 + "{value}"
     trained, store, split = trained_with(
-        tmp_path, "score", tasks__score__answer="video " * 30 + "{value}", training__epochs="40"
+        tmp_path, "score", tasks__score__answer=template, training__epochs="40"
     )
-    reader = FeatureReader(
-        FeatureStore(tmp_path / "features"), trained.settings.dataset, trained.settings.pipeline.branches
-    )
+    reader = FeatureReader(store, trained.settings.dataset, trained.settings.pipeline.branches)
     found = trained.predict([reader.read(label.video) for label in split["train"][:4]])
     assert all(len((prediction.text or "").split()) > 24 for prediction in found)
 

@@ -31,7 +31,7 @@ def test_all_that_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: 
 
 def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> None:
     options = argparse.Namespace(
-        layers=2, hidden=128, tokens=64, videos=2, rounds=1, vocabulary=512, compile=False
+        turns=2, layers=2, hidden=128, tokens=64, videos=2, rounds=1, vocabulary=512, compile=False
     )
     figures = compare(options)
     assert figures["loss"] > 0 and figures["speedup"] > 0 and figures["cpu_speedup"] > 0

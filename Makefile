@@ -52,7 +52,7 @@ predict: $(STAMP) ## Score videos with a run: make predict RUN=runs/demo VIDEOS=
 	$(BIN)/python -m evaluate predict $(VIDEOS) --run $(RUN) $(ARGS)
 
 .PHONY: decoder
-decoder: $(STAMP) ## Train the embedded tiny language decoder anew, into the folder DECODER (two minutes)
+decoder: $(STAMP) ## Train a new embedded tiny language decoder, into the folder DECODER (two minutes)
 	$(BIN)/python -m demo decoder $(DECODER) $(ARGS)
 
 .PHONY: konvid

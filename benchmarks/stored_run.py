@@ -23,9 +23,9 @@ from train.job import dataset_part, run_labels, run_samples, run_ties
 from train.loop.processes import make_accelerator
 from train.loop.trainer import Trainer
 from train.model.build import assemble
-from train.model.decoder import decoder_config, load_tokenizer
+from train.model.decoder import decoder_config, decoder_of, load_tokenizer, weights_dtype
 from train.model.quality import QualityModel
-from train.plan.model import planned_decoder, prompts_tokenizer
+from train.plan.model import prompts_tokenizer
 from train.saving.run import claim_run
 
 SECONDS = (5, 12)
@@ -55,7 +55,7 @@ class StoredRun:
         shapes = self.samples["LSVQ"].reader.shapes()
         torch.manual_seed(0)
         with self.device:
-            decoder = planned_decoder(decoder_config(pipeline.decoder), pipeline)
+            decoder = decoder_of(decoder_config(pipeline.decoder), weights_dtype(pipeline))
         return assemble(pipeline, tasks, shapes, decoder, load_tokenizer(pipeline.decoder)).to(self.device)
 
     def trainer(

@@ -10,7 +10,7 @@ from config.errors import Problem
 
 
 class Interrupted(Problem):
-    """A job stopped because it was told to, after it had put away what it had; its status says by what."""
+    """A job stopped because it was asked to, after it had put away what it had; its status says by what."""
 
     def __init__(self, message: str, stopped_by: signal.Signals) -> None:
         super().__init__(message)

@@ -32,7 +32,7 @@ def decoder(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     config: cli.Config = DEFAULT_FILE,
 ) -> None:
-    """Train the tiny language decoder anew, as the one in models/embedded/decoder was."""
+    """Train a new tiny language decoder, as the one in models/embedded/decoder was."""
     from demo.decoder import build_decoder, task_texts
     from demo.decoder_training import DecoderRecipe
 

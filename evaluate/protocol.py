@@ -78,7 +78,7 @@ def run_protocol(
             raise RunError(
                 f"{start}, which {name} is to begin with, was trained on {', '.join(seen)}: it has seen"
                 f" videos that the protocol {protocol.name} tests; begin with another by --from, or train"
-                f" {name} anew by --set pipelines.{name}.continues=false"
+                f" {name} from the start by --set pipelines.{name}.continues=false"
             )
     results = []
     for number, split in enumerate(splits):

@@ -71,7 +71,7 @@ def extract(
         bool,
         typer.Option(
             "--refresh",
-            help="Extract anew what no longer holds: videos whose file was replaced, and all of an encoder"
+            help="Extract again what no longer holds: videos whose file was replaced, and all of an encoder"
             " that gives other numbers now (another version of a library, another device).",
         ),
     ] = False,

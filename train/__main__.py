@@ -139,7 +139,7 @@ def train(
 def _lines(trained: "TrainedRun") -> list[str]:
     outcome, folder, lines = trained.outcome, trained.folder, []
     if outcome.resumed_from_step == outcome.steps:
-        lines.append(f"already trained: {folder} ({outcome.steps} steps); --restart trains it anew")
+        lines.append(f"already trained: {folder} ({outcome.steps} steps); --restart trains it again")
     elif outcome.resumed_from_step is not None:
         lines.append(f"continued from step {outcome.resumed_from_step}")
     best = "" if outcome.best_srcc is None else f", best validation SRCC {outcome.best_srcc:.3f}"

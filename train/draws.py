@@ -47,9 +47,10 @@ def own_draws(module: nn.Module, rows: torch.Tensor) -> Iterator[None]:
 
     So all videos are computed at once. Without seeds of this module's, they draw as torch does.
     """
-    draws = (_CURRENT.get() or {}).get(module)
-    assert draws is None or sum(count for count, _ in draws) == len(rows), "draws are of the rows' videos"
-    own = None if draws is None else [(count, _generator(rows.device, seed)) for count, seed in draws]
+    draws = _draws_of(module, rows)
+    own = None
+    if draws is not None:
+        own = [(count, torch.Generator(rows.device).manual_seed(seed)) for count, seed in draws]
     token = _OWN.set(own)
     try:
         yield
@@ -82,10 +83,9 @@ def by_sample(
 
     For modules that draw within torch; those that can use `own_draws` are several times as fast.
     """
-    draws = (_CURRENT.get() or {}).get(module)
+    draws = _draws_of(module, rows)
     if draws is None:
         return function(rows)
-    assert sum(count for count, _ in draws) == len(rows), "draws are of the rows' videos"
     generator = device_generator(rows.device)
     before = generator.get_state()
     drawn = []
@@ -104,8 +104,10 @@ def device_generator(device: torch.device) -> torch.Generator:
     return torch.default_generator
 
 
-def _generator(device: torch.device, seed: int) -> torch.Generator:
-    return torch.Generator(device).manual_seed(seed)
+def _draws_of(module: nn.Module, rows: torch.Tensor) -> Sequence[tuple[int, int]] | None:
+    draws = (_CURRENT.get() or {}).get(module)
+    assert draws is None or sum(count for count, _ in draws) == len(rows), "draws are of the rows' videos"
+    return draws
 
 
 def _drawn(draw: Callable[..., torch.Tensor], like: torch.Tensor) -> torch.Tensor:

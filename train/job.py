@@ -18,7 +18,7 @@ from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
 from train.errors import FeaturesMissingError, RunError
-from train.loop.processes import make_accelerator, tells_of_lost_processes
+from train.loop.processes import explains_lost_processes, make_accelerator
 from train.loop.sharding import loads_to, process_group
 from train.loop.trainer import Outcome, Trainer
 from train.model.build import build_model
@@ -74,7 +74,7 @@ def train_run(
     run = run_ties(settings, samples, labels, start)
     pipeline, place = settings.pipeline, loads_to(settings.pipeline, accelerator)
     with (
-        tells_of_lost_processes(),
+        explains_lost_processes(),
         _owned_by_main(accelerator, folder, run, labels, restart),
         process_group(pipeline, accelerator),
     ):

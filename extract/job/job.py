@@ -34,7 +34,7 @@ class OutdatedFeatures(Problem):
         more = f" and {len(outdated) - _NAMED} more" if len(outdated) > _NAMED else ""
         super().__init__(
             f"the stored features of {len(outdated)} videos do not hold any more: {named}{more};"
-            " add --refresh to extract them anew"
+            " add --refresh to extract them again"
         )
 
 

@@ -30,7 +30,7 @@ _TRIAL_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class EncoderPlan:
-    """What an encoder would do. `feature_bytes`: estimated; None if no length could be told."""
+    """What an encoder would do. `feature_bytes`: estimated; None if no length is known."""
 
     to_do: int
     done: int
@@ -182,7 +182,7 @@ def measured_speed(
 
 
 def _size_bytes(location: Location) -> int:
-    """Of the video's file; 0 where it cannot be told without asking a storage."""
+    """Of the video's file; 0 where it is not known without asking a storage."""
     if isinstance(location, RemoteVideo):
         return location.size_bytes
     try:

@@ -133,7 +133,7 @@ def _explanation(features: FeatureSet, before: Reference, now: Reference, fault:
     cause = ", ".join(changes) or "no version of a library; the encoder itself, or its weights"
     return (
         f"{features.location}: its encoder gives other numbers than when these features were begun: {fault}."
-        f" Changed since: {cause}. Go back to that, or add --refresh to extract all of its videos anew"
+        f" Changed since: {cause}. Go back to that, or add --refresh to extract all of its videos again"
     )
 
 

@@ -120,7 +120,7 @@ class Clock:
     def _longest_believed(self) -> int | Fraction:
         """Ticks that a frame may be declared to last: a second, or as long as any frame did before.
 
-        More is often a slip of the muxer, or the pause of an animation before it begins anew. A single frame
+        More is often a slip of the muxer, or the pause of an animation before it starts over. A single frame
         has no others to judge it by.
         """
         return self._largest_gap if self.frames == 1 else max(self._second, self._longest)

@@ -136,7 +136,7 @@ def warnings(clock: Clock, damage: Damage, claims: Claims) -> tuple[str, ...]:
         ),
         (clock.without_time, f"{clock.without_time} frames without a timestamp: placed by the frame rate"),
         (clock.backwards, f"{clock.backwards} timestamps run backwards"),
-        (clock.restarts, f"the time begins anew {clock.restarts} times: joined without a gap"),
+        (clock.restarts, f"the time starts over {clock.restarts} times: joined without a gap"),
         (
             doubtful_seconds,
             f"the last frame is declared to last {float(doubtful_seconds):.2f} s: "

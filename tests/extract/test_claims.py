@@ -133,7 +133,7 @@ def joined_recordings(draw):
         (folder / "v.ts").write_bytes(b"".join(file.read_bytes() for file in files))
         return folder / "v.ts"
 
-    return Case(make, one.followed_by(other, 1 / rates[0]), "the time begins anew 1 times")
+    return Case(make, one.followed_by(other, 1 / rates[0]), "the time starts over 1 times")
 
 
 @st.composite

@@ -70,7 +70,7 @@ def test_only_the_colours_depend_on_where_chroma_is_sampled(references):
 
 
 def test_a_gif_shows_its_pictures_at_their_times_and_ends_as_they_do(tmp_path):
-    """Its last delay is the pause before it begins anew, here a minute."""
+    """Its last delay is the pause before it starts over, here a minute."""
     pictures = [Image.fromarray(np.full(SIZE, 8 * n, np.uint8)) for n in range(30)]
     path = tmp_path / "v.gif"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100] * 29 + [60_000])

@@ -123,7 +123,7 @@ def test_where_the_time_begins_anew_another_recording_follows(tmp_path, offset):
     (tmp_path / "v.ts").write_bytes(b"".join(file.read_bytes() for file in files))
     chunks, info = read(tmp_path / "v.ts")
     assert chunks == TEN_A_SECOND.followed_by(TEN_A_SECOND, Fraction(1, 10)).chunks(COUNT)
-    assert info.warnings == ("the time begins anew 1 times: joined without a gap",)
+    assert info.warnings == ("the time starts over 1 times: joined without a gap",)
 
 
 def test_a_still_screen_is_accepted_up_to_the_gap_that_is_allowed(tmp_path):

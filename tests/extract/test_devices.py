@@ -52,10 +52,10 @@ def test_a_killed_process_costs_nothing_but_time(tmp_path, videos, caplog):
     killer = threading.Thread(target=kill_a_worker, args=(disturbed.store,), daemon=True)
     with closing(local_executor(disturbed, ["cpu", "cpu"], {})) as executor:
         killer.start()
-        told = list(executor.run(tasks))
+        got = list(executor.run(tasks))
         assert {"run", "decode", "encode in workers", "write"} <= executor.phases.seconds.keys()
-    assert sorted(outcome.task.video for outcome in told) == sorted(videos)
-    refusals = {outcome.task.video: outcome.kind for outcome in told if isinstance(outcome, Refused)}
+    assert sorted(outcome.task.video for outcome in got) == sorted(videos)
+    refusals = {outcome.task.video: outcome.kind for outcome in got if isinstance(outcome, Refused)}
     assert refusals == {"half": "truncated", "absent": "missing_file"}
     assert_same_features(how.store, disturbed.store)
     assert re.search(r"the process on cpu( \(2\))? died \(SIGKILL\); its videos go to others", caplog.text)
@@ -131,15 +131,15 @@ def test_kills_at_any_moment_leave_the_store_of_an_undisturbed_run(tmp_path, vid
     many = {f"{video}/{n}": path for video, path in videos.items() for n in range(10)}
     undisturbed(how, tasks_of(many, how))
     disturbed = tiny_recipe(tmp_path / "killed", commit_seconds=0.0)
-    told = []
+    got = []
     with closing(local_executor(disturbed, ["cpu", "cpu"], {})) as executor:
         for outcome in executor.run(tasks_of(many, disturbed)):
-            told.append(outcome)
+            got.append(outcome)
             # At most a kill for every few lots, as a place that only dies is given up.
-            if len(told) % 10 == 0:
+            if len(got) % 10 == 0:
                 time.sleep(chance.uniform(0, 0.1))
                 os.kill(chance.choice(multiprocessing.active_children()).pid, signal.SIGKILL)
-    assert sorted(outcome.task.video for outcome in told) == sorted(many)
+    assert sorted(outcome.task.video for outcome in got) == sorted(many)
     assert_same_features(how.store, disturbed.store)
 
 

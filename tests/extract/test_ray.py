@@ -36,17 +36,17 @@ def extract_while_nodes_die(cluster, how, tasks):
     """Outcomes from two nodes that are killed, one after the fourth outcome and the other after the eighth,
     when a third one joins."""
     nodes = {4: cluster.add_node(num_cpus=1), 8: cluster.add_node(num_cpus=1)}
-    told = []
+    got = []
     with closing(ray_executor(how, cluster.address, "auto")) as executor:
         for outcome in executor.run(tasks):
-            told.append(outcome)
-            if len(told) in nodes:
-                cluster.remove_node(nodes[len(told)], allow_graceful=False)
-            if len(told) == 8:
+            got.append(outcome)
+            if len(got) in nodes:
+                cluster.remove_node(nodes[len(got)], allow_graceful=False)
+            if len(got) == 8:
                 last = cluster.add_node(num_cpus=1)
         assert executor.phases.seconds["run"] > 0
     cluster.remove_node(last)
-    return told
+    return got
 
 
 def test_a_cluster_without_a_cpu_is_refused_with_directions(tmp_path, cluster):
@@ -71,9 +71,9 @@ def test_nodes_that_die_cost_nothing_but_time_and_new_ones_are_put_to_work(tmp_p
     tasks = tasks_of(videos, how)
     undisturbed(how, tasks)
     elsewhere = replace(how, store=tmp_path / "cluster", commit_seconds=0.05)
-    told = extract_while_nodes_die(cluster, elsewhere, tasks)
-    assert sorted(outcome.task.video for outcome in told) == sorted(videos)
-    assert [(one.task.video, one.kind) for one in told if isinstance(one, Refused)] == [("half", "truncated")]
+    got = extract_while_nodes_die(cluster, elsewhere, tasks)
+    assert sorted(outcome.task.video for outcome in got) == sorted(videos)
+    assert [(one.task.video, one.kind) for one in got if isinstance(one, Refused)] == [("half", "truncated")]
     assert_same_features(how.store, elsewhere.store)
     assert not list(elsewhere.store.glob(".*"))
     assert caplog.text.count("its videos go to others") >= 2
@@ -86,8 +86,8 @@ def test_real_videos_survive_the_death_of_nodes(tmp_path, cluster, shared_data):
     tasks = tasks_of(videos, how)
     undisturbed(how, tasks)
     elsewhere = replace(how, store=tmp_path / "cluster")
-    told = extract_while_nodes_die(cluster, elsewhere, tasks)
-    assert sorted(outcome.task.video for outcome in told) == sorted(videos)
+    got = extract_while_nodes_die(cluster, elsewhere, tasks)
+    assert sorted(outcome.task.video for outcome in got) == sorted(videos)
     assert_same_features(how.store, elsewhere.store)
 
 

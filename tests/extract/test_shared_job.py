@@ -164,10 +164,10 @@ def test_processes_of_one_name_share_the_videos_and_end_together(tmp_path, video
     how = tiny_recipe(tmp_path / "shared")
     executors = [LocalExecutor(how, share="array-17") for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
-        told = list(threads.map(lambda executor: list(executor.run(needed(videos, how))), executors))
+        got = list(threads.map(lambda executor: list(executor.run(needed(videos, how))), executors))
     for executor in executors:
         executor.close()
-    assert sorted(outcome.task.video for outcome in told[0] + told[1]) == sorted(videos)
+    assert sorted(outcome.task.video for outcome in got[0] + got[1]) == sorted(videos)
     assert_same_features(alone.store, how.store)
     assert not list(how.store.glob(".*"))
 
@@ -184,12 +184,12 @@ def test_the_death_of_a_machine_of_the_same_host_name_costs_only_time(tmp_path, 
         job.publish_all(tasks_of(videos, how), "", here)
         assert SharedJob(how.store, "job").claim(there)
         outcomes = work(extractor, job, here)
-        told = [next(outcomes) for _ in range(len(videos) - 1)]
+        got = [next(outcomes) for _ in range(len(videos) - 1)]
         # While its count goes up, its lot is its own.
         time.sleep(1.5)
         there.close()
-        told += outcomes
-    assert sorted(outcome.task.video for outcome in told) == sorted(videos)
+        got += outcomes
+    assert sorted(outcome.task.video for outcome in got) == sorted(videos)
     assert_same_features(alone.store, how.store)
 
 
@@ -348,20 +348,20 @@ def driven(tmp_path, videos, dies_above):
     how = replace(tiny_recipe(tmp_path / "store"), commit_seconds=1000.0)
     encoders = {"nss": FragileEncoder(dies_above)}
     with closing(Driver(how, Forks(how, encoders))) as driver:
-        told = list(driver.run([VideoTask(video, path, ("nss",)) for video, path in videos.items()]))
-    return {outcome.task.video: outcome for outcome in told}
+        got = list(driver.run([VideoTask(video, path, ("nss",)) for video, path in videos.items()]))
+    return {outcome.task.video: outcome for outcome in got}
 
 
 def test_a_deadly_video_of_a_small_job_costs_the_others_nothing(tmp_path, videos):
     white = np.full((64, 96, 3), 255, np.uint8)
     deadly = encode(tmp_path / "white.mp4", frames=20, rate=20, picture=white)
-    told = driven(tmp_path, {"v00": videos["v00"], "white": deadly, "v01": videos["v01"]}, 250)
-    assert {video: type(outcome) for video, outcome in told.items()} == {
+    got = driven(tmp_path, {"v00": videos["v00"], "white": deadly, "v01": videos["v01"]}, 250)
+    assert {video: type(outcome) for video, outcome in got.items()} == {
         "v00": Extracted,
         "v01": Extracted,
         "white": Refused,
     }
-    assert told["white"].kind == "crash"
+    assert got["white"].kind == "crash"
 
 
 def test_a_machine_that_cannot_extract_refuses_no_video(tmp_path):
@@ -384,11 +384,14 @@ def test_a_video_that_was_recorded_before_its_processes_died_is_not_refused(tmp_
     job.end_list()
     with Extractor(how, "cpu") as extractor, closing(Leases(job.files)) as leases:
         assert list(work(extractor, job, leases)) == []
-    told = {outcome.task.video: outcome for result in job.results() for outcome in result.outcomes}
-    assert isinstance(told["v00"], Extracted)
-    assert (told["v00"].info, told["v00"].feature_bytes) == (before["v00"].info, before["v00"].feature_bytes)
-    assert isinstance(told["half"], Refused)
-    assert told["half"].kind == "truncated"
+    got = {outcome.task.video: outcome for result in job.results() for outcome in result.outcomes}
+    assert isinstance(got["v00"], Extracted)
+    assert (got["v00"].info, got["v00"].feature_bytes) == (
+        before["v00"].info,
+        before["v00"].feature_bytes,
+    )
+    assert isinstance(got["half"], Refused)
+    assert got["half"].kind == "truncated"
 
 
 def test_lots_are_finished_when_their_commit_is_due_and_not_before(tmp_path, videos):

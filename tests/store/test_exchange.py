@@ -228,15 +228,15 @@ def test_the_commands_tell_what_was_imported_quarantined_and_passed_over(tmp_pat
     ):
         assert text in output
     assert "already imported (1 video)" in _run(*command)
-    told = json.loads(_run(*command, "--json"))
-    assert (told["videos"], told["new"], list(told["quarantined"])) == (2, 0, ["gap"])
+    printed = json.loads(_run(*command, "--json"))
+    assert (printed["videos"], printed["new"], list(printed["quarantined"])) == (2, 0, ["gap"])
     with pytest.raises(ImportFailed, match="--strict was asked"):
         _run(*command, "--strict")
     (tmp_path / "some.txt").write_text("a\n")
     for format in ("npy", "hdf5", "safetensors"):
         out = tmp_path / f"out-{format}"
         arguments = ["export", "demo/slowfast", out, "--format", format, "--store", tmp_path / "store"]
-        told = json.loads(_run(*arguments, "--videos", tmp_path / "some.txt", "--json"))
-        assert (told["videos"], told["format"]) == (1, format)
+        printed = json.loads(_run(*arguments, "--videos", tmp_path / "some.txt", "--json"))
+        assert (printed["videos"], printed["format"]) == (1, format)
         again = ["import", out, "--dataset", "demo", "--encoder", format, "--store", tmp_path / "store"]
         assert "imported 1 video" in _run(*again)

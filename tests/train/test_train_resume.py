@@ -1,4 +1,4 @@
-"""A run that is killed or told to stop, and continued, ends like one that was left alone."""
+"""A run that is killed or asked to stop, and continued, ends like one that was left alone."""
 
 import random
 import signal
@@ -77,7 +77,7 @@ def test_runs_killed_again_and_again_end_bit_for_bit_like_an_undisturbed_one(pla
 def test_a_run_told_to_stop_saves_its_step_and_says_how_to_go_on(
     place: Path, stop: signal.Signals, status: int, processes: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One process of several is told; all stop after the same step."""
+    """One process of several gets the signal; all stop after the same step."""
     from typer import Typer
 
     from config import cli

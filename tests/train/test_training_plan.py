@@ -180,8 +180,8 @@ def test_lengths_come_from_the_files_where_nothing_is_extracted(tmp_path: Path) 
     assert 4 * 1 + 4 <= plan["tokens"]["visual_mean"] <= 4 * 3 + 4
     assert plan["frozen"] > 0 and not (tmp_path / "run").exists()
 
-    told = json.loads(CliRunner().invoke(app, [*command, "--seconds", "5"], catch_exceptions=False).stdout)
-    assert told["tokens"]["visual_mean"] == 4 * 5 + 4 and told["missing"] == {"demo": 0}
+    planned = json.loads(CliRunner().invoke(app, [*command, "--seconds", "5"], catch_exceptions=False).stdout)
+    assert planned["tokens"]["visual_mean"] == 4 * 5 + 4 and planned["missing"] == {"demo": 0}
 
 
 @pytest.mark.parametrize("name", ["clip-vit-l14", "siglip-so400m", "slowfast-r50", "videomae-base", "nss"])
@@ -204,9 +204,7 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"no card 'H10'; did you mean 'H100'\?; known are B200"):
         make_plan(run_settings(tmp_path), store, {"demo": split}, card_name="H10")
     shapeless = run_settings(tmp_path, "encoders.nss.shapes={ spatial = [1, 6] }")
-    with pytest.raises(
-        TrainError, match=r"(?s)encoders.nss.shapes does not tell.*'temporal'.*it has spatial"
-    ):
+    with pytest.raises(TrainError, match=r"(?s)encoders.nss.shapes does not say.*'temporal'.*it has spatial"):
         make_plan(shapeless, FeatureStore(tmp_path / "none"), {"demo": split})
     nowhere = DecoderSettings(weights=f"{tmp_path}/none", source="`make decoder` trains it")
     with pytest.raises(

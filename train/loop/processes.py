@@ -56,7 +56,7 @@ def make_accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
 
 
 @contextmanager
-def tells_of_lost_processes() -> Iterator[None]:
+def explains_lost_processes() -> Iterator[None]:
     """Turn what the processes' connection raises within the block, as another is gone, into a TrainError."""
     try:
         yield

@@ -23,7 +23,7 @@ from transformers.masking_utils import sdpa_mask
 
 from train.errors import TrainError
 from train.model.mmca import Attend, two_softmaxes
-from train.model.packing import Layout, Segment
+from train.model.packing import Layout
 
 Way = Literal["segments", "dense", "mmca"]
 
@@ -134,7 +134,7 @@ def _dense(layout: Layout) -> Attend:
     mask[..., 0] = True  # padding attends to something, so that no number is undefined
     for number, s in enumerate(segments):
         places[number, : s.length] = torch.arange(s.start, s.start + s.length)
-        mask[number, 0, : s.length, : s.length] = _allowed(s)
+        mask[number, 0, : s.length, : s.length] = s.mask
     back = torch.cat([n * longest + torch.arange(s.length) for n, s in enumerate(segments)]).to(device)
     gather = places.flatten().to(device)
 
@@ -148,13 +148,6 @@ def _dense(layout: Layout) -> Attend:
         return out.transpose(0, 1).flatten(1, 2).index_select(1, back)[None]
 
     return attend
-
-
-def _allowed(segment: Segment) -> torch.Tensor:
-    """Boolean [tokens, tokens] of one segment."""
-    mask = torch.ones(segment.length, segment.length, dtype=torch.bool, device=segment.allowed.device).tril_()
-    mask[segment.prefix :] = segment.allowed
-    return mask
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from config.schema import PipelineSettings, TaskSettings
 from train.answers.prompts import PromptBuilder
 from train.errors import TrainError
-from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer
+from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer, weights_dtype
 from train.model.projectors import Projector
 from train.model.quality import QualityModel, embedding_table
 from train.model.regression import RegressionModel, VideoModel
@@ -35,8 +35,7 @@ def build_model(
         model = _regression(pipeline, tasks, shapes)
         model.freeze_the_rest(pipeline)
         return model
-    dtype = torch.float32 if pipeline.trains("decoder") else None
-    decoder = load_decoder(pipeline.decoder, device, dtype)
+    decoder = load_decoder(pipeline.decoder, device, weights_dtype(pipeline))
     return assemble(pipeline, tasks, shapes, decoder, load_tokenizer(pipeline.decoder))
 
 

@@ -17,12 +17,12 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from config.schema import DecoderSettings, LoraSettings
+from config.schema import DecoderSettings, LoraSettings, PipelineSettings
+from config.schema.entry import RANDOM
 from train.errors import DecoderMissingError, TrainError
 from train.model.hub import first_line, model_folder
 from train.model.llama3_tokenizer import holds_only_ranks, load_llama3_tokenizer
 
-RANDOM = "random:"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Weights as safetensors alone: a pickle is neither fetched nor read.
 _FILES = ("*.json", "model*.safetensors", "*.jinja", "*.txt", "*.model")
@@ -43,10 +43,8 @@ def load_decoder(
     options: dict[str, Any] = {"dtype": dtype or DTYPES[settings.dtype]}
     if device is not None and torch.device(device).type == "meta":
         with init_empty_weights(include_buffers=False):
-            empty: PreTrainedModel = AutoModelForCausalLM.from_config(decoder_config(settings), **options)
+            empty = decoder_of(decoder_config(settings), options["dtype"])
         empty.name_or_path = settings.weights
-        empty.requires_grad_(False)
-        empty.eval()
         return empty
     if settings.quantised != "none":
         options["quantization_config"] = quantisation(settings.quantised, options["dtype"])
@@ -70,6 +68,19 @@ def load_decoder(
     model.requires_grad_(False)
     model.eval()
     return model
+
+
+def weights_dtype(pipeline: PipelineSettings) -> torch.dtype:
+    """What the decoder's weights are held in: float32 where they train, else the settings' own."""
+    return torch.float32 if pipeline.trains("decoder") else DTYPES[pipeline.decoder.dtype]
+
+
+def decoder_of(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """A frozen decoder of that architecture, in evaluation mode, with random weights."""
+    decoder: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    decoder.requires_grad_(False)
+    decoder.eval()
+    return decoder
 
 
 def decoder_config(settings: DecoderSettings) -> PretrainedConfig:
@@ -165,7 +176,7 @@ def _random_model(settings: DecoderSettings, options: dict[str, Any]) -> PreTrai
     config = decoder_config(settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(settings.weights.removeprefix(RANDOM)))
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=options["dtype"])
+        model = decoder_of(config, options["dtype"])
     if "quantization_config" in options:
         loader: Any = type(model).from_pretrained
         quantised: PreTrainedModel = loader(None, config=config, state_dict=model.state_dict(), **options)

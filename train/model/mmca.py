@@ -63,10 +63,8 @@ def _masks(segment: Segment) -> _Masks:
             "attention = mmca lets a medium that no text precedes see all later text: ask one question at a"
             " time, or begin with a system prompt"
         )
-    causal = torch.ones(length, length, dtype=torch.bool, device=media.device).tril_()
-    allowed = causal.clone()
-    allowed[segment.prefix :] = segment.allowed
-    ahead = ~causal
+    allowed = segment.mask
+    ahead = torch.ones_like(allowed).triu_(1)
     if not segment.chain:  # what follows the prefix is in branches, which do not see each other
         ahead[:, segment.prefix :] = False
     itself = torch.eye(length, dtype=torch.bool, device=media.device)

@@ -87,6 +87,13 @@ class Segment:
         """Tokens of the prefix and the tree."""
         return self.allowed.shape[1]
 
+    @property
+    def mask(self) -> torch.Tensor:
+        """Boolean [length, length]: what each of its tokens attends to."""
+        mask = torch.ones(self.length, self.length, dtype=torch.bool, device=self.allowed.device).tril_()
+        mask[self.prefix :] = self.allowed
+        return mask
+
     def row(self, index: int) -> int:
         """The place in the row of a token of the tree."""
         return self.start + self.prefix + index

@@ -1,7 +1,7 @@
 """Projectors: features of one chunk → tokens in the decoder's embedding space."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -74,17 +74,21 @@ class MlpProjector(nn.Module):
         inputs, outputs = (
             (tokens * features, settings.tokens * width) if settings.tokens else (features, width)
         )
-        widths = [inputs, *settings.hidden]
-        layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), nn.GELU(), Dropout(settings.dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+        self.layers = perceptron(inputs, settings.hidden, outputs, Dropout(settings.dropout))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         if self.joint_tokens is None:
             return self.layers(tokens)  # type: ignore[no-any-return]  # [N, T, H]
         projected = self.layers(tokens.flatten(1))  # [N, T' * H]
         return projected.view(math.prod(projected.shape[:-1]), self.joint_tokens, self.width)  # type: ignore[no-any-return]
+
+
+def perceptron(inputs: int, hidden: Sequence[int], outputs: int, dropout: nn.Module) -> nn.Sequential:
+    """Linear layers through the hidden widths to the outputs, with GELU and dropout between them."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise([inputs, *hidden]):
+        layers += [nn.Linear(before, after), nn.GELU(), dropout]
+    return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], outputs))
 
 
 class VitProjector(nn.Module):

@@ -5,7 +5,6 @@ this is that comparison. It trains on the same questions, by the same trainer.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from train.answers.forms import Value
 from train.data.reader import Features
 from train.errors import TrainError
 from train.model.groups import GroupedModel
+from train.model.projectors import perceptron
 from train.model.quality import QualityModel
 
 _BETA = 0.1
@@ -42,7 +42,8 @@ class RegressionModel(GroupedModel):
         self.pools = nn.ModuleDict({branch: pool(settings.width) for branch in projectors})
         self.prompts = Wordless(tasks)
         self._sizes = {name: _outputs(name, task) for name, task in tasks.items()}
-        self.head = _network(len(projectors) * settings.width, settings, sum(self._sizes.values()))
+        inputs, outputs = len(projectors) * settings.width, sum(self._sizes.values())
+        self.head = perceptron(inputs, settings.hidden, outputs, nn.Dropout(settings.dropout))
 
     def tokens_per_chunk(self) -> dict[str, int]:
         """See QualityModel."""
@@ -149,11 +150,3 @@ def _outputs(name: str, task: TaskSettings) -> int:
     if isinstance(task.form, TextForm):
         raise TrainError(f"the task {name!r} asks for text, which head = regression cannot write")
     return 1 if isinstance(task.form, NumberForm) else len(task.form.words)
-
-
-def _network(inputs: int, settings: RegressionSettings, outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    widths = [inputs, *settings.hidden]
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(settings.dropout)]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))

@@ -39,7 +39,7 @@ class PlannedReader(FeatureReader):
     """Shapes and lengths of features as an extraction would store them; there is nothing to read."""
 
     def __init__(self, settings: RunSettings, dataset: DatasetSettings, seconds: Mapping[str, float]) -> None:
-        """`seconds`: of each video. Raises TrainError where an encoder's settings do not tell its shapes."""
+        """`seconds`: of each video. Raises TrainError where an encoder's settings do not give its shapes."""
         self.sets = {}
         self.branches = settings.pipeline.branches
         self._minimum_chunks = dataset.minimum_chunks
@@ -60,7 +60,7 @@ class PlannedReader(FeatureReader):
         if shape is None:
             known = ", ".join(settings.shapes) or "none"
             raise TrainError(
-                f"nothing of {encoder} is stored, and encoders.{encoder}.shapes does not tell what an item of"
+                f"nothing of {encoder} is stored, and encoders.{encoder}.shapes does not say what an item of"
                 f" its stream {stream!r} looks like (it has {known}): extract one video (make extract"
                 " ARGS='--limit 1'), or --set encoders."
                 f"{encoder}.shapes.{stream}=[TOKENS,WIDTH]"

@@ -12,10 +12,10 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from config.schema import PipelineSettings, TaskSettings
 from train.answers.conversation import SLOT, Conversation, Message
 from train.model.build import Shapes, assemble
+from train.model.decoder import DTYPES, decoder_of, weights_dtype
 from train.model.quality import QualityModel
 from train.model.recompute import SPARE, kept_bytes, layers_to_recompute
 from train.model.regression import VideoModel
-from train.plan.model import planned_decoder
 
 _GATHERED_LAYERS = 2
 """Of a sharded decoder: the layer that computes, and the next."""
@@ -86,7 +86,7 @@ def planned_memory(
     frozen = _frozen_bytes(model, pipeline, processes)
     config = model.decoder.config.get_text_config()
     layers = config.num_hidden_layers - 1  # the last one keeps little (see AnswerRows)
-    kept = config.hidden_size * getattr(torch, pipeline.decoder.dtype).itemsize
+    kept = config.hidden_size * DTYPES[pipeline.decoder.dtype].itemsize
     recompute = pipeline.training.step.recompute
     recomputed = layers if recompute == "layers" else 0
     if recompute == "auto" and memory_bytes is not None and pipeline.decoder.quantised != "8bit":
@@ -130,7 +130,7 @@ def layer_bytes_per_token(
         }
     )
     with torch.random.fork_rng(devices=[]):
-        decoder = planned_decoder(narrow, pipeline)
+        decoder = decoder_of(narrow, weights_dtype(pipeline))
         model = assemble(plain, tasks, shapes, decoder, tokenizer).train()
     video = {branch: torch.zeros(1, *shape) for branch, shape in shapes.items()}
     packed = model.pack(model.visual_tokens([video]), [_QUESTION])

@@ -7,10 +7,8 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     PretrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
@@ -20,7 +18,7 @@ from config.schema.entry import RANDOM
 from train.answers.forms import options
 from train.errors import DecoderMissingError
 from train.model.build import Shapes, assemble
-from train.model.decoder import decoder_config, load_tokenizer
+from train.model.decoder import decoder_config, decoder_of, load_tokenizer, weights_dtype
 from train.model.hub import first_line
 from train.model.llama3_tokenizer import CHAT_TEMPLATE
 from train.model.quality import QualityModel
@@ -35,17 +33,8 @@ def planned_model(
 ) -> QualityModel:
     """The untrained model, whose decoder has shapes alone (quantised weights have those before)."""
     with torch.device("meta"):
-        decoder = planned_decoder(config, pipeline)
+        decoder = decoder_of(config, weights_dtype(pipeline))
     return assemble(pipeline, tasks, shapes, decoder, tokenizer)
-
-
-def planned_decoder(config: PretrainedConfig, pipeline: PipelineSettings) -> PreTrainedModel:
-    """A frozen decoder of that architecture, with random weights where there is a device for them."""
-    dtype = torch.float32 if pipeline.trains("decoder") else getattr(torch, pipeline.decoder.dtype)
-    decoder: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    decoder.requires_grad_(False)
-    decoder.eval()
-    return decoder
 
 
 def planned_config(settings: DecoderSettings) -> PretrainedConfig:

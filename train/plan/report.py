@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tqdm import tqdm
+
 from config.errors import count
 from train.plan.cost import MFU, Card, Operations
 from train.plan.memory import Memory
@@ -131,14 +133,11 @@ def _of_context(tokens: Tokens) -> str:
 
 
 def _bytes(size: float) -> str:
-    return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"
+    return str(tqdm.format_sizeof(size, "B"))
 
 
 def _flop(operations: float) -> str:
-    for unit, factor in (("EFLOP", 1e18), ("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6)):
-        if operations >= factor:
-            return f"{operations / factor:.3g} {unit}"
-    return f"{operations:.3g} FLOP"
+    return str(tqdm.format_sizeof(operations, "FLOP"))
 
 
 def _duration(hours: float) -> str:

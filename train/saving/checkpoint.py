@@ -190,7 +190,7 @@ def selected(folder: Path) -> Path:
         raise RunError(
             f"{folder} has no finished training: run `python -m train`, which continues what was begun"
         )
-    with refusing(RunError, f"{file} cannot be read; train the run again to write it anew"):
+    with refusing(RunError, f"{file} cannot be read; train the run again to write a new one"):
         checkpoint = folder / str(json.loads(file.read_text())["checkpoint"])
     if not (checkpoint / CONFIG).is_file():
         raise RunError(f"{checkpoint}, named by {file.name}, is absent or incomplete: train the run again")

@@ -8,10 +8,11 @@ from typing import Any
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from config.schema import DecoderSettings, PipelineSettings
+from config.schema.entry import RANDOM
 from store.care.difference import changes
 from store.format.fingerprint import canonical_json
 from train.errors import DecoderMissingError, RunError
-from train.model.decoder import RANDOM, decoder_config, decoder_folder, load_tokenizer
+from train.model.decoder import decoder_config, decoder_folder, load_tokenizer
 from train.saving.run import listed
 
 _BLOCK_BYTES = 1 << 20

@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from tabulate import tabulate
 
 from config.schema import RunSettings
-from train.model.decoder import RANDOM
+from config.schema.entry import RANDOM
 from train.saving.run import Run
 
 _TEMPLATE = Path(__file__).with_suffix(".md")

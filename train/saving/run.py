@@ -88,7 +88,7 @@ class Run(Entry):
     decoder: dict[str, Any] | None
     """The decoder's identity (train.saving.identity); None where there is none."""
     start: Start | None = None
-    """None where it began anew."""
+    """None where it began with weights of its own."""
     versions: dict[str, str]
 
     @property

@@ -80,7 +80,7 @@ def test_written_answers_are_hugging_faces_greedy_ones(kind: str, seed: int) -> 
         parts = [table(torch.tensor(prompt.before)), visual, table(torch.tensor(prompt.after))]
         out = model.decoder.generate(  # type: ignore[operator]
             inputs_embeds=torch.cat(parts)[None],
-            max_new_tokens=24,
+            max_new_tokens=model.prompts.answer_tokens(task) + 16,
             do_sample=False,
             eos_token_id=model.prompts.chat.end_of_turn,
             pad_token_id=model.prompts.chat.end_of_turn,

@@ -217,7 +217,7 @@ def test_labels_that_cannot_be_answers_are_refused_by_name(
 
 
 def test_the_regression_baseline_answers_numbers_and_words_and_refuses_text(tmp_path: Path) -> None:
-    head = {"head": "regression", "training__epochs": "25"}
+    head = {"head": "regression", "training__epochs": "15"}
     trained, store, split = trained_with(tmp_path, "score", "fault", "sharpness", **head)
     evaluation = evaluated(tmp_path, trained, store, split)
     fault, sharpness = evaluation.tasks["fault"], evaluation.tasks["sharpness"]

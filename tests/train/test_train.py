@@ -12,6 +12,7 @@ from training_set import logged, make_features, progress_of, run_settings, train
 
 from config.interruption import remembers_signals
 from store.features import FeatureStore
+from train.__main__ import _lines
 from train.errors import (
     DecoderMissingError,
     DivergedError,
@@ -56,8 +57,11 @@ def test_a_run_records_all_that_is_needed_to_repeat_it(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     steps = train(tmp_path, "run").outcome.steps
-    again = train(tmp_path, "run").outcome
-    assert again.resumed_from_step == again.steps == steps
+    again = train(tmp_path, "run")
+    assert again.outcome.resumed_from_step == again.outcome.steps == steps
+    assert (
+        _lines(again)[0] == f"already trained: {tmp_path / 'run'} ({steps} steps); --restart trains it again"
+    )
 
 
 def test_another_run_is_not_mixed_into_a_folder(tmp_path: Path) -> None:

@@ -133,11 +133,18 @@ def _of_context(tokens: Tokens) -> str:
 
 
 def _bytes(size: float) -> str:
-    return str(tqdm.format_sizeof(size, "B"))
+    return _in(size, "B")
 
 
 def _flop(operations: float) -> str:
-    return str(tqdm.format_sizeof(operations, "FLOP"))
+    return _in(operations, "FLOP")
+
+
+def _in(number: float, unit: str) -> str:
+    """With a metric prefix: 148 GB."""
+    written = str(tqdm.format_sizeof(number))
+    digits = written.rstrip("kMGTPEZY")
+    return f"{digits} {written.removeprefix(digits)}{unit}"
 
 
 def _duration(hours: float) -> str:

@@ -23,6 +23,7 @@ def given(mos: Sequence[float], scores: Sequence[float | None]) -> tuple[list[fl
 def level_figures(
     true: Sequence[str | None], found: Sequence[str | None], levels: Levels | None
 ) -> LevelAccuracy:
+    """Accuracy of the levels found; of no video where there are no levels."""
     if levels is None:
         return LevelAccuracy(0, None, {}, {})
     return level_accuracy([level for level in true if level], found, levels.words)
@@ -54,6 +55,7 @@ def further_tasks(
 def task_figures(
     name: str, task: TaskSettings, truth: Sequence[Mapping[str, Value]], predictions: Sequence[Prediction]
 ) -> Metrics | LevelAccuracy:
+    """Agreement of numbers, in units of the task's answers, or accuracy of words and texts."""
     pairs = [
         (answers[name], prediction.answers[name])
         for answers, prediction in zip(truth, predictions, strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 from tabulate import tabulate
 
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
+from evaluate.answers import given
 from evaluate.metrics import score_metrics
 from evaluate.score import load_trained, parse_failures, predict_stored
 from evaluate.svr import svr_scores, video_means
@@ -124,8 +125,7 @@ def _test(
 
 def _agreement(mos: Sequence[float], scores: Sequence[float | None]) -> dict[str, Any]:
     """Of the videos that have a score."""
-    pairs = [(m, score) for m, score in zip(mos, scores, strict=True) if score is not None]
-    return asdict(score_metrics([m for m, _ in pairs], [score for _, score in pairs]))
+    return asdict(score_metrics(*given(mos, scores)))
 
 
 def _svr(

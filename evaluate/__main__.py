@@ -82,6 +82,31 @@ def run(
 
 
 @app.command()
+def calibrate(
+    run: RunFolder,
+    split: Annotated[str, typer.Option(help="A held-out split of the run's own dataset.")] = "val",
+    config: cli.Config = DEFAULT_FILE,
+    overrides: cli.Overrides = None,
+    device: Device = "auto",
+    json: cli.Json = False,
+) -> None:
+    """Make a run's standard deviations as large as its errors on a held-out split."""
+    from evaluate.run import evaluate_run
+    from evaluate.score import load_trained
+    from evaluate.spread import calibrate, spread_line
+
+    settings = load_settings(config, overrides or [])
+    trained = load_trained(run, device)
+    evaluation = evaluate_run(trained, FeatureStore(settings.store.path), None, split, quiet=json)
+    spread = calibrate(trained, evaluation.spread)
+    if json:
+        cli.print_json(asdict(spread))
+        return
+    print(spread_line(spread))
+    print(f"{run}: standard deviations are scaled so from now on")
+
+
+@app.command()
 def predict(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
     run: RunOption,

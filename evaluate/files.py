@@ -21,6 +21,8 @@ class _Shown:
     video: str
     score: float | None
     std: float | None
+    distance: float | None
+    """How far the features lie from the training videos'; more than 1 is unusual."""
     level: str | None
     text: str | None
     error: str | None
@@ -41,7 +43,7 @@ def expand(paths: Sequence[Path]) -> list[Path]:
 
 
 def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "csv"]) -> str:
-    """One row for each file: video, score and std on 0–100, level, written text, error, warnings.
+    """One row for each file: video, score and std on 0–100, distance, level, written text, error, warnings.
 
     In plain text, the warnings follow the table.
     """
@@ -66,11 +68,14 @@ def render(outcomes: Sequence[FilePrediction], form: Literal["plain", "json", "c
 def _shown(outcome: FilePrediction) -> _Shown:
     found = outcome.prediction
     if found is None:
-        return _Shown(str(outcome.video), None, None, None, None, outcome.error, ())
-    score, std = (None if value is None else round(value, 2) for value in (found.score, found.std))
+        return _Shown(str(outcome.video), None, None, None, None, None, outcome.error, ())
+    numbers = found.score, found.std, found.distance
+    score, std, distance = (None if value is None else round(value, 2) for value in numbers)
     answers = {name: _said(answer) for name, answer in found.answers.items()}
     text = found.text or "; ".join(f"{name}: {said}" for name, said in answers.items())
-    return _Shown(str(outcome.video), score, std, found.level, text, None, outcome.warnings, answers)
+    return _Shown(
+        str(outcome.video), score, std, distance, found.level, text, None, outcome.warnings, answers
+    )
 
 
 def _said(answer: TaskAnswer) -> float | str | None:

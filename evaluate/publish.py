@@ -7,6 +7,7 @@ from evaluate.metrics import LevelAccuracy, Metrics
 from evaluate.published import Protocol, published
 from evaluate.report import Report, write_report
 from evaluate.run import Evaluation, evaluation_folder, write_evaluation
+from evaluate.spread import spread_line
 from evaluate.tables import Format, ResultRow, Table, comparison
 from store.durable.commit import write_file
 from train.pretrained import TrainedModel
@@ -129,6 +130,7 @@ def _lines(folder: Path, evaluation: Evaluation, table: Table) -> list[str]:
         *([f"level accuracy {total}"] if levels.classes else []),
         *(f"{name}: {_task_line(figures)}" for name, figures in evaluation.tasks.items()),
         f"{evaluation.parse_failures} parse failures of {len(evaluation.rows)} written answers{missing}",
+        *([] if evaluation.spread is None else [spread_line(evaluation.spread)]),
         *evaluation.remarks,
         f"report: {folder / 'report.html'}",
     ]

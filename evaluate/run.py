@@ -17,6 +17,7 @@ from evaluate.metrics import (
 )
 from evaluate.predictions import PredictedVideo, write_predictions
 from evaluate.score import parse_failures, predict_stored, run_reader
+from evaluate.spread import Spread, spread_of
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import join_split, label_changes, labelled_split
@@ -44,6 +45,8 @@ class Evaluation:
     """Of the videos whose written answer states a score."""
     generate_intervals: Intervals
     parse_failures: int
+    spread: Spread | None
+    """Of the expected scores' standard deviations; None where there are none."""
     levels: LevelAccuracy
     """Of the likeliest levels."""
     levels_generate: LevelAccuracy
@@ -64,6 +67,7 @@ class Evaluation:
             "expected": {**asdict(self.expected), "intervals": asdict(self.expected_intervals)},
             "generate": {**asdict(self.generate), "intervals": asdict(self.generate_intervals)},
             "parse_failures": self.parse_failures,
+            "std": None if self.spread is None else asdict(self.spread),
             "level_accuracy": {**self.levels.classes, "total": self.levels.total},
             "level_accuracy_generate": {**self.levels_generate.classes, "total": self.levels_generate.total},
             "confusion": self.levels.confusion,
@@ -177,6 +181,9 @@ def _judge(
         generate=score_metrics(*generate),
         generate_intervals=bootstrap_intervals(*generate),
         parse_failures=parse_failures(trained, predictions),
+        spread=spread_of(
+            [scale.to_100(value) for value in mos], predictions, trained.settings.pipeline.std_scale
+        ),
         levels=level_figures(true_levels, [prediction.level for prediction in predictions], levels),
         levels_generate=level_figures(true_levels, [p.level_generate for p in predictions], levels),
         tasks={name: task_figures(name, task, truth, predictions) for name, task in further.items()},

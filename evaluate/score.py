@@ -16,6 +16,7 @@ from train.answers.forms import fails, scored
 from train.data.reader import FeatureReader, branch_tokens
 from train.errors import TrainError
 from train.inference.predict import Prediction, batched
+from train.model.distance import USUAL_SHARE
 from train.pretrained import TrainedModel, from_pretrained
 
 BATCH = 16
@@ -76,12 +77,13 @@ def parse_failures(trained: TrainedModel, predictions: Sequence[Prediction]) -> 
 
 @dataclass(frozen=True)
 class FilePrediction:
-    """A prediction for a file, or the reason why there is none. `warnings`: of its decoding."""
+    """A prediction for a file, or the reason why there is none."""
 
     video: Path
     prediction: Prediction | None
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    """What is peculiar about the file, and about its features."""
 
 
 def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[FilePrediction]:
@@ -103,6 +105,18 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
             if name not in trained.settings.dataset.without
         }
         try:
-            yield FilePrediction(video, trained.predict([features])[0], warnings=outcome.info.warnings)
+            prediction = trained.predict([features])[0]
+            warnings = (*outcome.info.warnings, *_unusual(prediction))
+            yield FilePrediction(video, prediction, warnings=warnings)
         except TrainError as error:
             yield FilePrediction(video, None, str(error), outcome.info.warnings)
+
+
+def _unusual(prediction: Prediction) -> list[str]:
+    distance = prediction.distance
+    if distance is None or distance <= 1:
+        return []
+    return [
+        f"unlike the videos that the model was trained on: its features lie {distance:.1f} times as far from"
+        f" theirs as {USUAL_SHARE:.0%} of these do; the score may mean little"
+    ]

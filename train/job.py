@@ -87,6 +87,7 @@ def train_run(
         if start is not None:  # the other processes get what the main one has
             weights = checkpoint_of(start)
             _by_main(accelerator, lambda: load_common_weights(weights, model))
+        fit_distances(model, training)  # of this training's videos, whatever the start has seen
         if not quiet and accelerator.is_main_process:
             _announce(settings, run, model, samples)
         outcome = Trainer(accelerator, pipeline, model, training, validation, folder, quiet=quiet).fit()
@@ -130,6 +131,13 @@ def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
             media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
             rows = (medium[branch].flatten(0, 1) for medium in media)  # [K * T, D] each
             projector.standardise.fit(rows)  # type: ignore[operator,union-attr]
+
+
+def fit_distances(model: VideoModel, training: QualityDataset) -> None:
+    """Learn how the training split's features are spread, for the branches that ask for it."""
+    for branch, distance in model.distances.items():
+        media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
+        distance.fit(medium[branch] for medium in media)  # type: ignore[operator]
 
 
 def run_samples(

@@ -54,7 +54,7 @@ class TrainedModel:
 
         Scores become levels by the cuts of that dataset, or of the first that was trained on.
         """
-        return predict(self.model, videos, self.levels(dataset))
+        return predict(self.model, videos, self.levels(dataset), self.settings.pipeline.std_scale)
 
     def reply(self, media: Sequence[Features], messages: Sequence[Message], **generation: Any) -> str:
         """What the language model says next in a conversation about media (train.inference.chat)."""

@@ -69,6 +69,9 @@ class BranchSettings(Entry):
     append_to: str | None = None
     """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
     and go through its projector. Where it averages over time, so do they."""
+    distance: bool = False
+    """Learn how the training videos' features are spread, so that a prediction says how far a video's lie
+    from them; takes the square of the features' width in memory."""
     projector: ProjectorSettings
 
     @field_validator("grid", "first_chunks", "append_to", mode="before")
@@ -109,6 +112,8 @@ class PipelineSettings(Entry):
     is asked."""
     token_order: Literal["blocks", "interleaved"] = "blocks"
     """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
+    std_scale: float = Field(1.0, gt=0)
+    """Predicted standard deviations are multiplied by it; `python -m evaluate calibrate RUN` sets a run's."""
     training: TrainingSettings
     continues: str | None = None
     """The pipeline whose run a run of this one begins with: the weights of what both have."""

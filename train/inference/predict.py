@@ -1,7 +1,7 @@
 """Predictions from features: the expected score, the level, and the answer to every task."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 
@@ -50,23 +50,34 @@ class Prediction:
     level_generate: str | None
     text: str | None
     """The written answer to the question of the score."""
+    distance: float | None = None
+    """How far the features lie from the training videos', 99 % of which are at most 1; None where the model
+    did not learn it."""
     answers: Mapping[str, TaskAnswer] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """Of every task."""
 
 
 @torch.inference_mode()
-def predict(model: VideoModel, videos: Sequence[Features], levels: Levels | None = None) -> list[Prediction]:
+def predict(
+    model: VideoModel, videos: Sequence[Features], levels: Levels | None = None, std_scale: float = 1.0
+) -> list[Prediction]:
     """Predictions, video by video: a video's numbers do not depend on the others by a single bit.
 
-    `levels` turn the expected score into a level where no task asks for words.
+    `levels` turn the expected score into a level where no task asks for words. Standard deviations are
+    multiplied by `std_scale`.
     """
     device = next(model.projectors.parameters()).device
     predictions = []
     for video in videos:
         visual = model.visual_tokens([{name: block.to(device) for name, block in video.items()}])
         answers = _regressed(model, visual) if isinstance(model, RegressionModel) else _read(model, visual[0])
-        predictions.append(_overall(model, answers, levels))
+        answers = {name: _rescaled(each, std_scale) for name, each in answers.items()}
+        predictions.append(replace(_overall(model, answers, levels), distance=model.distance(video)))
     return predictions
+
+
+def _rescaled(answer: TaskAnswer, std_scale: float) -> TaskAnswer:
+    return answer if answer.std is None else replace(answer, std=answer.std * std_scale)
 
 
 def _read(model: QualityModel, visual: torch.Tensor) -> dict[str, TaskAnswer]:
@@ -121,7 +132,7 @@ def _overall(model: VideoModel, answers: Mapping[str, TaskAnswer], levels: Level
             None if levels is None or score is None else levels.level(score)
             for score in (found.score, stated)
         )
-    return Prediction(found.score, found.std, level, stated, written, found.text, answers)
+    return Prediction(found.score, found.std, level, stated, written, found.text, answers=answers)
 
 
 def _stated_score(form: Form, stated: Value | None) -> float | None:

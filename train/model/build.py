@@ -10,6 +10,7 @@ from config.schema import PipelineSettings, TaskSettings
 from train.answers.prompts import PromptBuilder
 from train.errors import TrainError
 from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer, weights_dtype
+from train.model.distance import FeatureDistance
 from train.model.projectors import Projector
 from train.model.quality import QualityModel, embedding_table
 from train.model.regression import RegressionModel, VideoModel
@@ -33,6 +34,7 @@ def build_model(
     """
     if pipeline.head == "regression":
         model = _regression(pipeline, tasks, shapes)
+        model.distances.update(_distances(pipeline, shapes))
         model.freeze_the_rest(pipeline)
         return model
     decoder = load_decoder(pipeline.decoder, device, weights_dtype(pipeline))
@@ -67,8 +69,17 @@ def assemble(
         averaged=[name for name, b in pipeline.branches.items() if b.over_time == "mean"],
         train_embeddings=pipeline.trains("embeddings") and not pipeline.trains("decoder"),
     )
+    model.distances.update(_distances(pipeline, shapes))
     model.freeze_the_rest(pipeline)
     return model
+
+
+def _distances(pipeline: PipelineSettings, shapes: Shapes) -> dict[str, FeatureDistance]:
+    return {
+        name: FeatureDistance(shapes[name][1])
+        for name, branch in pipeline.branches.items()
+        if branch.distance
+    }
 
 
 def _regression(pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes) -> RegressionModel:

@@ -5,10 +5,21 @@ from abc import abstractmethod
 from torch import nn
 
 from config.schema import PipelineSettings
+from train.data.reader import Features
 
 
 class GroupedModel(nn.Module):
     """A model whose parameters belong to named parts; what trains is their own `requires_grad`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.distances = nn.ModuleDict()
+        """Branch → how far a video's features lie from the training videos'; of those that ask for it."""
+
+    def distance(self, video: Features) -> float | None:
+        """The largest of the branches' distances of a video's features; None where none is learned."""
+        found = [float(each(video[branch])) for branch, each in self.distances.items() if branch in video]
+        return max(found, default=None)
 
     @abstractmethod
     def parts(self) -> dict[str, list[nn.Parameter]]:

@@ -41,7 +41,7 @@ _FREE: dict[str, Any] = {
     "settings": {
         "datasets": {"__all__": {"videos", "labels", "folds", "video_names", "source"}},
         "encoders": {"__all__": {"weights", "source"}},
-        "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}},
+        "pipeline": {"decoder": {"weights", "tokenizer", "source", "licence"}, "std_scale": True},
     },
     **dict.fromkeys(("shapes", "levels", "split", "versions"), True),
 }

@@ -1,0 +1,1 @@
+"""VIDEVAL's 60 features of a video (Tu et al., 2021), written from their formulas."""

@@ -222,6 +222,7 @@ def _check_references(settings: Settings, file: Path) -> None:
                 raise SettingsError(
                     f"{file}: {own}.levels names {known.name!r}: expected a task of words for opinion scores"
                 )
+        references += [(f"{own}.aligned", dataset, settings.datasets) for dataset in pipeline.aligned]
         for branch, branch_settings in pipeline.branches.items():
             references.append(
                 (f"{own}.branches.{branch}.encoder", branch_settings.encoder, settings.encoders)

@@ -107,7 +107,7 @@ def _test(
     ]
     present, _ = join_split(split, set.intersection(*(reader.videos() for reader in readers)))
     train, test = present["train"], present["test"]
-    scale = MosScale(*dataset.mos_range)
+    scale = MosScale.of(dataset)
     mos = np.array([scale.to_100(label.mos) for label in test])
     metrics: dict[str, dict[str, Any]] = {}
     failures: dict[str, int] = {}

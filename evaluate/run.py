@@ -96,7 +96,8 @@ def evaluate_run(
             f"{trained.folder} was not asked for opinion scores (tasks {', '.join(trained.settings.tasks)}):"
             " `python -m evaluate predict` shows its answers"
         )
-    tested = trained.settings.dataset if dataset is None else dataset
+    settings = trained.settings
+    tested = settings.dataset if dataset is None else settings.pipeline.on_its_scale(dataset)
     part = part if trained.settings.trains_on(tested.name) else "all"
     labels = _labels(trained, tested, part)
     reader = run_reader(trained, store, tested)
@@ -162,7 +163,7 @@ def _judge(
     predictions: Sequence[Prediction],
     missing: list[str],
 ) -> Evaluation:
-    scale, levels = MosScale(*dataset.mos_range), trained.levels(dataset.name)
+    scale, levels = MosScale.of(dataset), trained.levels(dataset.name)
     true_levels = [None if levels is None else levels.level(scale.to_100(label.mos)) for label in labels]
     truth, further, remarks = further_tasks(trained, dataset, labels)
     rows = [
@@ -203,7 +204,7 @@ def _row(
         video=label.video,
         mos=label.mos,
         score=None if score is None else scale.from_100(score),
-        std=None if prediction.std is None else prediction.std * (scale.high - scale.low) / 100,
+        std=None if prediction.std is None else scale.width_from_100(prediction.std),
         score_generate=None if stated is None else scale.from_100(stated),
         level=level,
         level_pred=prediction.level,

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from config.schema.datasets import DatasetSettings, StoreSettings
+from config.schema.datasets import AlignmentSettings, DatasetSettings, StoreSettings
 from config.schema.decoder import DecoderSettings, LoraSettings
 from config.schema.encoders import EncoderSettings
 from config.schema.entry import Entry
@@ -18,6 +18,7 @@ from config.schema.training import StepSettings, TargetSettings, TrainingSetting
 
 __all__ = [
     "MOS",
+    "AlignmentSettings",
     "BranchSettings",
     "DatasetSettings",
     "DecoderSettings",
@@ -56,7 +57,7 @@ class Settings(Entry):
         """The settings of one run of the pipeline on the datasets."""
         return RunSettings(
             pipeline=pipeline,
-            datasets=datasets,
+            datasets=tuple(pipeline.on_its_scale(dataset) for dataset in datasets),
             encoders={name: self.encoders[name] for name in pipeline.encoders},
             tasks={name: self.tasks[name] for name in pipeline.tasks},
             levels=None if pipeline.levels is None else self.tasks[pipeline.levels],

@@ -16,6 +16,18 @@ class StoreSettings(Entry):
     """What new parts are written as; parts of all kinds are read."""
 
 
+class AlignmentSettings(Entry):
+    """How a dataset's opinion scores lie on a scale that several datasets share.
+
+    The impairment, which is 0 at the best end of `mos_range` and 1 at the worst, becomes
+    `intercept + slope * impairment`: the terms of Pinson and Wolf's iterated nested least squares (INLSA, "An objective method for combining
+    multiple subjective data sets", SPIE VCIP 2003), by which VIDEVAL joins three datasets.
+    """
+
+    slope: float = Field(gt=0)
+    intercept: float
+
+
 class DatasetSettings(Entry):
     """Videos, their opinion scores and how they are split."""
 
@@ -45,6 +57,8 @@ class DatasetSettings(Entry):
     """Numbers in the place of scores that mean that there is none, such as -1."""
     mos_range: tuple[float, float]
     """(worst, best) of the dataset's own opinion scale; [100, 0] where lower is better, as for DMOS."""
+    aligned: AlignmentSettings | None = None
+    """What lays the scores on a scale that other datasets share; None takes `mos_range` for 0–100."""
     group: str | None = None
     """Content groups, which no split may divide: a column of the label file, or a regular expression
     whose first group is taken from the video's id."""

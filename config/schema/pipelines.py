@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from config.schema.datasets import AlignmentSettings, DatasetSettings
 from config.schema.decoder import DecoderSettings
 from config.schema.entry import Entry
 from config.schema.training import GroupSettings, TrainingSettings
@@ -110,6 +111,9 @@ class PipelineSettings(Entry):
     levels: str | None = None
     """A task of words for opinion scores, by whose cuts an expected score is a level where no task of words
     is asked."""
+    aligned: dict[str, AlignmentSettings] = Field(default_factory=dict)
+    """Dataset → how its opinion scores lie on the scale that the model learns; others as their own `aligned`
+    says."""
     token_order: Literal["blocks", "interleaved"] = "blocks"
     """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
     std_scale: float = Field(1.0, gt=0)
@@ -193,6 +197,11 @@ class PipelineSettings(Entry):
     def trains(self, group: str) -> bool:
         """Whether the group is not frozen."""
         return self.rates(group)[0] > 0
+
+    def on_its_scale(self, dataset: DatasetSettings) -> DatasetSettings:
+        """The dataset with its scores on the scale that the model learns."""
+        own = self.aligned.get(dataset.name, dataset.aligned)
+        return dataset.model_copy(update={"aligned": own})
 
     @property
     def encoders(self) -> list[str]:

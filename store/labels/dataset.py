@@ -188,7 +188,7 @@ def _split(dataset: DatasetSettings, labels: Sequence[Label]) -> Split:
 
 
 def _check_range(dataset: DatasetSettings, rows: Sequence[Label]) -> None:
-    scale = MosScale(*dataset.mos_range)
+    scale = MosScale.of(dataset)
     outside = [row for row in rows if row.mos not in scale]
     if outside:
         names = list(dict.fromkeys(f"{row.video} ({row.mos:g})" for row in outside))
@@ -201,7 +201,7 @@ def _check_range(dataset: DatasetSettings, rows: Sequence[Label]) -> None:
 
 def _check_use(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
     """Warns where the scores use a small part of the scale."""
-    scale = MosScale(*dataset.mos_range)
+    scale = MosScale.of(dataset)
     least, most = min(label.mos for label in labels), max(label.mos for label in labels)
     if len(labels) > 2 and most - least < _LEAST_USE * (scale.high - scale.low):
         log.warning(

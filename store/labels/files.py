@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
+from config.schema import AlignmentSettings, DatasetSettings
 from store.labels.columns import LAYOUTS, Columns, Places, places, upright, with_names
 from store.labels.errors import LabelLayoutError, LabelValueError, MosRangeError, shown, some
 from store.labels.resolve import video_id
@@ -47,11 +49,19 @@ class Label:
 class MosScale:
     """A dataset's opinion scale, from its worst to its best score; the best may be the lower one (DMOS).
 
-    0–100, to which it is mapped by a line, is the same for all datasets: 100 is always best.
+    0–100, to which it is mapped by a line, is the same for all datasets: 100 is always best. Scores that are
+    `aligned` with other datasets' may leave 0–100 a little.
     """
 
     worst: float
     best: float
+    aligned: AlignmentSettings | None = None
+    """None: the ends are 0 and 100."""
+
+    @classmethod
+    def of(cls, dataset: DatasetSettings) -> Self:
+        """The scale of the dataset's labels."""
+        return cls(*dataset.mos_range, dataset.aligned)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.worst) and math.isfinite(self.best) and self.worst != self.best):
@@ -80,11 +90,21 @@ class MosScale:
                 f"MOS {mos:g} lies outside the declared range {self.low:g}–{self.high:g}:"
                 " correct the dataset's mos_range or the label"
             )
-        return abs(mos - self.worst) / (self.high - self.low) * 100
+        points = abs(mos - self.worst) / (self.high - self.low) * 100
+        if self.aligned is not None:
+            points = 100 * (1 - self.aligned.intercept) - self.aligned.slope * (100 - points)
+        return points
 
     def from_100(self, score: float) -> float:
         """Points of 0–100 as a score of the dataset's scale; predictions are not bounded."""
+        if self.aligned is not None:
+            score = 100 - (100 * (1 - self.aligned.intercept) - score) / self.aligned.slope
         return self.worst + score / 100 * (self.best - self.worst)
+
+    def width_from_100(self, width: float) -> float:
+        """A difference of points of 0–100, such as a standard deviation, in units of the dataset's scale."""
+        slope = 1.0 if self.aligned is None else self.aligned.slope
+        return width / slope * (self.high - self.low) / 100
 
 
 def read_rows(path: Path, columns: Columns) -> list[Label]:

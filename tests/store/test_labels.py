@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from config.schema import DatasetSettings
+from config.schema import AlignmentSettings, DatasetSettings
 from store.labels.columns import Columns
 from store.labels.dataset import grouped_labels, labelled_split, labels_of
 from store.labels.errors import (
@@ -182,6 +182,24 @@ def test_scale_maps_its_ends_and_back() -> None:
     scale = MosScale(1, 5)
     assert [scale.to_100(mos) for mos in (1, 3, 5)] == [0, 50, 100]
     assert scale.from_100(scale.to_100(3.96)) == pytest.approx(3.96)
+
+
+def test_an_aligned_scale_is_a_line_of_the_impairment() -> None:
+    konvid = MosScale(1, 5, AlignmentSettings(slope=1.1241, intercept=-0.0993))
+    assert [konvid.to_100(mos) for mos in (1, 3, 5)] == pytest.approx([-2.48, 53.725, 109.93])
+    # The published scores of 5115335471 and B307, on VIDEVAL's combined scale of 1–5.
+    assert konvid.to_100(2.16) == pytest.approx(25 * (2.205 - 1), abs=0.02)
+    assert konvid.from_100(konvid.to_100(3.96)) == pytest.approx(3.96)
+    assert konvid.width_from_100(konvid.to_100(4) - konvid.to_100(3)) == pytest.approx(1)
+    live = MosScale(0, 100, AlignmentSettings(slope=0.7132, intercept=0.0253))
+    assert [live.to_100(mos) for mos in (0, 100)] == pytest.approx([26.15, 97.47])
+    assert live.to_100(62.35) == pytest.approx(25 * (3.825 - 1), abs=0.02)
+    dmos = MosScale(100, 0, AlignmentSettings(slope=0.5, intercept=0.1))
+    assert [dmos.to_100(score) for score in (100, 50, 0)] == pytest.approx([40, 65, 90])
+    assert [dmos.from_100(score) for score in (40, 65, 90)] == pytest.approx([100, 50, 0])
+    assert dmos.width_from_100(25) == pytest.approx(50)
+    with pytest.raises(MosRangeError):
+        konvid.to_100(5.1)
 
 
 def test_lsvq_keeps_its_own_splits_and_gives_validation_from_train(shared_data: Path) -> None:

@@ -39,7 +39,7 @@ class Sample:
     mos: float
     """On the dataset's own scale."""
     score: float
-    """The MOS on 0–100, 100 is best."""
+    """The MOS on 0–100, 100 is best; a little outside where the dataset is aligned with others."""
     answers: Mapping[str, Value]
     """Task → its true answer, where the labels have one."""
     further: tuple[Medium, ...] = ()
@@ -86,7 +86,7 @@ def dataset_samples(
             else f"the labels of {dataset.name} give no training video, but {others or 'none at all'}"
         )
     present["train"] = nested_share(present["train"], training.data_share, training.seed)
-    scale = MosScale(*dataset.mos_range)
+    scale = MosScale.of(dataset)
     scores = [scale.to_100(label.mos) for label in present["train"]]
     levels = {name: Levels.fit(task.form, scores) for name, task in settings.cut.items()}  # type: ignore[arg-type]
     truth = Truth(dataset, settings.tasks, levels)
@@ -130,7 +130,7 @@ class Truth:
         self, dataset: DatasetSettings, tasks: Mapping[str, TaskSettings], levels: Mapping[str, Levels]
     ) -> None:
         self._dataset = dataset.name
-        self._scale = MosScale(*dataset.mos_range)
+        self._scale = MosScale.of(dataset)
         self._tasks = tasks
         self._levels = levels
 
@@ -142,9 +142,10 @@ class Truth:
     def _answer(self, name: str, task: TaskSettings, label: Label) -> Value | None:
         if task.label == MOS:
             score = self._scale.to_100(label.mos)
-            return (
-                on_form(task, score) if isinstance(task.form, NumberForm) else self._levels[name].level(score)
-            )
+            if isinstance(task.form, NumberForm):
+                # What is aligned with other datasets may lie outside of what an answer can say.
+                return min(max(on_form(task, score), task.form.low), task.form.high)
+            return self._levels[name].level(score)
         text = label.extra.get(task.label)
         if text is None:
             return None

@@ -20,8 +20,9 @@ class AlignmentSettings(Entry):
     """How a dataset's opinion scores lie on a scale that several datasets share.
 
     The impairment, which is 0 at the best end of `mos_range` and 1 at the worst, becomes
-    `intercept + slope * impairment`: the terms of Pinson and Wolf's iterated nested least squares (INLSA, "An objective method for combining
-    multiple subjective data sets", SPIE VCIP 2003), by which VIDEVAL joins three datasets.
+    `intercept + slope * impairment`: the terms of Pinson and Wolf's iterated nested least squares (INLSA, "An
+    objective method for combining multiple subjective data sets", SPIE VCIP 2003), by which VIDEVAL joins
+    three datasets.
     """
 
     slope: float = Field(gt=0)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from config.schema import EncoderSettings
 from extract.errors import EncoderError
+from extract.video.counted import AnyView
 from extract.video.view import Chunk, FrameRequest, Interpolation, View
 from store.features import StreamShape
 
@@ -23,7 +24,11 @@ FRAMES = "frames"
 class Encoder(Protocol):
     """Frames in, tokens out, and a specification of everything that changes the numbers."""
 
-    view: View
+    @property
+    def view(self) -> AnyView:
+        """How it looks at a video."""
+        ...
+
     streams: Mapping[str, StreamShape]
     in_worker: bool
     """True for encoders without a model, which run inside the decode workers; False for those on a device."""

@@ -18,7 +18,7 @@ from extract.run.batching import DeviceThreads
 from extract.tasks import VideoTask
 from extract.video.claims import declared_seconds
 from extract.video.source import open_video
-from extract.video.view import Chunk
+from extract.video.view import Chunk, View
 from extract.workers.messages import Attempt, Decoded, Encoded
 from extract.workers.pool import DecodeHere
 
@@ -119,8 +119,9 @@ def make_plan(
 
 def bytes_per_second(encoder: Encoder, fps: float) -> float:
     """Bytes of features for a second of video: an item a chunk, or a frame where all frames are used."""
-    every_frame = any(request.rule == "all" for request in encoder.view.requests.values())
-    items = fps if every_frame else float(1 / encoder.view.chunk_seconds)
+    view = encoder.view
+    every_frame = isinstance(view, View) and any(one.rule == "all" for one in view.requests.values())
+    items = fps if every_frame else float(1 / view.chunk_seconds)
     return items * sum(stream.item_bytes for stream in encoder.streams.values())
 
 

@@ -9,14 +9,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.video.counted import AnyView, CountedCutter, CountedView
 from extract.video.pictures import Form, Picture, PictureMaker, Source
 from extract.video.sampling import chunk_of, frame_indices
-from extract.video.view import Chunk, FrameRequest, View
+from extract.video.view import Allocate, Chunk, FrameRequest, View
 
 _HELD_BYTES = 256 * 2**20
-
-Allocate = Callable[[str, tuple[int, ...]], NDArray[np.uint8]]
-"""(request, shape) → an array to fill, such as one in shared memory; its content does not matter."""
 
 
 class SampledCutter:
@@ -185,11 +183,13 @@ class WholeCutter:
         return Chunk(index, float(index * self._view.chunk_seconds), frames, start - begin, end - stop)
 
 
-Cutter = SampledCutter | WholeCutter
+Cutter = SampledCutter | WholeCutter | CountedCutter
 
 
-def cutter(view: View, maker: PictureMaker, frame_seconds: Fraction, allocate: Allocate) -> Cutter:
+def cutter(view: AnyView, maker: PictureMaker, frame_seconds: Fraction, allocate: Allocate) -> Cutter:
     """The cutter for a view. `frame_seconds`: the nominal interval of the frames, to scale ahead by."""
+    if isinstance(view, CountedView):
+        return CountedCutter(view, maker, frame_seconds, allocate)
     if all(request.rule == "all" for request in view.requests.values()):
         return WholeCutter(view, maker, allocate)
     return SampledCutter(view, maker, frame_seconds, allocate)

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from extract.errors import CorruptVideo, NoFrames
 from extract.video.claims import claims
 from extract.video.clock import LARGEST_GAP_SECONDS, Clock
+from extract.video.counted import AnyView
 from extract.video.cutting import Cutter, cutter
 from extract.video.damage import Damage, check_whole, warnings
 from extract.video.pictures import PictureMaker, Source, orientation, pixel_aspect, shown_size
 from extract.video.sampling import chunk_count
 from extract.video.source import open_video
-from extract.video.view import Chunk, View
+from extract.video.view import Chunk
 
 AllocateChunk = Callable[[str, str, tuple[int, ...]], NDArray[np.uint8]]
 """(view, request, shape) → an array to fill; its content does not matter."""
@@ -64,7 +65,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
     """
 
     path: Path
-    views: Mapping[str, View]
+    views: Mapping[str, AnyView]
     threads: int
     allocate: AllocateChunk
     largest_gap_seconds: float
@@ -139,7 +140,7 @@ class Decoding(Iterator[tuple[str, Chunk]]):
 
 def decode(
     path: Path,
-    views: Mapping[str, View],
+    views: Mapping[str, AnyView],
     threads: int = 1,
     allocate: AllocateChunk = lambda _view, _request, shape: np.empty(shape, np.uint8),
     largest_gap_seconds: float = LARGEST_GAP_SECONDS,

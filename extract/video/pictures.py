@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -15,9 +16,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from extract.video.view import FrameRequest, Resize
+from extract.video.yuv420 import as_yuv420, even_size, planes_of
 
 Picture = NDArray[np.uint8]
-"""uint8 [3, H, W] (rgb) or [H, W] (luma)."""
+"""uint8 [3, H, W] (rgb), [H, W] (luma) or [H * 3/2, W] (yuv420)."""
 
 # Chroma at full resolution brings swscale from 38–44 dB to 48–57 dB of an exact filter; FAST_BILINEAR is only
 # 23 dB from it. Planar RGB takes half the time of packed RGB. The other two flags cost nothing, and give the
@@ -28,7 +30,7 @@ _FULL_RANGE = int(ColorRange.JPEG)
 # swscale takes all grey for BT.601, and would turn BT.709 luma into that through RGB: up to 35 levels off.
 _KEEPS_LUMA = int(Colorspace.ITU601)
 _FORMATS = {"luma": VideoFormat("gray"), "rgb": VideoFormat("gbrp")}
-_PLANES = {"luma": (0,), "rgb": (2, 0, 1)}
+_PLANES = {"luma": (0,), "rgb": (2, 0, 1), "yuv420": (0, 1, 2)}
 _SQUARE = Fraction(1)
 _MOST_STRETCHED = 8
 
@@ -88,7 +90,15 @@ class Form:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the array."""
+        if self.colour == "yuv420":
+            return (self.height * 3 // 2, self.width)
         return (self.height, self.width) if self.colour == "luma" else (3, self.height, self.width)
+
+    def channels(self, picture: Picture) -> Sequence[Picture]:
+        """Views of the picture's planes."""
+        if self.colour == "yuv420":
+            return planes_of(picture)
+        return (picture,) if self.colour == "luma" else tuple(picture)
 
 
 def scaled_size(height: int, width: int, form: Form) -> tuple[int, int]:
@@ -127,6 +137,8 @@ class PictureMaker:
         shorter = min(height, width)
         if request.size is None and request.max_lines is not None and shorter > request.max_lines:
             height, width = (max(1, round(side * request.max_lines / shorter)) for side in (height, width))
+        if request.colour == "yuv420":
+            height, width = even_size(height, width)
         return Form(height, width, request.resize, request.interpolation, request.colour)
 
     def write(self, frame: VideoFrame, form: Form, out: Picture) -> None:
@@ -134,9 +146,12 @@ class PictureMaker:
         started = time.perf_counter()
         shown = self._orientation(frame)
         scaled = self._scaled(frame, form, shown)
-        channels = (out,) if form.colour == "luma" else out
-        for number, channel in zip(_PLANES[form.colour], channels, strict=True):
-            _place(shown.apply(_plane(scaled, number)), channel)
+        for number, channel in zip(_PLANES[form.colour], form.channels(out), strict=True):
+            plane = _plane(scaled, number)
+            if form.colour == "yuv420":
+                height, width = channel.shape[::-1] if shown.transposed else channel.shape
+                plane = plane[:height, :width]
+            _place(shown.apply(plane), channel)
         self.seconds += time.perf_counter() - started
 
     def _orientation(self, frame: VideoFrame) -> Orientation:
@@ -152,6 +167,9 @@ class PictureMaker:
 
     def _scaled(self, frame: VideoFrame, form: Form, shown: Orientation) -> VideoFrame:
         """The whole frame, not yet turned, in the size that it has in pictures of the form."""
+        if form.colour == "yuv420":
+            size = (form.width, form.height) if shown.transposed else (form.height, form.width)
+            return as_yuv420(frame, *size, self._scalers[form], _FLAGS["bicubic"])
         height, width = scaled_size(*shown_size(frame, shown, self._aspect), form)
         if shown.transposed:
             height, width = width, height

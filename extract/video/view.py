@@ -1,6 +1,6 @@
 """How an encoder looks at a video: chunks, the frames it wants of each, and what they come as."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -12,6 +12,9 @@ from extract.video.sampling import Rule, Tail, chunk_count
 
 Resize = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic"]
+
+Allocate = Callable[[str, tuple[int, ...]], NDArray[np.uint8]]
+"""(request, shape) → an array to fill, such as one in shared memory; its content does not matter."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class FrameRequest:
     interpolation: the antialiased filter that scales.
     max_lines: with size None, frames whose shorter side exceeds this are scaled down to it, keeping
         their aspect ratio.
-    colour: `rgb` gives planar uint8 [count, 3, H, W]; `luma` the full-range luma plane, uint8 [count, H, W].
+    colour: `rgb` gives planar uint8 [count, 3, H, W]; `luma` the full-range luma plane, uint8 [count, H, W];
+        `yuv420`, for native resolution alone, the three planes as they are stored, 8 bits in limited range,
+        uint8 [count, H * 3/2, W]. Of an odd H or W, the last row or column is left out.
     """
 
     count: int
@@ -37,13 +42,15 @@ class FrameRequest:
     resize: Resize = "stretch"
     interpolation: Interpolation = "bilinear"
     max_lines: int | None = None
-    colour: Literal["rgb", "luma"] = "rgb"
+    colour: Literal["rgb", "luma", "yuv420"] = "rgb"
 
     def __post_init__(self) -> None:
         if (self.rule == "all") != (self.count == 0) or self.count < 0:
             raise ValueError(
                 f"count is {self.count} with the rule {self.rule!r}: 0 means `all`, and only that"
             )
+        if self.colour == "yuv420" and (self.size or self.max_lines):
+            raise ValueError("yuv420 is for frames of native resolution: leave out size and max_lines")
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Chunk:
     index: int
     start_seconds: float
     frames: Mapping[str, NDArray[np.uint8]]
-    """Request name → planar uint8 [count, 3, H, W] (rgb) or [count, H, W] (luma)."""
+    """Request name → uint8 [count, 3, H, W] (rgb), [count, H, W] (luma) or [count, H * 3/2, W] (yuv420)."""
     before: int = 0
     after: int = 0
     """How many of the frames, at either end of the requests with the rule `all`, are the neighbours'."""

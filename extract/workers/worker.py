@@ -18,8 +18,8 @@ from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
 from extract.location import FileStamp, RemoteVideo
 from extract.tasks import Refused, VideoTask
+from extract.video.counted import AnyView
 from extract.video.decode import decode
-from extract.video.view import View
 from extract.workers.messages import Decoded, Encoded, Ended, VideoMessage, Working
 from extract.workers.transport import Buffers, Ring, WorkerEnd
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class WorkerConfig:
     """What a decoder needs: encoder → its view, and the encoders that run beside the decoder."""
 
-    views: Mapping[str, View]
+    views: Mapping[str, AnyView]
     in_worker: Mapping[str, Encoder]
 
 

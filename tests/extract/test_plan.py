@@ -8,9 +8,11 @@ from extraction import recipe, run_job
 from fragile_encoder import DeviceEncoder, FragileEncoder
 from small_videos import encode
 
+from extract.encoders.videval.sampling import VARIANTS
 from extract.job.job import ExtractionJob
 from extract.job.plan import bytes_per_second, make_plan, measured_speed
 from extract.tasks import VideoTask
+from extract.video.counted import CountedView
 from extract.video.view import FrameRequest, View
 
 
@@ -97,6 +99,7 @@ def test_encoders_of_different_speed_count_in_full_however_short_the_trial(video
         (View({"luma": FrameRequest(4)}), 1),
         (View({"luma": FrameRequest(1)}, chunk_seconds=Fraction(1, 2)), 2),
         (View({"luma": FrameRequest(0, "all")}), 25),
+        (CountedView({"luma": FrameRequest(0, "all")}, VARIANTS["full"]), 1),
     ],
 )
 def test_bytes_of_features_follow_from_the_view(view, items):

@@ -14,7 +14,10 @@ from extract.encoders.videval.filters import (
     normalised,
     sobel,
 )
-from extract.encoders.videval.fits import asymmetric_fit, kurtosis, skewness, symmetric_fit
+from extract.encoders.videval.fits import asymmetric_fit, centred_fit, kurtosis, skewness, symmetric_fit
+from extract.encoders.videval.gmlog import gm_log
+from extract.encoders.videval.higrade import difference, mixed_difference, saddle
+from extract.encoders.videval.luma import luma_features
 from extract.encoders.videval.resize import imresize
 
 Plane = NDArray[np.float64]
@@ -42,9 +45,9 @@ def luma(golden: Golden) -> Plane:
 def agree(golden: Golden, name: str, numbers: object, part: slice = slice(None), close: float = 1e-9) -> None:
     """Relatively to `close`; where the reference itself moves with its rounding, to half of that."""
     expected, unseparated = (golden[key][part] for key in (name, f"nofilt2sep_{name}"))
-    limits = np.maximum(close, np.abs(unseparated / expected - 1) / 2)
-    difference = np.abs(np.asarray(numbers) / expected - 1)
-    assert (difference <= limits).all(), (name, difference)
+    limits = np.maximum(close * np.abs(expected), np.abs(unseparated - expected) / 2)
+    distance = np.abs(np.asarray(numbers) - expected)
+    assert (distance <= limits).all(), (name, distance / limits)
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -79,3 +82,71 @@ def test_maps_equal_the_references(shared_data: Path) -> None:
         np.testing.assert_allclose(laplacian(luma), golden["map_lap"], rtol=0, atol=1e-12)
         np.testing.assert_allclose(local_deviation(luma), golden["map_sigma"], rtol=0, atol=1e-10)
         np.testing.assert_array_equal(np.hypot(*sobel(luma, "nearest")), golden["map_gmag"])
+
+
+def test_the_31_numbers_equal_the_references(golden: Golden, luma: Plane) -> None:
+    features = luma_features(luma)
+    agree(golden, "brisque", features[:4])
+    agree(golden, "gmlog", features[4:12])
+    agree(golden, "higrade", features[12:20])
+    agree(golden, "friquee_luma", features[20:], close=ROOT_OF_NOISE)
+
+
+def test_all_numbers_of_brisque_equal_the_references(golden: Golden, luma: Plane) -> None:
+    numbers: list[float] = []
+    for plane in (luma, imresize(luma, 0.5)):
+        coefficients = normalised(plane)[0]
+        fit = symmetric_fit(coefficients)
+        numbers += [fit.shape, fit.deviation**2]
+        for down, right in SHIFTS:
+            sides = asymmetric_fit(neighbour_product(coefficients, down, right))
+            numbers += [sides.shape, sides.mean, sides.left**2, sides.right**2]
+    agree(golden, "brisque36", numbers)
+
+
+def test_all_numbers_of_gm_log_equal_the_references(golden: Golden, luma: Plane) -> None:
+    agree(golden, "gmlog40", gm_log(luma))
+
+
+def test_all_numbers_of_higrade_equal_the_references(golden: Golden, luma: Plane) -> None:
+    gradient = np.hypot(*sobel(luma, "nearest"))
+    numbers: list[float] = []
+    for plane in (gradient, imresize(gradient, 0.5)):
+        coefficients = normalised(plane)[0]
+        numbers += centred_fit(coefficients)[::-1]
+        for values in (coefficients, np.log(np.abs(coefficients) + 0.1)):
+            maps = [difference(values, down, right) for down, right in SHIFTS]
+            for combined in (*maps, mixed_difference(values), saddle(values)):
+                numbers += centred_fit(combined)[::-1]
+    agree(golden, "higrade_all", numbers)
+
+
+# Numbers that in a flat picture are rounding noise alone.
+NOISE = [0, 1, 2, 3, 21, 23, 29, 30]
+
+
+@pytest.mark.parametrize(("name", "value"), [("black", 0.0), ("flat", 100.0)])
+def test_a_picture_without_detail_gives_the_references_numbers(
+    shared_data: Path, name: str, value: float
+) -> None:
+    families = ("brisque", "gmlog", "higrade", "fl")
+    with np.load(shared_data / "reference" / "videval" / "gold_formula.npz") as golden:
+        expected = np.concatenate([golden[f"{name}_{family}"] for family in families])
+    features = luma_features(np.full((64, 96), value))
+    if name == "flat":
+        assert np.isfinite(features).all()
+        features, expected = np.delete(features, NOISE), np.delete(expected, NOISE)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 2), (4, 4), (5, 3), (8, 8)])
+@pytest.mark.parametrize("contrast", [0, 100])
+def test_tiny_pictures_have_numbers_where_there_is_anything_to_count(
+    size: tuple[int, int], contrast: int
+) -> None:
+    luma = np.random.default_rng(5).uniform(100 - contrast, 100 + contrast, size)
+    features = luma_features(luma)
+    assert features.shape == (31,)
+    assert not np.isinf(features).any()
+    if size == (8, 8) and contrast:
+        assert np.isfinite(features).all()

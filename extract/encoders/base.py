@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from config.schema import EncoderSettings
@@ -48,6 +49,27 @@ class Encoder(Protocol):
         features: it is then asked for the others of the batch one by one.
         """
         ...
+
+
+@runtime_checkable
+class WholeVideoEncoder(Encoder, Protocol):
+    """An encoder that can say only at a video's end what its features are. It runs in the workers alone.
+
+    What `encode` gives of a chunk are arrays [items, …] of any kind, which are kept in memory to the end.
+    """
+
+    def finish(self, features: Features) -> Features:
+        """The video's streams, [items, *stream shape], from what `encode` gave of all of its chunks.
+
+        Each array holds those of the chunks, one after the other. Raises UnreadableVideo where the video
+        cannot have features.
+        """
+        ...
+
+
+def joined(features: Sequence[Features]) -> Features:
+    """The arrays of several chunks, one after the other, by name."""
+    return {name: np.concatenate([one[name] for one in features]) for name in features[0]}
 
 
 def chunk_seconds(settings: EncoderSettings, usual: Fraction = Fraction(1)) -> Fraction:

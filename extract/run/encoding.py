@@ -13,7 +13,17 @@ from extract.run.batching import Batcher, DeviceThreads
 from extract.run.overflow_file import OverflowFile
 from extract.tasks import Phases, Refused, VideoTask
 from extract.video.decode import VideoInfo
-from extract.workers.messages import Attempt, Decoded, Decoders, Encoded, Ended, Event, Lost, VideoMessage
+from extract.workers.messages import (
+    Attempt,
+    Decoded,
+    Decoders,
+    Encoded,
+    Ended,
+    Event,
+    Finished,
+    Lost,
+    VideoMessage,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class Encoding:
         if isinstance(message, Decoded):
             video.outstanding += 1
             self._batchers[message.encoder].put(video, message.chunk)
-        elif isinstance(message, Encoded):
+        elif isinstance(message, Encoded | Finished):
             video.features.add(message.encoder, message.features)
         elif isinstance(message, Ended):
             video.ended = message

@@ -19,7 +19,7 @@ import av
 import numpy as np
 
 from config.errors import Problem
-from extract.encoders.base import Encoder, Features
+from extract.encoders.base import Encoder, Features, WholeVideoEncoder
 from extract.errors import UnreadableVideo
 from extract.video.decode import decode
 from extract.video.view import Chunk
@@ -65,6 +65,8 @@ def check_references(
     for name, encoder in encoders.items():
         try:
             (features,) = encoder.encode([chunks[name]])
+            if isinstance(encoder, WholeVideoEncoder):
+                features = encoder.finish(features)
         except UnreadableVideo:
             continue  # Features that do not fit into the stored precision: nothing to compare.
         now = Reference(_kept(features), provenance(encoder))

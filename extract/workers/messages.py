@@ -34,7 +34,16 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What an encoder that runs beside the decoder gave for its next chunk."""
+    """What an encoder that runs beside the decoder gave for its next chunk; nothing, if it is one that
+    finishes."""
+
+    encoder: str
+    features: Features
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What an encoder made of the whole video, at its end."""
 
     encoder: str
     features: Features
@@ -54,7 +63,7 @@ class Lost:
     """The attempt's process died; what was made of the video is void, and another attempt follows."""
 
 
-VideoMessage = Working | Decoded | Encoded | Ended | Refused
+VideoMessage = Working | Decoded | Encoded | Finished | Ended | Refused
 """Where the video is refused, what was made of it is void."""
 
 Event = tuple[Attempt, VideoMessage | Lost]

@@ -14,13 +14,14 @@ from tempfile import TemporaryFile
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from extract.encoders.base import Encoder
+from extract.encoders.base import Encoder, Features, WholeVideoEncoder, joined
 from extract.errors import UnreadableVideo
 from extract.location import FileStamp, RemoteVideo
 from extract.tasks import Refused, VideoTask
 from extract.video.counted import AnyView
 from extract.video.decode import decode
-from extract.workers.messages import Decoded, Encoded, Ended, VideoMessage, Working
+from extract.video.view import Chunk
+from extract.workers.messages import Decoded, Encoded, Ended, Finished, VideoMessage, Working
 from extract.workers.transport import Buffers, Ring, WorkerEnd
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = Fal
 
 def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -> Iterator[VideoMessage]:
     buffers = Buffers()
-    encode_seconds = 0.0
+    encoders = {name: _OneVideo(config.in_worker[name]) for name in task.encoders if name in config.in_worker}
     try:
         stamp = FileStamp.of(task.path, path)
     except OSError:
@@ -79,20 +80,51 @@ def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -
     )
     try:
         for name, chunk in decoding:
-            if name in config.in_worker:
-                started = time.perf_counter()
-                (features,) = config.in_worker[name].encode([chunk])
-                encode_seconds += time.perf_counter() - started
-                yield Encoded(name, features)
+            if name in encoders:
+                yield Encoded(name, encoders[name].encode(chunk))
             else:
                 yield Decoded(name, chunk)
-            if recycle or name in config.in_worker:
+            if recycle or name in encoders:
                 buffers.give_back(chunk)
+        for name, encoder in encoders.items():
+            if encoder.finishes:
+                yield Finished(name, encoder.finish())
+        encode_seconds = sum(encoder.seconds for encoder in encoders.values())
         yield Ended(decoding.info, stamp, {**decoding.seconds, "encode in workers": encode_seconds})
     except UnreadableVideo as error:
         raise type(error)(str(error).replace(str(path), str(task.path))) from error
     finally:
         decoding.close()
+
+
+class _OneVideo:
+    """An encoder at work on one video."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._whole = encoder if isinstance(encoder, WholeVideoEncoder) else None
+        self._kept: list[Features] = []
+        self.finishes = self._whole is not None
+        self.seconds = 0.0
+        """Spent on encoding so far."""
+
+    def encode(self, chunk: Chunk) -> Features:
+        """The next chunk's features; nothing, if there is more to be done at the end."""
+        started = time.perf_counter()
+        (features,) = self._encoder.encode([chunk])
+        self.seconds += time.perf_counter() - started
+        if self._whole is None:
+            return features
+        self._kept.append(features)
+        return {}
+
+    def finish(self) -> Features:
+        """The features of a video whose chunks have all been encoded."""
+        assert self._whole is not None
+        started = time.perf_counter()
+        features = self._whole.finish(joined(self._kept))
+        self.seconds += time.perf_counter() - started
+        return features
 
 
 def work(connection: Connection, ring: Ring, config: WorkerConfig) -> None:

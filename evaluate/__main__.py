@@ -152,19 +152,21 @@ def protocol(
     overrides: cli.Overrides = None,
     json: cli.Json = False,
 ) -> None:
-    """Train or fine-tune pipelines on the same repeated splits and test them, beside the baseline.
+    """Train or fine-tune pipelines on the same repeated splits, or on all datasets but one, and test them.
 
-    Run again, it continues.
+    The baseline is trained and tested beside them. Run again, it continues.
     """
-    from evaluate.protocol import protocol_splits, protocol_table, run_protocol
+    from evaluate.outcome import protocol_table
+    from evaluate.protocol import run_protocol
+    from evaluate.trials import protocol_trials
 
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.protocols, name, "protocol")
-    dataset = settings.datasets[chosen.dataset]
+    datasets = [settings.datasets[each] for each in chosen.datasets]
     result = run_protocol(
         chosen,
-        [settings.run(settings.pipelines[pipeline], dataset) for pipeline in chosen.pipelines],
-        protocol_splits(chosen, dataset),
+        [settings.run(settings.pipelines[pipeline], *datasets) for pipeline in chosen.pipelines],
+        protocol_trials(chosen, datasets),
         FeatureStore(settings.store.path),
         run or Path("runs") / name,
         starts={

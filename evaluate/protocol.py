@@ -1,29 +1,25 @@
-"""Repeated training and testing on seeded splits, beside a baseline on the very same splits."""
+"""Repeated training and testing on the same videos, beside a baseline on the very same."""
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-from tabulate import tabulate
+from numpy.typing import NDArray
 
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
-from evaluate.answers import given
-from evaluate.metrics import score_metrics
-from evaluate.score import load_trained, parse_failures, predict_stored
+from evaluate.outcome import ProtocolResult, ScoredVideos, SplitResult, outcome_of, trial_line
+from evaluate.score import load_trained, parse_failures, predict_stored, run_reader
 from evaluate.svr import svr_scores, video_means
+from evaluate.trials import Trial
 from store.durable.commit import write_file
 from store.features import FeatureStore
-from store.labels.dataset import grouped_labels, join_split
+from store.labels.dataset import join_split
 from store.labels.files import Label, MosScale
-from store.labels.folds import published_folds
-from store.labels.splits import k_fold, random_splits
 from train.data.reader import FeatureReader
-from train.data.samples import Split
-from train.errors import RunError
+from train.errors import FeaturesMissingError, RunError
 from train.job import train_run
 from train.pretrained import TrainedModel
 from train.saving.checkpoint import CONFIG, checkpoint_of
@@ -31,158 +27,156 @@ from train.saving.run import read_run
 
 log = logging.getLogger(__name__)
 
-Statistic = Literal["median", "mean"]
-
-
-@dataclass(frozen=True)
-class SplitResult:
-    """The test figures of one split, by method."""
-
-    train: int
-    test: int
-    parse_failures: dict[str, int]
-    """Pipeline → written answers that state no score; of those that write answers."""
-    metrics: dict[str, dict[str, float | None]]
-    """`PIPELINE, expected`, `PIPELINE, generate` and the baseline → srcc, plcc, …"""
-
-
-@dataclass(frozen=True)
-class ProtocolResult:
-    """All splits, with what papers report of them: the median of random splits, the mean of folds."""
-
-    protocol: str
-    splits: list[SplitResult]
-    statistic: Statistic
-    methods: dict[str, dict[str, float]]
-    """Method → srcc, plcc, … over the splits."""
-
 
 def run_protocol(
     protocol: ProtocolSettings,
     runs: Sequence[RunSettings],
-    splits: Sequence[Split],
+    trials: Sequence[Trial],
     store: FeatureStore,
     folder: Path,
     *,
     starts: Mapping[str, Path] | None = None,
     restart: bool = False,
 ) -> ProtocolResult:
-    """Train and test every pipeline on every split; a finished run is reused, but for `restart`.
+    """Train and test every pipeline in every trial; a finished run is reused, but for `restart`.
 
-    `starts`: pipeline → the run or model that its runs begin with, as fine-tuning does. Raises RunError where
-    that one has seen the dataset, and so the videos that are tested.
+    `runs`: each pipeline's settings on all the protocol's datasets. `starts`: pipeline → the run or model
+    that its runs begin with, as fine-tuning does. Raises RunError where that one has seen a dataset, and so
+    videos that are tested, or where the pipelines lay a dataset's scores on different scales.
     """
     starts = starts or {}
+    if any(each.datasets != runs[0].datasets for each in runs):
+        raise RunError(
+            f"the pipelines of the protocol {protocol.name} lay opinion scores on different scales: expected"
+            " the same `aligned` in each"
+        )
     for name, start in starts.items():
         seen = read_run(checkpoint_of(start) / CONFIG).seen
-        if protocol.dataset in seen:
+        if not set(protocol.datasets).isdisjoint(seen):
             raise RunError(
                 f"{start}, which {name} is to begin with, was trained on {', '.join(seen)}: it has seen"
                 f" videos that the protocol {protocol.name} tests; begin with another by --from, or train"
                 f" {name} from the start by --set pipelines.{name}.continues=false"
             )
     results = []
-    for number, split in enumerate(splits):
+    for trial in trials:
         trained = []
         for settings in runs:
-            here = folder / settings.pipeline.name / f"split-{number}"
-            of_dataset = {settings.dataset.name: split}
+            here = folder / settings.pipeline.name / trial.name
             begin = starts.get(settings.pipeline.name)
-            train_run(settings, store, of_dataset, here, quiet=True, restart=restart, start=begin)
+            train_run(
+                _of_trial(settings, trial),
+                store,
+                trial.splits,
+                here,
+                quiet=True,
+                restart=restart,
+                start=begin,
+            )
             trained.append(load_trained(here))
-        results.append(_test(protocol, trained, store, split))
-        log.info("split %d: %s", number, _line(results[-1]))
-    statistic: Statistic = "median" if protocol.kind == "random-splits" else "mean"
-    outcome = ProtocolResult(protocol.name, results, statistic, _over_splits(results, statistic))
+        results.append(_test(protocol, runs[0].datasets, trained, store, trial))
+        log.info("%s: %s", trial.name, trial_line(results[-1]))
+    outcome = outcome_of(protocol, results)
     write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
     return outcome
 
 
+def _of_trial(settings: RunSettings, trial: Trial) -> RunSettings:
+    """The settings of the trial's run: its datasets, its seed."""
+    training = settings.pipeline.training
+    training = training.model_copy(update={"seed": training.seed + trial.seed})
+    return RunSettings.model_validate(
+        {
+            **dict(settings),
+            "pipeline": settings.pipeline.model_copy(update={"training": training}),
+            "datasets": tuple(dataset for dataset in settings.datasets if dataset.name in trial.splits),
+        }
+    )
+
+
 def _test(
-    protocol: ProtocolSettings, trained: Sequence[TrainedModel], store: FeatureStore, split: Split
+    protocol: ProtocolSettings,
+    datasets: Sequence[DatasetSettings],
+    trained: Sequence[TrainedModel],
+    store: FeatureStore,
+    trial: Trial,
 ) -> SplitResult:
-    dataset = trained[0].settings.dataset
-    readers = [
-        FeatureReader(store, dataset, one.settings.pipeline.branches, one.run.feature_keys) for one in trained
-    ]
-    present, _ = join_split(split, set.intersection(*(reader.videos() for reader in readers)))
-    train, test = present["train"], present["test"]
-    scale = MosScale.of(dataset)
-    mos = np.array([scale.to_100(label.mos) for label in test])
-    metrics: dict[str, dict[str, Any]] = {}
-    failures: dict[str, int] = {}
-    for one, reader in zip(trained, readers, strict=True):
-        name = one.settings.pipeline.name
-        predictions = predict_stored(one, reader, [label.video for label in test], quiet=True)
-        metrics[f"{name}, expected"] = _agreement(mos.tolist(), [p.score for p in predictions])
-        if one.settings.pipeline.head == "decoder":
-            failures[name] = parse_failures(one, predictions)
-            metrics[f"{name}, generate"] = _agreement(mos.tolist(), [p.score_generate for p in predictions])
-    if protocol.baseline == "svr":
-        metrics["svr"] = asdict(score_metrics(mos, _svr(readers[0], train, test, scale)))
-    return SplitResult(len(train), len(test), failures, metrics)
-
-
-def _agreement(mos: Sequence[float], scores: Sequence[float | None]) -> dict[str, Any]:
-    """Of the videos that have a score."""
-    return asdict(score_metrics(*given(mos, scores)))
-
-
-def _svr(
-    reader: FeatureReader, train: Sequence[Label], test: Sequence[Label], scale: MosScale
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return svr_scores(
-        video_means(reader, [label.video for label in train]),
-        [scale.to_100(label.mos) for label in train],
-        video_means(reader, [label.video for label in test]),
-    )
-
-
-def _over_splits(results: Sequence[SplitResult], statistic: Statistic) -> dict[str, dict[str, float]]:
-    methods, over = results[0].metrics, np.median if statistic == "median" else np.mean
-    names = ("srcc", "plcc", "krcc", "rmse")
-    return {
-        method: {name: float(over([_number(r.metrics[method][name]) for r in results])) for name in names}
-        for method in methods
+    rows = {
+        dataset.name: _Rows(
+            dataset,
+            [run_reader(one, store, dataset) for one in trained],
+            trial.splits.get(dataset.name, {}).get("train", ()),
+            trial.tested.get(dataset.name, ()),
+        )
+        for dataset in datasets
     }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _line(result: SplitResult) -> str:
-    parts = [f"{method} SRCC {_number(m['srcc']):.3f}" for method, m in result.metrics.items()]
-    failures = [f"{count} parse failures of {name}" for name, count in result.parse_failures.items()]
-    return f"{', '.join([*parts, *failures])}; {result.test} videos"
-
-
-def protocol_splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> list[Split]:
-    """The protocol's splits of the labels: seeded ones keep content groups together; or as published."""
-    if protocol.kind == "published-folds":
-        return list(published_folds(dataset, protocol.seed, protocol.validation_share))
-    labels = grouped_labels(dataset)
-    if protocol.kind == "k-fold":
-        return list(k_fold(labels, protocol.repeats, protocol.seed, protocol.validation_share))
-    return list(
-        random_splits(labels, protocol.repeats, protocol.test_share, protocol.validation_share, protocol.seed)
+    tested = [rows[name] for name in trial.tested]
+    if empty := [each.dataset.name for each in tested if not each.test]:
+        raise FeaturesMissingError(f"none of the videos of {empty[0]} that {trial.name} tests has features")
+    scores, failures = _predicted(trained, tested)
+    if protocol.baseline == "svr":
+        by_svr = _svr([rows[name] for name in trial.splits], tested)
+        for found, own in zip(scores, by_svr, strict=True):
+            found["svr"] = own
+    parts = [ScoredVideos(each.scores(each.test), own) for each, own in zip(tested, scores, strict=True)]
+    return SplitResult(
+        trial.name,
+        sum(len(each.train) for each in rows.values()),
+        sum(len(each.test) for each in tested),
+        failures,
+        ScoredVideos.together(parts).figures(),
+        {each.dataset.name: part.figures() for each, part in zip(tested, parts, strict=True)},
     )
 
 
-def protocol_table(result: ProtocolResult) -> str:
-    """What the splits come to by method, and each split's SRCC."""
-    rows = []
-    for method, found in result.methods.items():
-        each = " ".join(f"{_number(split.metrics[method]['srcc']):.3f}" for split in result.splits)
-        rows.append([method, *(found[name] for name in ("srcc", "plcc", "krcc", "rmse")), each])
-    table = tabulate(
-        rows,
-        [f"{result.statistic} of splits", "SRCC", "PLCC", "KRCC", "RMSE", "SRCC of each split"],
-        floatfmt=".3f",
+def _predicted(
+    trained: Sequence[TrainedModel], tested: Sequence["_Rows"]
+) -> tuple[list[dict[str, list[float | None]]], dict[str, int]]:
+    """Of each dataset, method → scores of its test videos; and pipeline → parse failures."""
+    scores: list[dict[str, list[float | None]]] = [{} for _ in tested]
+    failures: dict[str, int] = {}
+    for number, one in enumerate(trained):
+        name = one.settings.pipeline.name
+        for each, found in zip(tested, scores, strict=True):
+            videos = [label.video for label in each.test]
+            said = predict_stored(one, each.readers[number], videos, each.dataset.name, quiet=True)
+            found[f"{name}, expected"] = [prediction.score for prediction in said]
+            if one.settings.pipeline.head == "decoder":
+                failures[name] = failures.get(name, 0) + parse_failures(one, said)
+                found[f"{name}, generate"] = [prediction.score_generate for prediction in said]
+    return scores, failures
+
+
+def _svr(learnt: Sequence["_Rows"], tested: Sequence["_Rows"]) -> list[list[float | None]]:
+    """Of each tested dataset, the scores by one regressor that has learnt from all training videos."""
+    predicted = svr_scores(
+        np.concatenate([each.means(each.train) for each in learnt]),
+        [score for each in learnt for score in each.scores(each.train)],
+        np.concatenate([each.means(each.test) for each in tested]),
     )
-    lines = [
-        f"{name}: {sum(split.parse_failures[name] for split in result.splits)} parse failures of"
-        f" {sum(split.test for split in result.splits)} written answers"
-        for name in result.splits[0].parse_failures
-    ]
-    return "\n".join([table, "", *lines, "RMSE on 0–100"])
+    ends = np.cumsum([len(each.test) for each in tested])[:-1]
+    return [part.tolist() for part in np.split(predicted, ends)]
+
+
+class _Rows:
+    """A dataset's videos of a trial that all pipelines have features of."""
+
+    def __init__(
+        self,
+        dataset: DatasetSettings,
+        readers: Sequence[FeatureReader],
+        train: Sequence[Label],
+        test: Sequence[Label],
+    ) -> None:
+        self.dataset = dataset
+        self.readers = readers
+        stored = set.intersection(*(reader.videos() for reader in readers))
+        present, _ = join_split({"train": train, "test": test}, stored)
+        self.train, self.test = present["train"], present["test"]
+
+    def means(self, labels: Sequence[Label]) -> NDArray[np.float64]:
+        return video_means(self.readers[0], [label.video for label in labels])
+
+    def scores(self, labels: Sequence[Label]) -> list[float]:
+        scale = MosScale.of(self.dataset)
+        return [scale.to_100(label.mos) for label in labels]

@@ -10,9 +10,9 @@ from config.schema.pipelines import (
     BranchSettings,
     PipelineSettings,
     ProjectorSettings,
-    ProtocolSettings,
     RegressionSettings,
 )
+from config.schema.protocols import ProtocolSettings
 from config.schema.tasks import MOS, Form, NumberForm, TaskSettings, TextForm, WordsForm
 from config.schema.training import StepSettings, TargetSettings, TrainingSettings
 

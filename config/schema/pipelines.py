@@ -1,4 +1,4 @@
-"""`[decoders]`, `[pipelines]`, `[protocols]`: models and their tests."""
+"""`[pipelines.NAME]`: a model's branches, what answers, and how it is trained."""
 
 from typing import Annotated, Any, Literal
 
@@ -207,21 +207,3 @@ class PipelineSettings(Entry):
     def encoders(self) -> list[str]:
         """Names of the encoders that the branches read, without repeats."""
         return list(dict.fromkeys(branch.encoder for branch in self.branches.values()))
-
-
-class ProtocolSettings(Entry):
-    """Repeated training and testing on seeded splits of one dataset."""
-
-    name: str
-    pipelines: tuple[str, ...] = Field(min_length=1)
-    """All of them on the same splits. One that `continues` another is fine-tuned from that one's run."""
-    dataset: str
-    kind: Literal["random-splits", "k-fold", "published-folds"]
-    """`published-folds`: the dataset's own `folds`, whose number they say."""
-    repeats: int = Field(5, ge=1)
-    """Number of random splits, or of seeded folds."""
-    test_share: float = Field(0.2, gt=0, lt=1)
-    validation_share: float = Field(0.0, ge=0, lt=1)
-    seed: int = Field(0, ge=0, lt=2**63)
-    baseline: Literal["none", "svr"] = "none"
-    """`svr`: an RBF support vector regressor on the video means, grid-searched, on the same splits."""

@@ -8,9 +8,10 @@ from training_set import make_features, run_settings, second_dataset, train, wei
 
 from config.load import load_settings
 from config.schema import ProtocolSettings, RunSettings
-from evaluate.protocol import protocol_splits, protocol_table, run_protocol
+from evaluate.outcome import protocol_table
+from evaluate.protocol import run_protocol
+from evaluate.trials import Trial, protocol_trials
 from store.features import FeatureStore
-from train.data.samples import Split
 from train.errors import RunError
 from train.saving.run import load_run
 
@@ -26,7 +27,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def prepared(folder: Path) -> tuple[RunSettings, list[Split], FeatureStore]:
+def prepared(folder: Path) -> tuple[RunSettings, list[Trial], FeatureStore]:
     """KoNViD-1k with labels and three folds in files, in LMM-VQA's own layout."""
     if not (folder / "labels.csv").exists():
         labels = [label for part in second_dataset(folder).values() for label in part]
@@ -45,15 +46,15 @@ def prepared(folder: Path) -> tuple[RunSettings, list[Split], FeatureStore]:
     )
     settings = run_settings(folder, "pipelines.tiny.training.epochs=2")
     settings = settings.model_copy(update={"datasets": (konvid,)})
-    return settings, protocol_splits(PROTOCOL, konvid), FeatureStore(folder / "features")
+    return settings, protocol_trials(PROTOCOL, [konvid]), FeatureStore(folder / "features")
 
 
 def test_each_published_fold_is_fine_tuned_from_the_run(place: Path) -> None:
-    settings, splits, store = prepared(place)
-    assert [len(split["test"]) for split in splits] == [10, 10, 10]
-    assert len({label.video for split in splits for label in split["test"]}) == 30
+    settings, trials, store = prepared(place)
+    assert [len(trial.tested["KoNViD-1k"]) for trial in trials] == [10, 10, 10]
+    assert len({label.video for trial in trials for label in trial.tested["KoNViD-1k"]}) == 30
     result = run_protocol(
-        PROTOCOL, [settings], splits, store, place / "folds", starts={"tiny": place / "origin"}
+        PROTOCOL, [settings], trials, store, place / "folds", starts={"tiny": place / "origin"}
     )
     assert (result.statistic, len(result.splits)) == ("mean", 3)
     each = [split.metrics["tiny, expected"]["srcc"] or 0.0 for split in result.splits]
@@ -69,13 +70,13 @@ def test_each_published_fold_is_fine_tuned_from_the_run(place: Path) -> None:
 
 
 def test_a_start_that_has_seen_the_tested_dataset_is_refused(place: Path) -> None:
-    settings, splits, store = prepared(place)
+    settings, trials, store = prepared(place)
     seen = place / "folds" / "tiny" / "split-0"
     if not seen.exists():
-        run_protocol(PROTOCOL, [settings], splits, store, place / "folds", starts={"tiny": place / "origin"})
+        run_protocol(PROTOCOL, [settings], trials, store, place / "folds", starts={"tiny": place / "origin"})
     with pytest.raises(RunError, match=r"split-0, .*was trained on KoNViD-1k, demo: it has seen videos"):
-        run_protocol(PROTOCOL, [settings], splits, store, place / "again", starts={"tiny": seen})
+        run_protocol(PROTOCOL, [settings], trials, store, place / "again", starts={"tiny": seen})
     make_features(place)
     train(place, "later", "pipelines.tiny.training.epochs=1")
     with pytest.raises(RunError, match=r"nowhere is not a run or a trained model"):
-        run_protocol(PROTOCOL, [settings], splits, store, place / "again", starts={"tiny": place / "nowhere"})
+        run_protocol(PROTOCOL, [settings], trials, store, place / "again", starts={"tiny": place / "nowhere"})

@@ -1,0 +1,188 @@
+"""Protocols over several datasets: trained on together, tested together and apart, or each by the others."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from training_set import ROOT, make_features, run_settings, second_dataset
+
+from config.load import SettingsError, load_settings
+from config.schema import DatasetSettings, ProtocolSettings, RunSettings
+from evaluate.outcome import ProtocolResult, protocol_table
+from evaluate.protocol import run_protocol
+from evaluate.score import load_trained, predict_stored, run_reader
+from evaluate.trials import protocol_trials
+from store.features import FeatureStore
+from store.labels.errors import SplitError
+from store.labels.files import MosScale
+from train.errors import RunError
+from train.saving.labels import load_labels
+from train.saving.run import load_run
+
+NAMES = ("demo", "KoNViD-1k")
+ALIGNED = "pipelines.tiny.aligned.KoNViD-1k={ slope = 0.5, intercept = 0.25 }"
+COMBINED = ProtocolSettings(
+    name="combined", pipelines=("tiny",), datasets=NAMES, kind="random-splits", repeats=2, baseline="svr"
+)
+CROSS = COMBINED.model_copy(update={"name": "cross", "kind": "cross-dataset", "baseline": "none"})
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two datasets with features of one kind, and their label files."""
+    folder = tmp_path_factory.mktemp("protocols")
+    for name, split in (("demo", make_features(folder)[1]), ("KoNViD-1k", second_dataset(folder))):
+        rows = "".join(f"{label.video},{label.mos}\n" for part in split.values() for label in part)
+        (folder / f"{name}.csv").write_text("video,mos\n" + rows)
+    return folder
+
+
+def datasets_of(folder: Path) -> list[DatasetSettings]:
+    known = load_settings(ROOT / "pipelines.toml").datasets
+    return [
+        known[name].model_copy(update={"labels": folder / f"{name}.csv", "group": None}) for name in NAMES
+    ]
+
+
+def runs_of(folder: Path, *overrides: str) -> list[RunSettings]:
+    quick = ("head=regression", "training.epochs=1", "training.save_every_steps=99", "training.select=last")
+    settings = run_settings(folder, *(f"pipelines.tiny.{each}" for each in quick), *overrides)
+    chosen = tuple(map(settings.pipeline.on_its_scale, datasets_of(folder)))
+    return [RunSettings.model_validate({**dict(settings), "datasets": chosen})]
+
+
+def run(folder: Path, protocol: ProtocolSettings) -> ProtocolResult:
+    trials = protocol_trials(protocol, datasets_of(folder))
+    store = FeatureStore(folder / "features")
+    return run_protocol(protocol, runs_of(folder, ALIGNED), trials, store, folder / protocol.name)
+
+
+@pytest.fixture(scope="module")
+def combined(place: Path) -> ProtocolResult:
+    return run(place, COMBINED)
+
+
+@pytest.fixture(scope="module")
+def cross(place: Path) -> ProtocolResult:
+    return run(place, CROSS)
+
+
+def test_each_dataset_is_split_as_it_is_alone(place: Path) -> None:
+    datasets = datasets_of(place)
+    trials = protocol_trials(COMBINED, datasets)
+    assert [trial.name for trial in trials] == ["split-0", "split-1"]
+    for dataset in datasets:
+        alone = COMBINED.model_copy(update={"datasets": (dataset.name,)})
+        for trial, own in zip(trials, protocol_trials(alone, [dataset]), strict=True):
+            assert trial.splits[dataset.name] == own.splits[dataset.name]
+            assert trial.tested[dataset.name] == own.splits[dataset.name]["test"]
+    assert trials[0].tested != trials[1].tested
+    counts = {name: len(labels) for name, labels in trials[0].tested.items()}
+    assert counts == {"demo": 8, "KoNViD-1k": 6}
+
+
+def test_one_run_learns_from_all_training_parts(place: Path, combined: ProtocolResult) -> None:
+    assert [(split.train, split.test) for split in combined.splits] == [(32 + 24, 8 + 6)] * 2
+    recorded = load_labels(place / "combined" / "tiny" / "split-1")
+    trial = protocol_trials(COMBINED, datasets_of(place))[1]
+    for name in NAMES:
+        assert recorded[name].split["test"] == [label.video for label in trial.tested[name]]
+        assert set(recorded[name].split["train"]) == {label.video for label in trial.splits[name]["train"]}
+
+
+def test_figures_are_of_all_test_videos_on_one_scale_and_of_each_datasets(
+    place: Path, combined: ProtocolResult
+) -> None:
+    written = (place / "combined" / "protocol.json").read_text()
+    assert json.dumps(json.loads(written)) == json.dumps(asdict(combined))
+    datasets = runs_of(place, ALIGNED)[0].datasets
+    trial = protocol_trials(COMBINED, datasets)[0]
+    trained, store = load_trained(place / "combined" / "tiny" / "split-0"), FeatureStore(place / "features")
+    mos, scores = list[float](), list[float]()
+    for dataset in datasets:
+        labels = trial.tested[dataset.name]
+        reader = run_reader(trained, store, dataset)
+        said = predict_stored(trained, reader, [label.video for label in labels], dataset.name, quiet=True)
+        own = [prediction.score or 0.0 for prediction in said]
+        truth = [MosScale.of(dataset).to_100(label.mos) for label in labels]
+        found = combined.splits[0].datasets[dataset.name]["tiny, expected"]
+        assert (found["n"], found["srcc"]) == (len(labels), pytest.approx(spearmanr(truth, own).statistic))
+        mos, scores = mos + truth, scores + own
+    konvid = mos[-6:]
+    assert all(25 <= score <= 75 for score in konvid), "aligned"
+    found = combined.splits[0].metrics["tiny, expected"]
+    assert (found["n"], found["srcc"]) == (14, pytest.approx(spearmanr(mos, scores).statistic))
+    for dataset, over in ((None, combined.methods), *combined.datasets.items()):
+        for method in ("tiny, expected", "svr"):
+            each = [
+                (split.metrics if dataset is None else split.datasets[dataset])[method]["srcc"]
+                for split in combined.splits
+            ]
+            assert over[method]["srcc"] == pytest.approx(
+                np.median([np.nan if e is None else e for e in each]), nan_ok=True
+            )
+
+
+def test_the_table_shows_all_videos_and_each_dataset(combined: ProtocolResult) -> None:
+    lines = protocol_table(combined).splitlines()
+    assert lines[0].split()[:4] == ["videos", "median", "of", "splits"]
+    assert [line.split()[0] for line in lines if "svr" in line] == ["all", "demo", "KoNViD-1k"]
+    alone = replace(combined, datasets={"demo": combined.datasets["demo"]})
+    assert protocol_table(alone).startswith("median of splits")
+
+
+def test_each_dataset_is_tested_by_a_run_that_never_saw_it(place: Path, cross: ProtocolResult) -> None:
+    names = [f"{name}-{number}" for name in NAMES for number in (0, 1)]
+    assert [split.name for split in cross.splits] == names
+    assert [(split.train, split.test) for split in cross.splits] == [(30, 40)] * 2 + [(40, 30)] * 2
+    runs = [load_run(place / "cross" / "tiny" / name) for name in names]
+    assert [tuple(run.split) for run in runs] == [("KoNViD-1k",)] * 2 + [("demo",)] * 2
+    first, second = (run.settings.pipeline.training.seed for run in runs[:2])
+    assert second == first + 1
+    assert runs[0].settings.dataset.aligned is not None
+    for name in NAMES:
+        own = [
+            split.datasets[name]["tiny, expected"]["srcc"] or 0.0
+            for split in cross.splits
+            if name in split.datasets
+        ]
+        assert len(own) == 2 and cross.datasets[name]["tiny, expected"]["srcc"] == pytest.approx(np.mean(own))
+    assert [line.split()[0] for line in protocol_table(cross).splitlines() if "tiny, " in line][:3] == [
+        "all",
+        *NAMES,
+    ]
+
+
+def test_pipelines_on_different_scales_are_not_compared(place: Path) -> None:
+    runs = [*runs_of(place), *runs_of(place, ALIGNED)]
+    with pytest.raises(RunError, match="combined lay opinion scores on different scales"):
+        run_protocol(COMBINED, runs, [], FeatureStore(place / "features"), place / "never")
+
+
+def test_published_folds_of_several_datasets_are_equally_many(place: Path) -> None:
+    datasets = []
+    for dataset, folds in zip(datasets_of(place), (2, 3), strict=True):
+        videos = [f"v{i}" for i in range(30)]
+        files = [place / f"{dataset.name}-{number}.txt" for number in range(folds)]
+        for number, file in enumerate(files):
+            file.write_text("video\n" + "\n".join(videos[number::folds]) + "\n")
+        datasets.append(dataset.model_copy(update={"folds": tuple(files)}))
+    folded = COMBINED.model_copy(update={"kind": "published-folds"})
+    with pytest.raises(SplitError, match="equally many published folds, not 2 of demo, 3 of KoNViD-1k"):
+        protocol_trials(folded, datasets)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("datasets=['KoNViD-1k', 'LSVQ']", "expected one of dataset and datasets"),
+        ("kind=cross-dataset", "expected two or more datasets"),
+        ("dataset=KoNViD", r"finetune-KoNViD-1k\.datasets names 'KoNViD', .*did you mean 'KoNViD-1k'"),
+    ],
+)
+def test_protocols_that_cannot_be_are_refused(override: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(ROOT / "pipelines.toml", [f"protocols.finetune-KoNViD-1k.{override}"])

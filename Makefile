@@ -59,7 +59,7 @@ decoder: $(STAMP) ## Train a new embedded tiny language decoder, into the folder
 konvid: $(STAMP) ## Train on real opinion scores: imported VIDEVAL features of KoNViD-1k, beside an SVR
 	$(BIN)/python -m store import $(FEATURES) --key feats_mat --ids $(LABELS):flickr_id \
 		--dataset KoNViD-1k --encoder videval
-	$(BIN)/python -m evaluate protocol konvid-videval --set datasets.KoNViD-1k.labels=$(LABELS) $(ARGS)
+	$(BIN)/python -m evaluate protocol opinions-KoNViD-1k --set datasets.KoNViD-1k.labels=$(LABELS) $(ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from tabulate import tabulate
 
-from config.schema import ProtocolSettings
+from config.schema import DatasetSettings, ProtocolSettings
 from evaluate.answers import given
 from evaluate.metrics import score_metrics
 
@@ -64,9 +64,13 @@ class ProtocolResult:
     """Method → srcc, plcc, … over the trials, each on all its test videos."""
     datasets: dict[str, dict[str, dict[str, float]]]
     """Dataset → the same on its own test videos, over the trials that test it."""
+    aligned: list[str]
+    """The datasets whose scores are laid on another scale than that of their range."""
 
 
-def outcome_of(protocol: ProtocolSettings, splits: Sequence[SplitResult]) -> ProtocolResult:
+def outcome_of(
+    protocol: ProtocolSettings, datasets: Sequence[DatasetSettings], splits: Sequence[SplitResult]
+) -> ProtocolResult:
     """Figures over the trials."""
     statistic: Statistic = "median" if protocol.kind == "random-splits" else "mean"
     by_dataset = {
@@ -74,7 +78,8 @@ def outcome_of(protocol: ProtocolSettings, splits: Sequence[SplitResult]) -> Pro
         for name in protocol.datasets
     }
     together = _over([split.metrics for split in splits], statistic)
-    return ProtocolResult(protocol.name, list(splits), statistic, together, by_dataset)
+    aligned = [dataset.name for dataset in datasets if dataset.aligned is not None]
+    return ProtocolResult(protocol.name, list(splits), statistic, together, by_dataset, aligned)
 
 
 def _over(trials: Sequence[Figures], statistic: Statistic) -> dict[str, dict[str, float]]:
@@ -108,7 +113,8 @@ def protocol_table(result: ProtocolResult) -> str:
         f" {sum(split.test for split in result.splits)} written answers"
         for name in result.splits[0].parse_failures
     ]
-    return "\n".join([table, "", *lines, "RMSE on 0–100"])
+    aligned = f", {' and '.join(result.aligned)} as aligned" if result.aligned else ""
+    return "\n".join([table, "", *lines, f"RMSE on 0–100{aligned}"])
 
 
 def _rows(

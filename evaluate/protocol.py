@@ -76,7 +76,7 @@ def run_protocol(
             trained.append(load_trained(here))
         results.append(_test(protocol, runs[0].datasets, trained, store, trial))
         log.info("%s: %s", trial.name, trial_line(results[-1]))
-    outcome = outcome_of(protocol, results)
+    outcome = outcome_of(protocol, runs[0].datasets, results)
     write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
     return outcome
 

@@ -129,6 +129,7 @@ def test_figures_are_of_all_test_videos_on_one_scale_and_of_each_datasets(
 def test_the_table_shows_all_videos_and_each_dataset(combined: ProtocolResult) -> None:
     lines = protocol_table(combined).splitlines()
     assert lines[0].split()[:4] == ["videos", "median", "of", "splits"]
+    assert lines[-1] == "RMSE on 0–100, KoNViD-1k as aligned"
     assert [line.split()[0] for line in lines if "svr" in line] == ["all", "demo", "KoNViD-1k"]
     alone = replace(combined, datasets={"demo": combined.datasets["demo"]})
     assert protocol_table(alone).startswith("median of splits")

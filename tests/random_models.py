@@ -12,8 +12,9 @@ from config.schema import ProjectorSettings, StepSettings
 from demo.decoder_tokenizer import build_tokenizer
 from train.answers.conversation import Conversation
 from train.answers.prompts import PromptBuilder
+from train.answers.space import AnswerSpace
 from train.model.projectors import Projector
-from train.model.quality import QualityModel
+from train.model.quality import QualityModel, embedding_table
 from train.model.regression import VideoModel
 
 Question = namedtuple("Question", ["video", "task", "phrasing", "value"])
@@ -52,3 +53,19 @@ def model_of(kind: str = "llama", step: StepSettings | None = None, **changes: A
 def asked(model: VideoModel, questions: Sequence[Question]) -> list[Conversation]:
     """The tasks' questions with their answers, as the model is trained on them."""
     return [model.prompts.conversation(q.task, q.phrasing, q.value, q.video) for q in questions]
+
+
+def digit_by_digit(model: QualityModel) -> QualityModel:
+    digits = [model.prompts.chat.ids(str(d))[0] for d in range(10)]
+    lead = model.spaces["score"].lead
+    spelled = [(*lead, *(digits[int(c)] for c in str(score))) for score in range(101)]
+    model.spaces["score"] = AnswerSpace.of(spelled, model.prompts.chat.end_of_turn)
+    return model
+
+
+@torch.no_grad()
+def uncached(model: QualityModel, visual: torch.Tensor, task: str, answer: Sequence[int]) -> torch.Tensor:
+    """Logits [vocabulary] behind part of an answer: a whole sequence, with transformers' own attention."""
+    table, prompt = embedding_table(model.decoder), model.prompts.prompt(task)
+    parts = [table(torch.tensor(prompt.before)), visual, table(torch.tensor([*prompt.after, *answer]))]
+    return model.decoder(inputs_embeds=torch.cat(parts)[None]).logits[0, -1]  # type: ignore[no-any-return]

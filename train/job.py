@@ -22,6 +22,7 @@ from train.loop.processes import explains_lost_processes, make_accelerator
 from train.loop.sharding import loads_to, process_group
 from train.loop.trainer import Outcome, Trainer
 from train.model.build import build_model
+from train.model.members import each
 from train.model.regression import VideoModel
 from train.saving.checkpoint import checkpoint_of
 from train.saving.decoder import with_decoder_in
@@ -126,11 +127,14 @@ def _by_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
 
 def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' z-scores on the training split's features, and on nothing else."""
-    for branch, projector in model.projectors.items():
-        if projector.standardise is not None:
+    for branch, projectors in model.projectors.items():
+        first, *others = each(projectors)
+        if first.standardise is not None:
             media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
             rows = (medium[branch].flatten(0, 1) for medium in media)  # [K * T, D] each
-            projector.standardise.fit(rows)  # type: ignore[operator,union-attr]
+            first.standardise.fit(rows)  # type: ignore[operator,union-attr]
+            for other in others:
+                other.standardise.load_state_dict(first.standardise.state_dict())  # type: ignore[union-attr]
 
 
 def fit_distances(model: VideoModel, training: QualityDataset) -> None:

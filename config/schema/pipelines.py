@@ -106,6 +106,9 @@ class PipelineSettings(Entry):
     decoder: DecoderSettings
     """A table, or the name of an entry in [decoders]; a table may `extends` such an entry."""
     regression: RegressionSettings = RegressionSettings()
+    members: int = Field(1, ge=1)
+    """So many sets of projectors (and regression heads) with weights of their own, trained side by side on
+    the same batches; the model's answer is the mean of theirs. A video takes so many times the tokens."""
     tasks: tuple[str, ...] = Field(min_length=1)
     """Entries of [tasks], all of which are asked about every video that has a label for them."""
     levels: str | None = None

@@ -1,17 +1,15 @@
 """One pass over a video gives what uncached passes and Hugging Face's own greedy decoding give."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from random_models import SHAPES, model_of, videos
+from random_models import SHAPES, digit_by_digit, model_of, uncached, videos
 from tiny_language import WIDTH, quality_tasks, small_decoder
 from transformers import DynamicCache
 
 from config.schema import ProjectorSettings
 from train.answers.prompts import PromptBuilder
-from train.answers.space import AnswerSpace
 from train.inference.predict import expected_scores, predict
 from train.inference.reading import Reading, answer
 from train.model.llama3_tokenizer import load_llama3_tokenizer
@@ -20,22 +18,6 @@ from train.model.quality import QualityModel, embedding_table
 
 TASKS = ("score", "level")
 SCORES, LEVELS = tuple(range(101)), ("poor", "fair", "good")
-
-
-def digit_by_digit(model: QualityModel) -> QualityModel:
-    digits = [model.prompts.chat.ids(str(d))[0] for d in range(10)]
-    lead = model.spaces["score"].lead
-    spelled = [(*lead, *(digits[int(c)] for c in str(score))) for score in SCORES]
-    model.spaces["score"] = AnswerSpace.of(spelled, model.prompts.chat.end_of_turn)
-    return model
-
-
-@torch.no_grad()
-def uncached(model: QualityModel, visual: torch.Tensor, task: str, answer: Sequence[int]) -> torch.Tensor:
-    """Logits [vocabulary] behind part of an answer: a whole sequence, with transformers' own attention."""
-    table, prompt = embedding_table(model.decoder), model.prompts.prompt(task)
-    parts = [table(torch.tensor(prompt.before)), visual, table(torch.tensor([*prompt.after, *answer]))]
-    return model.decoder(inputs_embeds=torch.cat(parts)[None]).logits[0, -1]  # type: ignore[no-any-return]
 
 
 def uncached_probabilities(model: QualityModel, visual: torch.Tensor, task: str) -> torch.Tensor:

@@ -3,6 +3,9 @@
 The row is the training's: prefix, then a tree with every question, what its answers begin with alike, and the
 forks of the answers' trie. Greedy decoding walks the same tree, and asks the decoder again, behind the pass's
 keys and values, only where it writes a token that the tree does not hold.
+
+Several members' tokens go through the pass side by side. An answer's probability is the mean of theirs, and
+greedy decoding writes the token that is likeliest in the mean of their distributions.
 """
 
 from collections.abc import Sequence
@@ -12,6 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from config.schema import TextForm
+from train.model.members import contexts_of_members, mean_logits
 from train.model.packing import Context, TokenTree, embed, lay_out
 from train.model.quality import QualityModel, embedding_table
 
@@ -34,6 +38,7 @@ class Answer:
 def answer(model: QualityModel, visual: torch.Tensor, tasks: Sequence[str]) -> dict[str, Answer]:
     """Answers to each task's first phrasing, from one pass over a video's tokens [V, width].
 
+    Of several members [members, V, width].
     Tasks whose prompts differ before the visual tokens take a pass each.
     """
     alike: dict[tuple[int, ...], list[str]] = {}
@@ -51,7 +56,10 @@ def answer(model: QualityModel, visual: torch.Tensor, tasks: Sequence[str]) -> d
 
 
 class Reading:
-    """One pass over a video's tokens [V, width] and the questions of tasks that share a prefix."""
+    """One pass over a video's tokens and the questions of tasks that share a prefix.
+
+    The tokens are [V, width], or of several members [members, V, width].
+    """
 
     @torch.inference_mode()
     def __init__(self, model: QualityModel, visual: torch.Tensor, tasks: Sequence[str]) -> None:
@@ -67,19 +75,26 @@ class Reading:
             self._plant(task)
         context = self._context = Context((model.prompts.prompt(tasks[0]).before, visual), self._tree)
         model.check_length(context.prefix + max(self._tree.depths()) + 1)
-        layout = lay_out([context], visual.device)
+        contexts = contexts_of_members([context], model.members)
+        layout = lay_out(contexts, visual.device)
         self._prefix = context.prefix
+        self._places = [torch.arange(each.start, each.start + each.length) for each in layout.segments]
+        """Where each member's prefix and tree stand in the cache."""
         self._cache = DynamicCache(config=model.decoder.config)
-        embeddings = embed([context], model.table).to(model.decoder.dtype)
+        embeddings = embed(contexts, model.table).to(model.decoder.dtype)
         if model.embeddings is not None:  # what stands for written text takes the decoder's own
             written = [token for token in self._read if token not in self._asked.values()]
             ids = torch.tensor(
                 [self._tree.ids[token] for token in written], dtype=torch.long, device=visual.device
             )
-            places = [layout.segments[0].row(token) for token in written]
-            embeddings[0, places] = embedding_table(model.decoder)(ids)
-        rows = torch.tensor([layout.segments[0].row(token) for token in self._read], device=visual.device)
-        self._logits = model.packed.logits(model.decoder, embeddings, layout, rows, self._cache)  # [A, vocab]
+            for segment in layout.segments:
+                places = [segment.row(token) for token in written]
+                embeddings[0, places] = embedding_table(model.decoder)(ids)
+        rows = [segment.row(token) for segment in layout.segments for token in self._read]
+        at = torch.tensor(rows, device=visual.device)
+        logits = model.packed.logits(model.decoder, embeddings, layout, at, self._cache)
+        self._members_logits = logits.view(model.members, -1, logits.shape[-1])  # [members, A, vocab]
+        self._logits = mean_logits(self._members_logits)  # [A, vocab]
 
     def _plant(self, task: str) -> None:
         tree = self._tree
@@ -95,15 +110,18 @@ class Reading:
 
     @torch.inference_mode()
     def probabilities(self, task: str) -> torch.Tensor:
-        """Probability of every allowed answer, float32 [answers]: a product of softmaxes along the trie."""
+        """Probability of every allowed answer, float32 [answers]: a product of softmaxes along the trie.
+
+        Of several members the mean of theirs.
+        """
         space, device = self._model.spaces[task], self._logits.device
-        log_p = torch.zeros(len(space.tails), device=device)
+        log_p = torch.zeros(self._model.members, len(space.tails), device=device)
         for node, fork in space.forks.items():
-            logits = self._logits[self._read[self._nodes[task][node]]]  # [vocabulary]
-            at_fork = logits[torch.tensor(fork.tokens, device=device)].log_softmax(dim=0)
+            logits = self._members_logits[:, self._read[self._nodes[task][node]]]  # [members, vocabulary]
+            at_fork = logits[:, torch.tensor(fork.tokens, device=device)].log_softmax(dim=1)
             choices, tails = (torch.tensor(indices, device=device) for indices in (fork.choices, fork.tails))
-            log_p[tails] += at_fork[choices]
-        return log_p.exp()
+            log_p[:, tails] += at_fork[:, choices]
+        return log_p.exp().mean(dim=0)
 
     @torch.inference_mode()
     def texts(self) -> dict[str, str]:
@@ -142,15 +160,32 @@ class Reading:
         return at, None
 
     def _continue(self, tokens: list[int]) -> None:
-        """Read behind the tree's newest tokens."""
-        model, device, count = self._model, self._logits.device, len(tokens)
+        """Read behind the tree's newest tokens, of all members."""
+        model, device, count, members = self._model, self._logits.device, len(tokens), self._model.members
         table = embedding_table(model.decoder)
-        embeddings = table(torch.tensor([self._tree.ids[token] for token in tokens], device=device))[None]
+        ids = torch.tensor([self._tree.ids[token] for token in tokens] * members, device=device)
         depths = self._tree.depths()
-        positions = torch.tensor([[self._prefix + depths[token] for token in tokens]], device=device)
-        shared = torch.ones(count, self._prefix, dtype=torch.bool)
-        allowed = torch.cat([shared, self._tree.ancestors()[tokens]], dim=1).to(device)
-        media = self._context.media().to(device)
-        more = model.packed.continued(model.decoder, embeddings, positions, allowed, media, self._cache)
+        positions = torch.tensor(
+            [[self._prefix + depths[token] for token in tokens] * members], device=device
+        )
+        own = torch.cat(
+            [torch.ones(count, self._prefix, dtype=torch.bool), self._tree.ancestors()[tokens]], dim=1
+        )
+        cached = sum(map(len, self._places))
+        new = torch.arange(cached, cached + members * count).view(members, count)
+        self._places = [torch.cat(pair) for pair in zip(self._places, new, strict=True)]
+        allowed = torch.zeros(members, count, cached + members * count, dtype=torch.bool)
+        media = torch.zeros(cached + members * count, dtype=torch.bool)
+        for each, places in zip(allowed, self._places, strict=True):
+            each[:, places] = own
+            media[places] = self._context.media()
+        more = model.packed.continued(
+            model.decoder,
+            table(ids)[None],
+            positions,
+            allowed.flatten(0, 1).to(device),
+            media.to(device),
+            self._cache,
+        )
         self._read |= {token: len(self._logits) + n for n, token in enumerate(tokens)}
-        self._logits = torch.cat([self._logits, more])
+        self._logits = torch.cat([self._logits, mean_logits(more.view(members, count, -1))])

@@ -14,8 +14,9 @@ from train.model.regression import VideoModel
 def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str]) -> list[int]:
     """Tokens that each sample takes in the decoder: its visual prefix once, and every task's question.
 
-    The regression baseline sees the visual tokens alone. Raises ContextExceeded where the decoder cannot read
-    as many, TaskLabelError where a text is longer than its task allows.
+    All of it as often as there are members. The regression baseline sees the visual tokens alone. Raises
+    ContextExceeded where the decoder cannot read as many, TaskLabelError where a text is longer than its
+    task allows.
     """
     text = model.prompts.text_tokens(tasks)
     longest = max(model.prompts.text_tokens([task]) for task in tasks)
@@ -26,7 +27,7 @@ def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str
         for medium in sample.media:
             model.check_chunks(data.chunks(medium), medium.video)
         model.check_length(count - text + longest, f"{sample.video} of {sample.dataset}")
-    return tokens
+    return [model.members * count for count in tokens]
 
 
 def _check_texts(prompts: PromptBuilder, sample: Sample) -> None:

@@ -18,6 +18,7 @@ from train.draws import Draws, derived_seed, device_generator, draws_of_samples
 from train.errors import DivergedError
 from train.loop.exhaustion import explains_exhaustion
 from train.loop.processes import add_gradients, clip_gradients, trained
+from train.model.members import each
 from train.model.regression import RegressionModel, VideoModel
 
 Questions = Callable[[int, Sequence[int]], Sequence[Conversation]]
@@ -29,7 +30,7 @@ class StepResult:
     """What a step came to, the same on all processes."""
 
     loss: float
-    """Mean over the answers of the step, or over their tokens."""
+    """Mean over the answers of the step, or over their tokens, and over the members."""
     gradient_norm: float
     """Before clipping."""
     flags: list[int]
@@ -69,6 +70,7 @@ class Stepper:
         self._tokens = tokens
         self._optimizer = optimizer
         self._parameters = trained(model)
+        self._clipped_together = model.clipped_together()
         self._questions = questions
 
     def take(self, epoch: int, step: Step, batches: Iterator[Loaded], flags: Sequence[bool]) -> StepResult:
@@ -89,12 +91,13 @@ class Stepper:
             if parameter.grad is not None:
                 parameter.grad.div_(count)
         clip = self._pipeline.training.gradient_clip
-        norm = clip_gradients(self._parameters, math.inf if clip is None else clip)
+        bound = math.inf if clip is None else clip
+        norm = math.hypot(*(clip_gradients(own, bound) for own in self._clipped_together))
         if not math.isfinite(norm):
             raise self._diverged("gradient's norm", norm, passes)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return StepResult(total / count, norm, [round(flag) for flag in raised])
+        return StepResult(total / count / self._model.members, norm, [round(flag) for flag in raised])
 
     def _pass(self, epoch: int, batch: Batch, features: list[list[Features]]) -> _Pass:
         seed, device = self._pipeline.training.seed, self._accelerator.device
@@ -120,12 +123,13 @@ class Stepper:
         seed = self._pipeline.training.seed
         return {
             projector: [
-                (len(medium[branch]), derived_seed(seed, epoch, video, number, *([place] if place else [])))
+                (len(medium[branch]), derived_seed(seed, epoch, video, number, *_further(place, member)))
                 for video, media in zip(batch.videos, features, strict=True)
                 for place, medium in enumerate(media)
                 if branch in medium
             ]
-            for number, (branch, projector) in enumerate(self._model.projectors.items())
+            for number, (branch, projectors) in enumerate(self._model.projectors.items())
+            for member, projector in enumerate(each(projectors))
             if projector.draws
         }
 
@@ -150,3 +154,8 @@ class Stepper:
             f"the {what} is {value}; the videos: {', '.join(dict.fromkeys(found))}."
             " Check their features with `python -m store verify`, or lower the learning rate."
         )
+
+
+def _further(place: int, member: int) -> list[int]:
+    """What tells a sample's draws for its further media, and for further members, from the first ones."""
+    return [place, member] if member else [place] if place else []

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from config.schema import PipelineSettings, TaskSettings
@@ -11,6 +12,7 @@ from train.answers.prompts import PromptBuilder
 from train.errors import TrainError
 from train.model.decoder import add_lora, check_vocabulary, load_decoder, load_tokenizer, weights_dtype
 from train.model.distance import FeatureDistance
+from train.model.members import gathered
 from train.model.projectors import Projector
 from train.model.quality import QualityModel, embedding_table
 from train.model.regression import RegressionModel, VideoModel
@@ -56,7 +58,7 @@ def assemble(
     with _seeded(pipeline.training.seed):
         if pipeline.decoder.lora is not None:
             add_lora(decoder, pipeline.decoder.lora)
-        projectors = _projectors(pipeline, shapes, embeddings.shape[1], embedding_std)
+        projectors = _members(pipeline, shapes, embeddings.shape[1], embedding_std)
     model = QualityModel(
         decoder,
         builder,
@@ -84,8 +86,16 @@ def _distances(pipeline: PipelineSettings, shapes: Shapes) -> dict[str, FeatureD
 
 def _regression(pipeline: PipelineSettings, tasks: Tasks, shapes: Shapes) -> RegressionModel:
     with _seeded(pipeline.training.seed):
-        projectors = _projectors(pipeline, shapes, pipeline.regression.width, 1.0)
+        projectors = _members(pipeline, shapes, pipeline.regression.width, 1.0)
         return RegressionModel(projectors, pipeline.regression, tasks)
+
+
+def _members(
+    pipeline: PipelineSettings, shapes: Shapes, width: int, embedding_std: float
+) -> dict[str, nn.Module]:
+    """Each branch's projectors; one member's weights are drawn after another's."""
+    members = [_projectors(pipeline, shapes, width, embedding_std) for _ in range(pipeline.members)]
+    return {name: gathered([own[name] for own in members]) for name in pipeline.branches}
 
 
 def _projectors(

@@ -112,12 +112,16 @@ class Layout:
         return self.positions.shape[1]
 
 
+Part = tuple[int, ...] | torch.Tensor
+"""Token ids, or a medium's projected tokens [V, width]; [members, V, width] before they are divided."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What one or several conversations have in common, and how each goes on."""
 
-    parts: tuple[tuple[int, ...] | torch.Tensor, ...]
-    """Token ids, and projected tokens [V, width], in their order."""
+    parts: tuple[Part, ...]
+    """In their order."""
     tree: TokenTree
     read: bool = False
     """Whether something is read within the parts, as the answers of earlier turns are."""
@@ -125,12 +129,17 @@ class Context:
     @property
     def prefix(self) -> int:
         """Tokens that the whole tree shares."""
-        return sum(map(len, self.parts))
+        return sum(map(length, self.parts))
 
     def media(self) -> torch.Tensor:
         """Boolean [prefix + tree]: which tokens are a medium's."""
-        kinds = [torch.full((len(part),), isinstance(part, torch.Tensor)) for part in self.parts]
+        kinds = [torch.full((length(part),), isinstance(part, torch.Tensor)) for part in self.parts]
         return torch.cat([*kinds, torch.zeros(len(self.tree), dtype=torch.bool)])
+
+
+def length(part: Part) -> int:
+    """Its number of tokens."""
+    return part.shape[-2] if isinstance(part, torch.Tensor) else len(part)
 
 
 def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:

@@ -16,6 +16,7 @@ from train.answers.prompts import PromptBuilder
 from train.data.reader import Features
 from train.errors import ContextExceeded, TrainError
 from train.model.groups import GroupedModel
+from train.model.members import contexts_of_members, each, stacked
 from train.model.packed_decoder import PackedDecoder
 from train.model.packing import Layout, embed, lay_out
 from train.model.row import Place, Row
@@ -101,22 +102,26 @@ class QualityModel(GroupedModel):
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
         """Each video's tokens [V, width]: one block a branch, in the branches' order (eq. 8).
 
-        A medium may lack a branch, as a picture has no motion.
+        With several members [members, V, width]. A medium may lack a branch, as a picture has no motion.
 
         Or `interleaved`: chunk after chunk in the order of their beginnings, a video's k-th of n chunks at
         k / n of its length; of those that begin together the first branch's is first. Where the branches have
         the same chunks, that is the tokens of all branches second by second.
         """
+        return stacked([self._members_tokens(videos, member) for member in range(self.members)])
+
+    def _members_tokens(self, videos: Sequence[Features], member: int) -> list[torch.Tensor]:
         chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
-        videos = self._with_appended(videos)
-        for branch, projector in self.projectors.items():
+        videos = self._with_appended(videos, member)
+        for branch, projectors in self.projectors.items():
             if branch in self.appended:
                 continue
             places = [place for place, video in enumerate(videos) if branch in video]
             if not places:
                 continue
             counts = [len(videos[place][branch]) for place in places]
-            projected = projector(torch.cat([videos[place][branch] for place in places]))  # [ΣK, T', H]
+            features = torch.cat([videos[place][branch] for place in places])
+            projected = each(projectors)[member](features)  # [ΣK, T', H]
             for place, tokens in zip(places, projected.split(counts), strict=True):
                 chunks[place] += [(number / len(tokens), chunk) for number, chunk in enumerate(tokens)]
         if self.token_order == "interleaved":
@@ -124,7 +129,7 @@ class QualityModel(GroupedModel):
                 found.sort(key=lambda chunk: chunk[0])
         return [torch.cat([tokens for _, tokens in found]) for found in chunks]
 
-    def _with_appended(self, videos: Sequence[Features]) -> list[dict[str, torch.Tensor]]:
+    def _with_appended(self, videos: Sequence[Features], member: int) -> list[dict[str, torch.Tensor]]:
         """The features with the tokens that are appended to a branch behind that branch's own."""
         found = [dict(video) for video in videos]
         for branch, target in self.appended.items():
@@ -132,7 +137,8 @@ class QualityModel(GroupedModel):
             if not having:
                 continue
             counts = [len(video[branch]) for video in having]
-            projected = self.projectors[branch](torch.cat([video[branch] for video in having]))
+            projector = each(self.projectors[branch])[member]
+            projected = projector(torch.cat([video[branch] for video in having]))
             for video, own_tokens in zip(having, projected.float().split(counts), strict=True):
                 tokens = own_tokens.mean(dim=0, keepdim=True) if target in self.averaged else own_tokens
                 self.check_chunks({branch: len(tokens), target: len(video[target])})
@@ -162,16 +168,21 @@ class QualityModel(GroupedModel):
         }
 
     def forward(self, media: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
-        """Loss of each conversation's answers (see AnswerLoss): float32 [conversations]."""
+        """Loss of each conversation's answers (see AnswerLoss): float32 [conversations].
+
+        With several members the sum of theirs, each the loss that the member would have alone.
+        """
         packed = self.pack(self.visual_tokens(media), conversations)
         logits = self.packed.logits(self.decoder, packed.embeddings, packed.layout, packed.rows)  # [A, vocab]
-        return self.loss(logits[packed.reads], packed.answers)
+        losses = self.loss(logits[packed.reads], packed.answers)
+        return losses.view(self.members, -1).sum(dim=0)
 
     def pack(
         self, media: Sequence[torch.Tensor], conversations: Sequence[Conversation]
     ) -> "PackedConversations":
         """All conversations in one row, those about the same media behind the same tokens [V, width] of them.
 
+        With several members, all conversations about one's tokens [members, V, width] follow another's.
         Conversations that differ before their last medium share no context.
         """
         row, table = Row(media), self.table
@@ -181,15 +192,20 @@ class QualityModel(GroupedModel):
             answers.append([piece for piece in pieces if isinstance(piece, Answer)])
             # Conversations that share an earlier turn read at the same place.
             reads += [places.setdefault(place, len(places)) for place in row.add(pieces)]
-        device = table.weight.device
-        layout = lay_out(row.contexts, device)
-        rows = [layout.segments[context].start + token for context, token in places]
+        device, members = table.weight.device, range(self.members)
+        contexts = contexts_of_members(row.contexts, self.members)
+        layout = lay_out(contexts, device)
+        rows = [
+            layout.segments[member * len(row.contexts) + context].start + token
+            for member in members
+            for context, token in places
+        ]
         return PackedConversations(
-            embed(row.contexts, table).to(self.decoder.dtype),
+            embed(contexts, table).to(self.decoder.dtype),
             layout,
             torch.tensor(rows, device=device),
-            torch.tensor(reads, device=device),
-            answers,
+            torch.tensor([member * len(places) + at for member in members for at in reads], device=device),
+            answers * self.members,
         )
 
 
@@ -205,7 +221,7 @@ class PackedConversations:
     reads: torch.Tensor
     """[A]: in which of `rows` each answer token, and each end of turn, is predicted."""
     answers: list[list[Answer]]
-    """What should be read there, conversation by conversation."""
+    """What should be read there, conversation by conversation, of each member."""
 
 
 def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:

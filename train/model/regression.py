@@ -16,6 +16,7 @@ from train.answers.forms import Value
 from train.data.reader import Features
 from train.errors import TrainError
 from train.model.groups import GroupedModel
+from train.model.members import each, gathered, mean_logits, stacked
 from train.model.projectors import perceptron
 from train.model.quality import QualityModel
 
@@ -39,11 +40,16 @@ class RegressionModel(GroupedModel):
         super().__init__()
         self.projectors = nn.ModuleDict(projectors)
         pool = AttentionPool if settings.pooling == "attention" else MeanPool
-        self.pools = nn.ModuleDict({branch: pool(settings.width) for branch in projectors})
+        members = range(self.members)
+        self.pools = nn.ModuleDict(
+            {branch: gathered([pool(settings.width) for _ in members]) for branch in projectors}
+        )
         self.prompts = Wordless(tasks)
         self._sizes = {name: _outputs(name, task) for name, task in tasks.items()}
         inputs, outputs = len(projectors) * settings.width, sum(self._sizes.values())
-        self.head = perceptron(inputs, settings.hidden, outputs, nn.Dropout(settings.dropout))
+        self.head = gathered(
+            [perceptron(inputs, settings.hidden, outputs, nn.Dropout(settings.dropout)) for _ in members]
+        )
 
     def tokens_per_chunk(self) -> dict[str, int]:
         """See QualityModel."""
@@ -61,18 +67,33 @@ class RegressionModel(GroupedModel):
         return {**projectors, "head": [*self.pools.parameters(), *self.head.parameters()]}
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
-        """Each video's pooled tokens [branches * width], in the branches' order."""
+        """Each video's pooled tokens [branches * width], in the branches' order.
+
+        With several members [members, branches * width].
+        """
+        return stacked([self._members_tokens(videos, member) for member in range(self.members)])
+
+    def _members_tokens(self, videos: Sequence[Features], member: int) -> list[torch.Tensor]:
         blocks: list[list[torch.Tensor]] = [[] for _ in videos]
-        for branch, projector in self.projectors.items():
+        for branch, projectors in self.projectors.items():
+            projector, pool = each(projectors)[member], each(self.pools[branch])[member]
             chunks = [video[branch] for video in videos]  # [K, T, D] each
             projected = projector(torch.cat(chunks))  # [ΣK, T', W]
             for block, tokens in zip(blocks, projected.split([len(c) for c in chunks]), strict=True):
-                block.append(self.pools[branch](tokens.flatten(0, 1)))
+                block.append(pool(tokens.flatten(0, 1)))
         return [torch.cat(block) for block in blocks]
 
     def forward(self, videos: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
-        """float32 loss of each conversation: smooth L1 of a number, by its range; cross-entropy of a word."""
-        outputs = self.outputs(self.visual_tokens(videos))
+        """float32 loss of each conversation: smooth L1 of a number, by its range; cross-entropy of a word.
+
+        With several members the sum of theirs.
+        """
+        each_ones = self._each_outputs(self.visual_tokens(videos))
+        return torch.stack([self._losses(outputs, conversations) for outputs in each_ones]).sum(dim=0)
+
+    def _losses(
+        self, outputs: Mapping[str, torch.Tensor], conversations: Sequence[Conversation]
+    ) -> torch.Tensor:
         losses = []
         for conversation in conversations:
             (video,), (target,) = conversation.media, conversation.targets
@@ -88,8 +109,28 @@ class RegressionModel(GroupedModel):
         return torch.stack(losses)
 
     def outputs(self, visual: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """From pooled tokens: task → numbers [B], not yet bounded, or logits of words [B, words]."""
-        out = self.head(torch.stack(list(visual)).float())  # [B, outputs]
+        """From pooled tokens: task → numbers [B], not yet bounded, or logits of words [B, words].
+
+        Of several members, the mean of the numbers and of the words' probabilities.
+        """
+        found = self._each_outputs(visual)
+        return {
+            name: (torch.mean(each_ones, dim=0) if each_ones.dim() == 2 else mean_logits(each_ones))
+            for name in self._sizes
+            for each_ones in [torch.stack([outputs[name] for outputs in found])]
+        }
+
+    def _each_outputs(self, visual: Sequence[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        """Of each member."""
+        pooled = torch.stack(list(visual)).float()  # [B, inputs] or [B, members, inputs]
+        heads = each(self.head)
+        return [
+            self._read(head, own)
+            for head, own in zip(heads, pooled.view(len(visual), len(heads), -1).unbind(1), strict=True)
+        ]
+
+    def _read(self, head: nn.Module, pooled: torch.Tensor) -> dict[str, torch.Tensor]:
+        out = head(pooled)  # [B, outputs]
         found = dict(zip(self._sizes, out.split(list(self._sizes.values()), dim=1), strict=True))
         for name, task in self.prompts.tasks.items():
             if isinstance(form := task.form, NumberForm):

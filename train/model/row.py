@@ -6,14 +6,14 @@ from dataclasses import replace
 import torch
 
 from train.answers.chat import Answer, Piece, Slot, Text
-from train.model.packing import ROOT, Context, TokenTree
+from train.model.packing import ROOT, Context, Part, TokenTree, length
 
 Place = tuple[int, int]
 """Number of the context, and of the token within it."""
 
 
 class Row:
-    """Collects conversations about media, whose tokens are [V, width] each."""
+    """Collects conversations about media, whose tokens are [V, width] each, or [members, V, width]."""
 
     def __init__(self, media: Sequence[torch.Tensor]) -> None:
         self.contexts: list[Context] = []
@@ -47,14 +47,14 @@ class Row:
     def _context(self, head: Sequence[Piece]) -> tuple[int, list[int]]:
         """Number of the context, and where its answers are read."""
         read: list[int] = []
-        parts: list[tuple[int, ...] | torch.Tensor] = []
-        length = 0
+        parts: list[Part] = []
+        tokens = 0
         for piece in head:
             part = self._media[piece.medium] if isinstance(piece, Slot) else piece.ids
             parts.append(part)
             if isinstance(piece, Answer):
-                read += range(length - 1, length + len(part))
-            length += len(part)
+                read += range(tokens - 1, tokens + length(part))
+            tokens += length(part)
         key = tuple((type(piece), piece.medium if isinstance(piece, Slot) else piece.ids) for piece in head)
         if key not in self._known:
             self._known[key] = len(self.contexts)

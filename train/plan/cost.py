@@ -46,12 +46,14 @@ class Operations:
         return self.training * (1 + recomputed_share / 2) / rate / 3600
 
 
-def operations(decoder: PreTrainedModel | None, tokens: Sequence[int], epochs: int, steps: int) -> Operations:
-    """Of `tokens` (each video's) in each epoch, in so many steps altogether."""
+def operations(
+    decoder: PreTrainedModel | None, tokens: Sequence[int], epochs: int, steps: int, members: int = 1
+) -> Operations:
+    """Of `tokens` (each video's, of one member) in each epoch, in so many steps altogether."""
     if decoder is None:
         return Operations(0.0, 0.0, 0.0)
     linear, pair = training_flops_per_token(decoder), attention_flops(decoder, 1)
-    epoch = float(sum(count * linear + count**2 * pair for count in tokens))
+    epoch = float(members * sum(count * linear + count**2 * pair for count in tokens))
     return Operations(epoch / len(tokens), epoch * epochs / steps, epoch * epochs)
 
 

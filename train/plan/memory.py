@@ -124,9 +124,10 @@ def layer_bytes_per_token(
     step = {"recompute": "none", "compile": False}
     plain = pipeline.model_copy(
         update={
+            "members": 1,
             "training": pipeline.training.model_copy(
                 update={"step": pipeline.training.step.model_copy(update=step)}
-            )
+            ),
         }
     )
     with torch.random.fork_rng(devices=[]):

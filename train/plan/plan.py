@@ -47,16 +47,17 @@ def make_plan(
     data = dataset_part(samples, "train")
     text = model.prompts.text_tokens(pipeline.tasks)
     tokens = data.tokens(model.tokens_per_chunk(), text)
+    taken = [model.members * count for count in tokens]
     steps = [
-        plan_step(videos, tokens, training.tokens_per_batch, 0, processes, in_step=pipeline.shards)
+        plan_step(videos, taken, training.tokens_per_batch, 0, processes, in_step=pipeline.shards)
         for videos in epoch_steps(len(data), training, 0)
     ]
     total = total_steps(len(data), training)
-    largest = _largest(steps, tokens)
+    largest = _largest(steps, taken)
     room = None if chosen is None else chosen.memory_gb * 1e9
     memory = planned_memory(model, pipeline, layer_token, largest, processes, room)
     decoder = model.decoder if isinstance(model, QualityModel) else None
-    work = operations(decoder, tokens, training.epochs, total)
+    work = operations(decoder, tokens, training.epochs, total, model.members)
     trained = model.trainable_parameters()
     return TrainingPlan(
         pipeline=pipeline.name,
@@ -98,6 +99,7 @@ def _tokens(
             if context is not None and length > context:
                 too_long.append(f"{sample.dataset}/{sample.video}")
     return Tokens(
+        members=model.members,
         visual_mean=fmean(tokens) - text,
         text=text,
         text_estimated=not exact,

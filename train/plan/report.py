@@ -14,8 +14,10 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Tokens:
-    """Of a training video in the decoder."""
+    """Of a training video in the decoder, for one member."""
 
+    members: int
+    """So many times as many go through it."""
     visual_mean: float
     text: int
     """What stands before the video, and every task's question and answer, at most."""
@@ -81,7 +83,10 @@ class TrainingPlan:
         lines.append(f"lengths: {self.lengths}")
         lines += [f"  {stream}: {_bytes(size)} of features" for stream, size in self.feature_bytes.items()]
         estimated = " (estimated: its tokenizer is not here)" if tokens.text_estimated else ""
-        lines.append(f"tokens a video: {tokens.visual_mean:,.0f} visual, {tokens.text} of text{estimated}")
+        members = f", for each of {tokens.members} members" if tokens.members > 1 else ""
+        lines.append(
+            f"tokens a video: {tokens.visual_mean:,.0f} visual, {tokens.text} of text{estimated}{members}"
+        )
         lines.append(f"  the longest with one question: {tokens.longest:,}{_of_context(tokens)}")
         lines.append(
             f"steps: {steps.epoch:,} an epoch, {steps.all:,} in all; {steps.passes:.3g} passes a step,"

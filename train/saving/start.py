@@ -24,6 +24,11 @@ def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, 
             f"{place} has a {origin.settings.pipeline.head} head, which {pipeline.name} cannot start from:"
             f" its own is a {pipeline.head}"
         )
+    if origin.settings.pipeline.members != pipeline.members:
+        raise RunError(
+            f"{place} has {origin.settings.pipeline.members} members (pipelines.NAME.members), which"
+            f" {pipeline.name} with {pipeline.members} cannot start from: expected as many"
+        )
     identity = origin.decoder
     if identity is not None and (checkpoint / DECODER).is_dir() and not pipeline.trains("decoder"):
         identity = {**identity, "weights": weights_digest(checkpoint / DECODER)}

@@ -29,9 +29,9 @@ def test_key_points_and_their_motion_are_those_of_the_original(clip: Golden) -> 
     reach = now.width // 40
     points = key_points(now.luma, reach)
     assert_array_equal(np.stack(points[::-1], axis=1) + 1, clip.numbers["lcf_key_pix"])
-    inner = np.zeros_like(now.gradients)
-    inner[:, 4:-4, 4:-4] = now.gradients[:, 4:-4, 4:-4]
-    backward, forward = matches((before.gradients, inner, after.gradients), points, reach)
+    inner = np.zeros_like(now.gradients.slopes)
+    inner[:, 4:-4, 4:-4] = now.gradients.slopes[:, 4:-4, 4:-4]
+    backward, forward = matches(before.gradients, inner, after.gradients, points, reach)
     vectors = [-backward.down, -backward.right, forward.down, forward.right]
     expected = clip.numbers["lcf_motion_vec"]  # [N, 10]
     assert_array_equal(np.stack(vectors, axis=1), expected[:, :4])

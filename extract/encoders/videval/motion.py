@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.encoders.videval.keypoints import key_points
-from extract.encoders.videval.matching import Match, matches
+from extract.encoders.videval.matching import Gradients, Match, matches
 from extract.encoders.videval.resize import imresize
 
 Plane = NDArray[np.float64]
@@ -26,13 +26,13 @@ class HalfPicture:
 
     width: int  # of the whole frame
     luma: Plane  # [W, H], 0..1
-    gradients: Plane  # [2, W, H]: down and right
+    gradients: Gradients
 
 
 def prepared(luma: Plane) -> HalfPicture:
     """Of luma [H, W], 0..255. Worth keeping: a frame is compared in up to three triples of frames."""
     half = np.ascontiguousarray(imresize(luma / 255, 0.5).T)
-    return HalfPicture(luma.shape[1], half, _sobel(half))
+    return HalfPicture(luma.shape[1], half, Gradients.of(_sobel(half)))
 
 
 def motion_features(before: HalfPicture, now: HalfPicture, after: HalfPicture) -> Plane:
@@ -42,17 +42,17 @@ def motion_features(before: HalfPicture, now: HalfPicture, after: HalfPicture) -
     """
     reach = max(1, now.width // 40)
     columns, rows = key_points(now.luma, reach)
-    inner = np.zeros_like(now.gradients)
+    slopes = np.zeros_like(now.gradients.slopes)
     inside = (slice(None), slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
-    inner[inside] = now.gradients[inside]
+    slopes[inside] = now.gradients.slopes[inside]
     changes = np.abs(now.luma - before.luma), np.abs(now.luma - after.luma)
     features = np.zeros(7)
-    features[2] = _deviation(np.sqrt(np.square(inner).sum(axis=0))) ** 0.25
+    features[2] = _deviation(np.sqrt(np.square(slopes).sum(axis=0))) ** 0.25
     features[4] = ((changes[0].mean() + changes[1].mean()) / 2) ** 0.25
     features[5] = 0.5
     static = np.ones(now.luma.shape, bool)
     if len(columns):
-        backward, forward = matches((before.gradients, inner, after.gradients), (columns, rows), reach)
+        backward, forward = matches(before.gradients, slopes, after.gradients, (columns, rows), reach)
         features[[0, 1, 3, 5]] = _motion(backward, forward, reach, now.luma.shape)
         _mark_moving(static, columns, rows, (backward, forward), reach)
     features[6] = _flicker(changes, static)

@@ -1,72 +1,28 @@
 """Filters and local normalisation of VIDEVAL's planes, float64 [H, W].
 
 All are correlations. Where a picture is flat, its normalised coefficients are rounding noise, and some
-of the published numbers count the signs of that noise: so a filter adds up its products one by one in
-the order of the taps, first down the columns and then along the rows, with the factors that MATLAB's
-`filter2` takes from the singular value decomposition of the window.
+of the published numbers count the signs of that noise.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-Plane = NDArray[np.float64]
-Taps = tuple[float, ...]
-"""An odd number of weights of neighbouring pixels."""
-Edges = Literal["zero", "nearest"]
-"""What lies outside of a plane: nothing, or the pixel at its edge."""
+from extract.encoders.videval.bands import Edges, Plane, Taps, bands, correlated
 
 
-def gaussian_window(size: int, sigma: float) -> Plane:
-    """[size, size]: a Gaussian that sums to 1, as MATLAB's `fspecial` makes it."""
-    across = np.arange(size) - (size - 1) / 2
-    window: Plane = np.exp(-(across[:, None] ** 2 + across**2) / (2 * sigma * sigma))
-    window /= window.sum()
-    return window
+def gaussian_taps(count: int, sigma: float) -> Taps:
+    """An odd number of samples of a Gaussian, which sum to 1."""
+    across = np.arange(count) - count // 2
+    samples = np.exp(-(across**2) / (2 * sigma * sigma))
+    return tuple((samples / samples.sum()).tolist())
 
 
-def factors(window: Plane, rank: int = 1) -> list[tuple[Taps, Taps]]:
-    """(down, right) taps whose outer products add up to a square window of that rank."""
-    left, values, right = np.linalg.svd(window)
-    roots = np.sqrt(values)
-    return [
-        (tuple((left[:, i] * roots[i]).tolist()), tuple((right[i] * roots[i]).tolist())) for i in range(rank)
-    ]
-
-
-def filtered(plane: Plane, down: Taps, right: Taps, edges: Edges = "zero") -> Plane:
-    """A plane correlated with `down` along its columns, then with `right` along its rows; same size."""
-    height, width = plane.shape
-    reach = len(right) // 2
-    # The pads of a row are those of its neighbours too, so all rows are correlated as a single line.
-    line = np.zeros(height * (width + 2 * reach) + 2 * reach)
-    padded = line[: line.size - 2 * reach].reshape(height, width + 2 * reach)
-    padded[:, reach : reach + width] = _down_columns(height, down, edges) @ np.ascontiguousarray(plane)
-    if edges == "nearest":
-        padded[:, :reach] = padded[:, reach : reach + 1]
-        padded[:, reach + width :] = padded[:, reach + width - 1 : reach + width]
-    correlated = np.correlate(line, np.array(right), "valid").reshape(height, width + 2 * reach)
-    return np.ascontiguousarray(correlated[:, :width])
-
-
-@lru_cache(maxsize=64)
-def _down_columns(height: int, taps: Taps, edges: Edges) -> csr_array:
-    """[height, height]: the matrix that correlates the columns of a plane with the taps."""
-    reach = len(taps) // 2
-    rows, offsets = np.indices((height, len(taps)))
-    sources = rows + offsets - reach
-    weights = np.broadcast_to(np.array(taps), sources.shape)
-    inside = (sources >= 0) & (sources < height) if edges == "zero" else np.ones(sources.shape, bool)
-    starts = np.concatenate([[0], np.cumsum(inside.sum(axis=1))])
-    return csr_array((weights[inside], sources.clip(0, height - 1)[inside], starts), shape=(height, height))
-
-
-# The factors that the reference got for a window of sigma 7/6, to the last bit: in a flat picture the local
-# mean is wrong by as much as they add up to more than 1, and that decides the signs of the noise.
+# The factors that MATLAB's `filter2` takes from the singular value decomposition of a window of sigma 7/6,
+# to the last bit: in a flat picture the local mean is wrong by as much as they add up to more than 1, and
+# that decides the signs of the noise.
 _DOWN: Taps = (
     0.012560200468474952,
     0.07882796468173009,
@@ -85,36 +41,43 @@ _RIGHT: Taps = (
     0.07882796468173006,
     0.012560200468474619,
 )
-((_WIDE_DOWN, _WIDE_RIGHT),) = factors(gaussian_window(7, 1.5 * 7 / 6))
-
-
-def gaussian(plane: Plane) -> Plane:
-    """Local mean: a 7x7 Gaussian of sigma 7/6 pixels, with zeros outside."""
-    return filtered(plane, _DOWN, _RIGHT)
+_REACH = 3
+_WIDE = gaussian_taps(7, 1.5 * 7 / 6)
 
 
 def difference_of_gaussians(plane: Plane) -> Plane:
-    """What a 7x7 Gaussian of sigma 7/6 pixels keeps and one of sigma 7/4 pixels does not."""
-    return gaussian(plane) - filtered(plane, _WIDE_DOWN, _WIDE_RIGHT)
+    """What a 7x7 Gaussian of sigma 7/6 pixels keeps and one of sigma 7/4 pixels does not; zeros outside."""
+    result = np.empty(plane.shape)
+    for rows, band in bands(plane, _REACH):
+        wide = correlated(band, _WIDE, _WIDE)
+        np.subtract(correlated(band, _DOWN, _RIGHT), wide, out=result[rows])
+    return result
 
 
 def local_deviation(plane: Plane) -> Plane:
-    """Sigma map: the standard deviation around each pixel, in the plane's units."""
-    return _deviation(plane, gaussian(plane))
+    """Sigma map: the standard deviation around each pixel, in the plane's units, with zeros outside."""
+    deviation = np.empty(plane.shape)
+    for rows, band in bands(plane, _REACH):
+        _deviation(band, correlated(band, _DOWN, _RIGHT), deviation[rows])
+    return deviation
 
 
 def normalised(plane: Plane) -> tuple[Plane, Plane]:
     """Mean-subtracted contrast-normalised (MSCN) coefficients (Mittal et al., 2012) and the sigma map."""
-    mean = gaussian(plane)
-    deviation = _deviation(plane, mean)
-    return (plane - mean) / (deviation + 1), deviation
+    coefficients, deviation = np.empty(plane.shape), np.empty(plane.shape)
+    for rows, band in bands(plane, _REACH):
+        mean = correlated(band, _DOWN, _RIGHT)
+        contrast = _deviation(band, mean, deviation[rows]) + 1
+        centred = np.subtract(plane[rows], mean, out=mean)
+        np.divide(centred, contrast, out=coefficients[rows])
+    return coefficients, deviation
 
 
-def _deviation(plane: Plane, mean: Plane) -> Plane:
-    deviation: Plane = gaussian(plane * plane)
-    deviation -= mean * mean
-    np.abs(deviation, out=deviation)
-    return np.sqrt(deviation, out=deviation)
+def _deviation(band: Plane, mean: Plane, result: Plane) -> Plane:
+    variance = correlated(band * band, _DOWN, _RIGHT)
+    variance -= mean * mean
+    np.abs(variance, out=variance)
+    return np.sqrt(variance, out=result)
 
 
 def neighbour_product(plane: Plane, down: int, right: int) -> Plane:
@@ -145,9 +108,20 @@ _SMOOTH: Taps = (1.0, 2.0, 1.0)
 _STEP: Taps = (-1.0, 0.0, 1.0)
 
 
-def sobel(plane: Plane, edges: Edges) -> tuple[Plane, Plane]:
-    """Differences along the rows and down the columns, by Sobel's windows of 1 and 2, undivided."""
-    return filtered(plane, _SMOOTH, _STEP, edges), filtered(plane, _STEP, _SMOOTH, edges)
+def gradient_magnitude(plane: Plane, edges: Edges) -> Plane:
+    """The length of the gradient by Sobel's windows of 1 and 2, undivided."""
+    result = np.empty(plane.shape)
+    for rows, band in bands(plane, 1, edges):
+        magnitude(correlated(band, _SMOOTH, _STEP), correlated(band, _STEP, _SMOOTH), result[rows])
+    return result
+
+
+def magnitude(along: Plane, down: Plane, result: Plane | None = None) -> Plane:
+    """The length of each gradient, its parts in the same units; both are overwritten."""
+    along *= along
+    down *= down
+    along += down
+    return np.sqrt(along, out=result)
 
 
 def laplacian(plane: Plane) -> Plane:

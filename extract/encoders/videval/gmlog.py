@@ -7,35 +7,48 @@ Magnitude and Laplacian Features" (GM-LOG), IEEE Transactions on Image Processin
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.encoders.videval.filters import Plane, Taps, factors, filtered, gaussian_window
+from extract.encoders.videval.bands import Plane, Taps, along_rows, bands, correlated, down_columns
+from extract.encoders.videval.filters import gaussian_taps, magnitude
 
 BINS = 10
 BIN_WIDTH = 0.2
 _SIGMA = 0.5
+_REACH = 2
+_ENERGY_REACH = 3
 _BORDER = 2
 _NORMALISER_FLOOR = 0.2
 _MARGIN_FLOOR = 1e-4
+_ENERGY = gaussian_taps(7, 1.0)
+# More than any bin before the last one gathers those above: energy around a pixel has at least its own
+# in it, with the window's middle weight of 0.159, so no quotient exceeds sqrt(2 / 0.159) = 18 * BIN_WIDTH.
+_RAW_BINS = 32
 
 
-def _gradient_window() -> Plane:
-    window = gaussian_window(7, _SIGMA)
-    step: Plane = window[1:6, 1:6] - window[1:6, 2:7]
-    step /= np.abs(step).sum()
-    return step
+def _steps() -> tuple[Taps, Taps]:
+    """Two windows' factors: smooth, and the difference of neighbours, which makes the gradient / 2.5."""
+    wider = np.array(gaussian_taps(7, _SIGMA))
+    step = wider[1:6] - wider[2:7]
+    smooth = wider[1:6] / wider[1:6].sum()
+    return tuple(smooth.tolist()), tuple((step / np.abs(step).sum() / 2.5).tolist())
 
 
-def _log_window() -> Plane:
-    window = gaussian_window(5, _SIGMA)
+def _laplacian() -> tuple[Taps, Taps]:
+    """(bent, level): the Laplacian of a Gaussian is bent x smooth + smooth x bent - level x 1.
+
+    As MATLAB's `fspecial` makes it, it sums to zero; here its absolute values sum to 1.
+    """
     across = np.arange(-2.0, 3.0)
-    window *= (across[:, None] ** 2 + across**2 - 2 * _SIGMA**2) / _SIGMA**4
-    window -= window.mean()
-    window /= np.abs(window).sum()
-    return window
+    smooth = np.array(_SMOOTH)
+    bent = smooth * (across**2 - _SIGMA**2)
+    window = np.outer(bent, smooth) + np.outer(smooth, bent)
+    level = window.mean()
+    size = np.abs(window - level).sum()
+    return tuple((bent / size).tolist()), (-level / size,) * 5
 
 
-((_SMOOTH, _STEP),) = factors(_gradient_window())
-_LOG: list[tuple[Taps, Taps]] = factors(_log_window(), rank=3)
-((_DOWN, _RIGHT),) = factors(gaussian_window(7, 1.0))
+_SMOOTH, _STEP = _steps()
+_BENT, _LEVEL = _laplacian()
+_ONES: Taps = (1.0,) * 5
 
 
 def gm_log(luma: Plane) -> NDArray[np.float64]:
@@ -44,10 +57,10 @@ def gm_log(luma: Plane) -> NDArray[np.float64]:
 
     Without pixels inside the border, all are NaN.
     """
-    magnitude, response = _responses(luma)
-    joint = _joint_histogram(magnitude, response)  # [magnitude bin, response bin]
-    by_magnitude, by_response = joint.sum(axis=1), joint.sum(axis=0)
+    counts = _joint_histogram(luma)  # [magnitude bin, response bin]
     with np.errstate(invalid="ignore"):
+        joint = counts / counts.sum()
+        by_magnitude, by_response = joint.sum(axis=1), joint.sum(axis=0)
         depends_magnitude = (joint / (by_response + _MARGIN_FLOOR)).sum(axis=1)
         depends_response = (joint / (by_magnitude + _MARGIN_FLOOR)[:, None]).sum(axis=0)
         depends_magnitude /= depends_magnitude.sum()
@@ -55,23 +68,52 @@ def gm_log(luma: Plane) -> NDArray[np.float64]:
     return np.concatenate([by_magnitude, by_response, depends_magnitude, depends_response])
 
 
-def _responses(luma: Plane) -> tuple[Plane, Plane]:
-    """Gradient magnitude and |Laplacian of Gaussian|, both divided by their local energy, border cut off."""
-    squares = filtered(luma, _SMOOTH, _STEP) ** 2 + filtered(luma, _STEP, _SMOOTH) ** 2
-    magnitude = np.sqrt(squares) / 2.5
-    response = np.abs(sum(filtered(luma, down, right) for down, right in _LOG))
-    energy = filtered((magnitude**2 + response**2) / 2, _DOWN, _RIGHT)
-    normaliser = np.sqrt(energy) + _NORMALISER_FLOOR
-    inside = (slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
-    return (magnitude / normaliser)[inside], (response / normaliser)[inside]
+def _joint_histogram(luma: Plane) -> NDArray[np.int64]:
+    """[BINS, BINS]: how many pixels inside the border have which magnitude and response, both normalised.
+
+    Bin i holds what is above i * BIN_WIDTH up to the next, and the first and last all beyond.
+    """
+    height, width = luma.shape
+    counts = np.zeros(_RAW_BINS**2, np.int64)
+    for rows, band in bands(luma, _REACH + _ENERGY_REACH):
+        steps, response = _responses(band)  # [rows + 2 * _ENERGY_REACH, W + 2 * _ENERGY_REACH]
+        normaliser = _normaliser(steps, response, rows, height)  # [rows, W]
+        pairs = np.ceil(_inner(steps) / normaliser)
+        pairs *= _RAW_BINS
+        pairs += np.ceil(_inner(response) / normaliser)
+        counted = slice(max(_BORDER - rows.start, 0), max(min(rows.stop, height - _BORDER) - rows.start, 0))
+        numbers = pairs[counted, _BORDER : width - _BORDER].astype(np.intp).ravel()
+        counts += np.bincount(numbers, minlength=counts.size)
+    raw = counts.reshape(_RAW_BINS, _RAW_BINS)
+    for _ in range(2):  # either axis
+        raw = raw.T
+        raw = np.vstack([raw[0] + raw[1], raw[2:BINS], raw[BINS:].sum(axis=0)])
+    return raw
 
 
-def _joint_histogram(magnitude: Plane, response: Plane) -> Plane:
-    """[BINS, BINS]: shares of the pixels; bin i holds (i, i + 1] * BIN_WIDTH, the last one all above."""
-    first, second = (
-        np.clip(np.ceil(plane / BIN_WIDTH), 1, BINS).astype(np.intp) - 1 for plane in (magnitude, response)
-    )
-    counts = np.bincount((first * BINS + second).ravel(), minlength=BINS * BINS).reshape(BINS, BINS)
-    with np.errstate(invalid="ignore"):
-        shares: Plane = counts / np.float64(first.size)
-    return shares
+def _responses(band: Plane) -> tuple[Plane, Plane]:
+    """Gradient magnitude and |Laplacian of Gaussian| of a band, _REACH pixels smaller on all sides."""
+    smooth = down_columns(band, _SMOOTH)
+    steps = magnitude(along_rows(smooth, _STEP), correlated(band, _STEP, _SMOOTH))
+    response = along_rows(smooth, _BENT)
+    response += correlated(band, _BENT, _SMOOTH)
+    response += correlated(band, _ONES, _LEVEL)
+    return steps, np.abs(response, out=response)
+
+
+def _normaliser(steps: Plane, response: Plane, rows: slice, height: int) -> Plane:
+    """BIN_WIDTH times the root of the energy around each pixel; there is none outside of the picture."""
+    energy = steps * steps
+    energy += response * response
+    energy[:, :_ENERGY_REACH] = energy[:, energy.shape[1] - _ENERGY_REACH :] = 0
+    energy[: max(_ENERGY_REACH - rows.start, 0)] = 0
+    energy[len(energy) - max(rows.stop + _ENERGY_REACH - height, 0) :] = 0
+    around = correlated(energy, _ENERGY, _ENERGY)
+    around /= 2 / BIN_WIDTH**2
+    np.sqrt(around, out=around)
+    around += _NORMALISER_FLOOR * BIN_WIDTH
+    return around
+
+
+def _inner(plane: Plane) -> Plane:
+    return plane[_ENERGY_REACH : len(plane) - _ENERGY_REACH, _ENERGY_REACH:-_ENERGY_REACH]

@@ -7,7 +7,8 @@ Kundu, Ghadiyaram, Bovik and Evans, "No-Reference Quality Assessment of Tone-Map
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.encoders.videval.filters import Plane, combined_with_shifted, normalised, sobel
+from extract.encoders.videval.bands import Plane
+from extract.encoders.videval.filters import combined_with_shifted, gradient_magnitude, normalised
 from extract.encoders.videval.fits import centred_fit
 from extract.encoders.videval.resize import imresize
 
@@ -21,10 +22,12 @@ def higrade(luma: Plane) -> NDArray[np.float64]:
     of the mixed difference, 16 the shape of the saddle. At half the size, 21 is the deviation, 28 and 30
     the shapes of the differences along the diagonals, 33 the deviation of the saddle.
     """
-    gradient = np.hypot(*sobel(luma, "nearest"))
+    gradient = gradient_magnitude(luma, "nearest")
     full = normalised(gradient)[0]
     half = normalised(imresize(gradient, 0.5))[0]
-    logarithm = np.log(np.abs(full) + _LOG_FLOOR)
+    logarithm = np.abs(full)
+    logarithm += _LOG_FLOOR
+    np.log(logarithm, out=logarithm)
     mixed = centred_fit(mixed_difference(logarithm))
     return np.array(
         [

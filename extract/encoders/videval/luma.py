@@ -8,8 +8,8 @@ Authentically Distorted Images Using a Bag of Features Approach", Journal of Vis
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.encoders.videval.bands import Plane
 from extract.encoders.videval.filters import (
-    Plane,
     difference_of_gaussians,
     laplacian,
     neighbour_product,

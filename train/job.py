@@ -126,7 +126,7 @@ def _by_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
 
 
 def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
-    """Fit the projectors' z-scores on the training split's features, and on nothing else."""
+    """Fit the projectors' statistics on the training split's features, and on nothing else."""
     for branch, projectors in model.projectors.items():
         first, *others = each(projectors)
         if first.standardise is not None:

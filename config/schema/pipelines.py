@@ -34,10 +34,11 @@ class ProjectorSettings(Entry):
     dropout: float = Field(0.0, ge=0, lt=1)
     noise: float = Field(0.0, ge=0)
     """Standard deviation of the noise added to the (standardised) input in training."""
-    standardise: bool = False
-    """z-score the input with the training split's statistics."""
+    standardise: bool | Literal["normal-scores"] = False
+    """Bring each feature to one scale by the training split's statistics: true, by z-scores; `normal-scores`,
+    by the normal deviate of its rank, so that a feature of whatever distribution becomes a normal one."""
     clip: float | None = Field(None, gt=0)
-    """Bound of the z-scores."""
+    """Bound of what that gives; normal scores have one already, 2.7."""
     match_embeddings: bool = False
     """Scale the output at the start to the standard deviation of the decoder's token embeddings."""
 

@@ -131,6 +131,38 @@ def test_features_are_standardised_by_the_training_statistics_and_clipped() -> N
     assert z[:, 2].abs().max() == 0.0
 
 
+@pytest.mark.parametrize("count", [3, 100, 5000, 300_000])
+def test_normal_scores_are_the_deviates_of_ranks(count: int) -> None:
+    torch.manual_seed(0)
+    settings = ProjectorSettings(kind="mlp", standardise="normal-scores")
+    scores = Projector(settings, 1, 3, 8, 1.0).standardise
+    assert scores is not None
+    rows = torch.randn(count, 3)
+    rows[:, 1] = rows[:, 1].exp().pow(5)  # heavy-tailed
+    rows[:, 2] = 7.0
+    scores.fit(rows.split(1000))
+    z = scores(rows)
+    assert z[:, 2].abs().max() == 0 and scores(rows + 1e9)[:, 2].abs().max() == 0
+    rank = (rows[:, :2].argsort(dim=0).argsort(dim=0) / (count - 1)).clamp(1 / 514, 1 - 1 / 514)
+    expected = torch.special.ndtri(rank)
+    torch.testing.assert_close(z[:, :2], expected, atol=0.3, rtol=0)  # linear in the last 1/256 of a tail
+    within = (rank > 0.01) & (rank < 0.99)
+    torch.testing.assert_close(z[:, :2][within], expected[within], atol=0.03, rtol=0)
+    beyond = scores(torch.tensor([[1e9, 1e30, 0], [-1e9, -1.0, 0]]))
+    assert beyond[0, :2].tolist() == pytest.approx([2.66, 2.66], abs=0.01)
+    assert beyond[1, :2].tolist() == pytest.approx([-2.66, -2.66], abs=0.01)
+
+
+def test_equal_values_share_the_middle_of_their_ranks() -> None:
+    scores = Projector(ProjectorSettings(kind="mlp", standardise="normal-scores"), 1, 1, 8, 1.0).standardise
+    assert scores is not None
+    rows = torch.tensor([0.0] * 600 + [1.0] * 400)[:, None]
+    scores.fit([rows])
+    found = scores(torch.tensor([[0.0], [1.0]]))[:, 0]
+    expected = torch.special.ndtri(torch.tensor([0.3, 0.8]))
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
+
+
 def test_noise_is_added_in_training_alone() -> None:
     projector = Projector(ProjectorSettings(kind="mlp", standardise=True, noise=0.5), 1, 3, 8, 1.0)
     row = torch.zeros(1, 1, 3)

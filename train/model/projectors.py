@@ -1,18 +1,18 @@
 """Projectors: features of one chunk → tokens in the decoder's embedding space."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from config.schema import ProjectorSettings
-from train.draws import Dropout, by_sample, normal, own_draws
+from train.draws import Dropout, by_sample, own_draws
 from train.errors import TrainError
+from train.model.standardise import standardise
 
 
 class Projector(nn.Module):
@@ -34,9 +34,7 @@ class Projector(nn.Module):
                 f"a {settings.kind} projector with {settings.heads} heads cannot divide {features} features"
                 " among them: set `heads` of the branch's projector to a divisor"
             )
-        self.standardise = (
-            Standardise(features, settings.clip, settings.noise) if settings.standardise else None
-        )
+        self.standardise = standardise(settings, features)
         self.project = _KINDS[settings.kind](settings, tokens, features, width)
         self.norm = nn.LayerNorm(width, eps=1e-12) if settings.output_norm else nn.Identity()
         self.draws = settings.dropout > 0 or settings.noise > 0
@@ -179,42 +177,6 @@ class PerceiverLayer(nn.Module):
         seen = torch.cat([self.norm_tokens(tokens), queries], dim=1)  # [N, T + T', D]
         latents = latents + self.attention(queries, seen, seen, need_weights=False)[0]
         return latents + self.network(latents)  # type: ignore[no-any-return]
-
-
-class Standardise(nn.Module):
-    """[…, features] → z-scores, bounded to ±clip; in training Gaussian noise is added.
-
-    The statistics are buffers, fitted once and saved with the projector.
-    """
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, features: int, clip: float | None, noise: float) -> None:
-        super().__init__()
-        self.clip = clip
-        self.noise = noise
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("std", torch.ones(features))
-
-    def fit(self, blocks: Iterable[torch.Tensor]) -> None:
-        """Take mean and standard deviation from blocks [N, features]; a constant feature gives 0."""
-        scaler = StandardScaler()
-        largest = torch.ones(len(self.mean), dtype=torch.float64)
-        for rows in blocks:
-            scaler.partial_fit(rows.double().numpy())
-            largest = torch.maximum(largest, rows.double().abs().amax(dim=0))
-        std = torch.from_numpy(scaler.var_).sqrt()
-        self.mean.copy_(torch.from_numpy(scaler.mean_))
-        self.std.copy_(torch.where(std <= 1e-8 * largest, torch.ones_like(std), std))
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        z = (features.float() - self.mean) / self.std
-        if self.clip is not None:
-            z = z.clamp(-self.clip, self.clip)
-        if self.training and self.noise:
-            z = z + self.noise * normal(z)
-        return z
 
 
 _KINDS: dict[str, Callable[[ProjectorSettings, int, int, int], nn.Module]] = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from extract.encoders.videval import bands
 from extract.encoders.videval.filters import (
     difference_of_gaussians,
     gradient_magnitude,
@@ -151,3 +152,15 @@ def test_tiny_pictures_have_numbers_where_there_is_anything_to_count(
     assert not np.isinf(features).any()
     if size == (8, 8) and contrast:
         assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("pixels", [1, 200, 1100])
+def test_numbers_do_not_depend_on_the_bands(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
+    luma = np.random.default_rng(7).uniform(0, 255, (61, 47))
+    planes = (*normalised(luma), difference_of_gaussians(luma), gradient_magnitude(luma, "nearest"))
+    counts = gm_log(luma)
+    monkeypatch.setattr(bands, "_BAND_PIXELS", pixels)
+    again = (*normalised(luma), difference_of_gaussians(luma), gradient_magnitude(luma, "nearest"))
+    for plane, expected in zip(again, planes, strict=True):
+        np.testing.assert_array_equal(plane, expected)
+    np.testing.assert_array_equal(gm_log(luma), counts)

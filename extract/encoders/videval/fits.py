@@ -14,7 +14,8 @@ from scipy.special import gamma
 
 Values = NDArray[np.float64]
 
-_PART = 12_288
+_PART = 8192
+"""Values at a time; few enough for BLAS to sum in a single thread, so always in the same order."""
 
 _SHAPES = 0.2 + 0.001 * np.arange(9801)
 # E[x^2] / E|x|^2 of a generalised Gaussian of each shape, and its inverse.

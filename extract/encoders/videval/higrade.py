@@ -55,9 +55,10 @@ def mixed_difference(plane: Plane) -> Plane:
 
 def saddle(plane: Plane) -> Plane:
     """The neighbours above and below less those to the left and right, zeros outside."""
-    result = np.zeros_like(plane)
-    result[1:] += plane[:-1]
-    result[:-1] += plane[1:]
+    result = np.zeros(plane.shape)
+    np.add(plane[:-2], plane[2:], out=result[1:-1])
+    if len(plane) > 1:
+        result[0], result[-1] = plane[1], plane[-2]
     result[:, 1:] -= plane[:, :-1]
     result[:, :-1] -= plane[:, 1:]
     return result

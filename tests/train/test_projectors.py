@@ -143,11 +143,11 @@ def test_normal_scores_are_the_deviates_of_ranks(count: int) -> None:
     scores.fit(rows.split(1000))
     z = scores(rows)
     assert z[:, 2].abs().max() == 0 and scores(rows + 1e9)[:, 2].abs().max() == 0
-    rank = (rows[:, :2].argsort(dim=0).argsort(dim=0) / (count - 1)).clamp(1 / 514, 1 - 1 / 514)
+    rank = (rows[:, :2].argsort(dim=0).argsort(dim=0) / (count - 1)).clamp(1 / 258, 1 - 1 / 258)
     expected = torch.special.ndtri(rank)
-    torch.testing.assert_close(z[:, :2], expected, atol=0.3, rtol=0)  # linear in the last 1/256 of a tail
-    within = (rank > 0.01) & (rank < 0.99)
-    torch.testing.assert_close(z[:, :2][within], expected[within], atol=0.03, rtol=0)
+    torch.testing.assert_close(z[:, :2], expected, atol=0.4, rtol=0)  # linear in the last 1/128 of a tail
+    within = (rank > 0.02) & (rank < 0.98)
+    torch.testing.assert_close(z[:, :2][within], expected[within], atol=0.08, rtol=0)
     beyond = scores(torch.tensor([[1e9, 1e30, 0], [-1e9, -1.0, 0]]))
     assert beyond[0, :2].tolist() == pytest.approx([2.66, 2.66], abs=0.01)
     assert beyond[1, :2].tolist() == pytest.approx([-2.66, -2.66], abs=0.01)

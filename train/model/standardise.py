@@ -11,7 +11,7 @@ from torch import nn
 from config.schema import ProjectorSettings
 from train.draws import normal
 
-KNOTS = 257
+KNOTS = 129
 """Quantiles that are kept of each feature."""
 _ROWS = 65_536
 """Feature vectors that the quantiles are taken of, at most: twice as many are thinned out."""

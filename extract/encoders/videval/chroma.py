@@ -15,7 +15,7 @@ from extract.encoders.videval.filters import (
     neighbour_product,
     normalised,
 )
-from extract.encoders.videval.fits import asymmetric_fit, kurtosis, skewness, symmetric_fit
+from extract.encoders.videval.fits import asymmetric_fit, kurtosis, root_mean_square, skewness
 from extract.encoders.videval.resize import imresize
 
 Plane = NDArray[np.float64]
@@ -47,9 +47,9 @@ def chroma_features(y: Plane, u: Plane, v: Plane) -> Plane:
             kurtosis(below),
             kurtosis(half_deviation),
             half_deviation.mean(),
-            symmetric_fit(edges).deviation,
+            root_mean_square(edges),
             skewness(edges),
             skewness(laplacian(chroma)),
-            symmetric_fit(cones).deviation,
+            root_mean_square(cones),
         ]
     )

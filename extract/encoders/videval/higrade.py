@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from extract.encoders.videval.bands import Plane
 from extract.encoders.videval.filters import combined_with_shifted, gradient_magnitude, normalised
-from extract.encoders.videval.fits import centred_fit
+from extract.encoders.videval.fits import centred_fit, root_mean_square
 from extract.encoders.videval.resize import imresize
 
 _LOG_FLOOR = 0.1
@@ -31,16 +31,20 @@ def higrade(luma: Plane) -> NDArray[np.float64]:
     mixed = centred_fit(mixed_difference(logarithm))
     return np.array(
         [
-            centred_fit(full).deviation,
+            _deviation(full),
             mixed.deviation,
             mixed.shape,
             centred_fit(saddle(logarithm)).shape,
-            centred_fit(half).deviation,
+            _deviation(half),
             centred_fit(difference(half, 1, 1)).shape,
             centred_fit(difference(half, -1, 1)).shape,
-            centred_fit(saddle(half)).deviation,
+            _deviation(saddle(half)),
         ]
     )
+
+
+def _deviation(plane: Plane) -> float:
+    return root_mean_square(plane, plane.mean())
 
 
 def difference(plane: Plane, down: int, right: int) -> Plane:

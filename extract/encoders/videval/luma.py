@@ -15,7 +15,7 @@ from extract.encoders.videval.filters import (
     neighbour_product,
     normalised,
 )
-from extract.encoders.videval.fits import asymmetric_fit, kurtosis, skewness, symmetric_fit
+from extract.encoders.videval.fits import asymmetric_fit, kurtosis, root_mean_square, skewness, symmetric_fit
 from extract.encoders.videval.gmlog import gm_log
 from extract.encoders.videval.higrade import higrade
 from extract.encoders.videval.resize import imresize
@@ -58,7 +58,7 @@ def _band_statistics(luma: Plane, deviation: Plane) -> list[float]:
     coefficients, spread = normalised(difference_of_gaussians(deviation))
     finest = symmetric_fit(laplacian(luma))
     return [
-        symmetric_fit(coefficients).deviation,
+        root_mean_square(coefficients),
         kurtosis(coefficients),
         kurtosis(normalised(spread)[0]),
         finest.shape,

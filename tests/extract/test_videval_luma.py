@@ -1,7 +1,9 @@
 """VIDEVAL's numbers of a luma plane, against those of the published program."""
 
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -92,6 +94,20 @@ def test_the_31_numbers_equal_the_references(golden: Golden, luma: Plane) -> Non
     agree(golden, "gmlog", features[4:12])
     agree(golden, "higrade", features[12:20])
     agree(golden, "friquee_luma", features[20:], close=ROOT_OF_NOISE)
+
+
+def test_a_real_frame_has_the_references_numbers(shared_data: Path) -> None:
+    video = "video-1621367634"
+    with np.load(shared_data / "reference" / "videval" / "videos_rows.npz") as rows:
+        expected = rows[f"{video}|light480_3fps|static43_fc47scale2"][0, :31]
+    with av.open(str(shared_data / "videos" / f"{video}.mp4")) as container:
+        (frame,) = islice(container.decode(video=0), 1, 2)
+    luma = frame.to_ndarray(format="yuv420p")[: frame.height].astype(np.float64)
+    features = luma_features(imresize(luma, 480 / frame.height))
+    difference = np.abs(features / expected - 1)
+    noise = [0, 1, 21]  # these count the signs of products in flat parts
+    assert difference[noise].max() < 1e-3
+    assert np.delete(difference, noise).max() < 1e-8
 
 
 def test_all_numbers_of_brisque_equal_the_references(golden: Golden, luma: Plane) -> None:

@@ -56,6 +56,8 @@ class DatasetSettings(Entry):
     """The same where each rater has a column: their names, or patterns such as `subject*`."""
     not_rated: tuple[float, ...] = ()
     """Numbers in the place of scores that mean that there is none, such as -1."""
+    exclude: tuple[str, ...] | Path = ()
+    """Videos that are left out of everything: their names, or a file that lists them."""
     mos_range: tuple[float, float]
     """(worst, best) of the dataset's own opinion scale; [100, 0] where lower is better, as for DMOS."""
     aligned: AlignmentSettings | None = None

@@ -12,6 +12,7 @@ from config.errors import nearest
 from config.schema import DatasetSettings
 from store.labels.columns import Columns
 from store.labels.errors import GroupError, LabelsMissingError, MosRangeError, SplitError, shown, some
+from store.labels.excluding import without_excluded
 from store.labels.files import Label, MosScale, read_rows, split_name, written_names
 from store.labels.merging import distinct
 from store.labels.resolve import resolve
@@ -64,7 +65,7 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
         for row in read_rows(path, replace(columns, names=names.get(key)))
     ]
     _check_range(dataset, rows)
-    labels = distinct(rows, _source(dataset))
+    labels = without_excluded(dataset, distinct(rows, _source(dataset)))
     _check_use(dataset, labels)
     _check_group(dataset, labels)
     return labels

@@ -297,6 +297,23 @@ def test_lower_is_better_where_the_worst_score_is_the_higher(tmp_path: Path) -> 
             MosScale(*ends)
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_excluded_videos_are_left_out(tmp_path: Path, listed: bool) -> None:
+    path = csv_file(tmp_path, "video,mos\na.mp4,10\nb.mp4,50\nc.mp4,90\n")
+    exclude = csv_file(tmp_path, "b.mp4\nc\n", "grey.txt") if listed else ("b.mp4", "c")
+    assert [label.video for label in labels_of(settings(path, exclude=exclude))] == ["a"]
+
+
+def test_excluded_videos_must_be_labelled_and_leave_some(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "video,mos\na.mp4,10\nb.mp4,50\n")
+    with pytest.raises(LabelValueError, match=r"own\.exclude names 1 of 2 videos that have no label: z"):
+        labels_of(settings(path, exclude=("a", "z")))
+    with pytest.raises(LabelValueError, match=r"own\.exclude names all 2 videos"):
+        labels_of(settings(path, exclude=("a", "b")))
+    with pytest.raises(LabelsMissingError, match="does not exist"):
+        labels_of(settings(path, exclude=tmp_path / "absent.txt"))
+
+
 def test_scores_in_a_small_part_of_the_range_are_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ features approach", Journal of Vision 2017; those that VIDEVAL (Tu et al., IEEE 
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.encoders.videval import colour
+from extract.encoders.videval.colour import chroma_and_short_wave
 from extract.encoders.videval.filters import (
     difference_of_gaussians,
     laplacian,
@@ -30,13 +30,12 @@ def chroma_features(y: Plane, u: Plane, v: Plane) -> Plane:
     fc47 is taken from the whole frame, as in the published feature matrices (the published program
     halves the frame first).
     """
-    rgb = colour.rgb8(y, u, v)
-    chroma = colour.chroma(rgb)
+    chroma, short_wave = chroma_and_short_wave(y, u, v)
     coefficients, deviation = normalised(chroma)
     below = neighbour_product(coefficients, 1, 0)
     half_deviation = local_deviation(imresize(chroma, 0.5))
     edges, _ = normalised(difference_of_gaussians(deviation))
-    cones, _ = normalised(local_deviation(imresize(colour.short_wave(rgb), 0.5)))
+    cones, _ = normalised(local_deviation(imresize(short_wave, 0.5)))
     return np.array(
         [
             asymmetric_fit(neighbour_product(coefficients, 0, 1)).right ** 2,

@@ -55,7 +55,8 @@ class Encoder(Protocol):
 class WholeVideoEncoder(Encoder, Protocol):
     """An encoder that can say only at a video's end what its features are. It runs in the workers alone.
 
-    What `encode` gives of a chunk are arrays [items, …] of any kind, which are kept in memory to the end.
+    What `encode` gives of a chunk are arrays [items, …] of any kind, which are kept in memory to the end. It
+    may be called by several threads at once.
     """
 
     def finish(self, features: Features) -> Features:

@@ -1,6 +1,5 @@
 """The batch job: videos to feature sets in the store, resumable, whatever single videos do."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -20,6 +19,7 @@ from extract.location import Location
 from extract.run.extractor import feature_sets
 from extract.run.reference import check_references
 from extract.tasks import Recipe, VideoTask
+from extract.workers.pool import cores
 
 _NAMED = 5
 _BLOCK = 1024
@@ -44,8 +44,7 @@ class NothingExtracted(Problem):
 
 def default_workers(models_on_cpu: bool, devices: int = 1) -> int:
     """Decode processes for each device: one a core, or a single one where models run on those cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if models_on_cpu else max(1, cores // devices)
+    return 1 if models_on_cpu else max(1, cores() // devices)
 
 
 class ExtractionJob:

@@ -18,7 +18,7 @@ from extract.run.reference import check_references
 from extract.tasks import Outcome, Phases, Recipe, Refused, VideoTask
 from extract.video.decode import VideoInfo
 from extract.workers.messages import Decoders
-from extract.workers.pool import DecodeHere, DecodePool
+from extract.workers.pool import DecodeHere, DecodePool, cores
 from store.features import FeatureSet, FeatureStore
 from store.remote.place import local_folder
 
@@ -53,7 +53,7 @@ class Extractor(AbstractContextManager["Extractor"]):
         self._decoders: Decoders = (
             DecodePool(encoders, recipe.workers, recipe.time_budget_seconds)
             if recipe.workers
-            else DecodeHere(encoders)
+            else DecodeHere(encoders, cores())
         )
 
     def check(self) -> None:
@@ -122,7 +122,7 @@ def extract_features(
     with closing(DeviceThreads(device)) as threads:
         for path in paths:
             folder = Path(tempfile.gettempdir())
-            encoding = Encoding(encoders, DecodeHere(encoders), threads, folder, Phases())
+            encoding = Encoding(encoders, DecodeHere(encoders, cores()), threads, folder, Phases())
             for result in encoding.run([VideoTask(str(path), path, tuple(encoders))]):
                 if isinstance(result, Refused):
                     yield UnreadableVideo(result.message)

@@ -1,6 +1,7 @@
 """Where videos are decoded: in worker processes, which may crash and cost no more than a video; or here."""
 
 import logging
+import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice
@@ -22,6 +23,11 @@ _FAILED_STARTS = 3
 _TICK_SECONDS = 0.5
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class WorkerFailed(Problem):
     """Decode processes end, or hang, before they can be given a video: another one will not do better."""
 
@@ -29,8 +35,9 @@ class WorkerFailed(Problem):
 class DecodeHere(Decoders):
     """Decodes in this process: for few videos, or one at a time. A crash is this process's own."""
 
-    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
-        self._config = worker_config(encoders)
+    def __init__(self, encoders: Mapping[str, Encoder], threads: int = 1) -> None:
+        """`threads`: see WorkerConfig."""
+        self._config = worker_config(encoders, threads)
 
     def events(self, tasks: Iterable[VideoTask]) -> Generator[Event | None]:
         for task in tasks:

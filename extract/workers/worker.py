@@ -5,7 +5,6 @@ Nothing here may import torch: a worker must start in a fraction of a second.
 
 import logging
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,13 +13,13 @@ from tempfile import TemporaryFile
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from extract.encoders.base import Encoder, Features, WholeVideoEncoder, joined
+from extract.encoders.base import Encoder
 from extract.errors import UnreadableVideo
 from extract.location import FileStamp, RemoteVideo
 from extract.tasks import Refused, VideoTask
 from extract.video.counted import AnyView
 from extract.video.decode import decode
-from extract.video.view import Chunk
+from extract.workers.beside import EncodedAtTheEnd, encoding
 from extract.workers.messages import Decoded, Encoded, Ended, Finished, VideoMessage, Working
 from extract.workers.transport import Buffers, Ring, WorkerEnd
 
@@ -29,17 +28,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What a decoder needs: encoder → its view, and the encoders that run beside the decoder."""
+    """What a decoder needs: encoder → its view, and the encoders that run beside the decoder.
+
+    threads: in which one that gives its features at the video's end encodes its chunks, while more are
+        decoded; with 1 it does in the decoder's own.
+    """
 
     views: Mapping[str, AnyView]
     in_worker: Mapping[str, Encoder]
+    threads: int = 1
 
 
-def worker_config(encoders: Mapping[str, Encoder]) -> WorkerConfig:
+def worker_config(encoders: Mapping[str, Encoder], threads: int = 1) -> WorkerConfig:
     """What decoding for these encoders takes; small enough to be sent to a process."""
     return WorkerConfig(
         {name: encoder.view for name, encoder in encoders.items()},
         {name: encoder for name, encoder in encoders.items() if encoder.in_worker},
+        threads,
     )
 
 
@@ -67,7 +72,8 @@ def video_messages(task: VideoTask, config: WorkerConfig, *, recycle: bool = Fal
 
 def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -> Iterator[VideoMessage]:
     buffers = Buffers()
-    encoders = {name: _OneVideo(config.in_worker[name]) for name in task.encoders if name in config.in_worker}
+    beside = {name: config.in_worker[name] for name in task.encoders if name in config.in_worker}
+    encoders = {name: encoding(encoder, config.threads, buffers) for name, encoder in beside.items()}
     try:
         stamp = FileStamp.of(task.path, path)
     except OSError:
@@ -84,10 +90,10 @@ def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -
                 yield Encoded(name, encoders[name].encode(chunk))
             else:
                 yield Decoded(name, chunk)
-            if recycle or name in encoders:
-                buffers.give_back(chunk)
+                if recycle:
+                    buffers.give_back(chunk)
         for name, encoder in encoders.items():
-            if encoder.finishes:
+            if isinstance(encoder, EncodedAtTheEnd):
                 yield Finished(name, encoder.finish())
         encode_seconds = sum(encoder.seconds for encoder in encoders.values())
         yield Ended(decoding.info, stamp, {**decoding.seconds, "encode in workers": encode_seconds})
@@ -95,36 +101,8 @@ def _decoded(task: VideoTask, path: Path, config: WorkerConfig, recycle: bool) -
         raise type(error)(str(error).replace(str(path), str(task.path))) from error
     finally:
         decoding.close()
-
-
-class _OneVideo:
-    """An encoder at work on one video."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._whole = encoder if isinstance(encoder, WholeVideoEncoder) else None
-        self._kept: list[Features] = []
-        self.finishes = self._whole is not None
-        self.seconds = 0.0
-        """Spent on encoding so far."""
-
-    def encode(self, chunk: Chunk) -> Features:
-        """The next chunk's features; nothing, if there is more to be done at the end."""
-        started = time.perf_counter()
-        (features,) = self._encoder.encode([chunk])
-        self.seconds += time.perf_counter() - started
-        if self._whole is None:
-            return features
-        self._kept.append(features)
-        return {}
-
-    def finish(self) -> Features:
-        """The features of a video whose chunks have all been encoded."""
-        assert self._whole is not None
-        started = time.perf_counter()
-        features = self._whole.finish(joined(self._kept))
-        self.seconds += time.perf_counter() - started
-        return features
+        for encoder in encoders.values():
+            encoder.close()
 
 
 def work(connection: Connection, ring: Ring, config: WorkerConfig) -> None:

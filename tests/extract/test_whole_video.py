@@ -1,6 +1,7 @@
 """Encoders that can say only at a video's end what its features are."""
 
 import json
+import threading
 import time
 
 import numpy as np
@@ -15,6 +16,7 @@ from extract.job.plan import measured_speed
 from extract.run.extractor import extract_features
 from extract.tasks import Refused, VideoTask
 from extract.video.decode import decode
+from extract.workers import beside
 from extract.workers.messages import Encoded, Ended, Finished
 from extract.workers.worker import video_messages, worker_config
 from store.features import FeatureStore
@@ -112,3 +114,58 @@ class Slow(Ranks):
 def test_their_speed_is_measured_by_chunks(video):
     speed = measured_speed([VideoTask("v", video, ("slow",))], {"slow": Slow()}, "cpu", 1)
     assert speed == pytest.approx(1 / 0.2, rel=0.15)
+
+
+class Overlapping(Ranks):
+    """Notes how many chunks are encoded at once; later ones are done sooner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.at_once: list[int] = []
+        self.running = 0
+
+    def encode(self, chunks):
+        with self.lock:
+            self.running += 1
+            self.at_once.append(self.running)
+        time.sleep(0.1 - 0.015 * chunks[0].index)
+        with self.lock:
+            self.running -= 1
+        return super().encode(chunks)
+
+
+def finished(video, encoder: Encoder, threads: int):
+    *_, message, _ = video_messages(
+        VideoTask("v", video, ("ranks",)), worker_config({"ranks": encoder}, threads)
+    )
+    assert isinstance(message, Finished)
+    return message.features["rank"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_several_threads_encode_chunks_at_once_and_keep_their_order(video, means, threads):
+    encoder = Overlapping()
+    np.testing.assert_array_equal(
+        finished(video, encoder, threads), means.mean(1).argsort().argsort()[:, None]
+    )
+    assert max(encoder.at_once) == threads
+
+
+def test_large_frames_do_not_wait_in_numbers(video, monkeypatch):
+    monkeypatch.setattr(beside, "AHEAD_BYTES", 1)
+    encoder = Overlapping()
+    finished(video, encoder, 3)
+    assert max(encoder.at_once) == 1
+
+
+def test_an_error_in_a_thread_is_the_video_s(video):
+    task = VideoTask("v", video, ("ranks",))
+
+    class Refusing(Ranks):
+        def encode(self, chunks):
+            raise CorruptVideo(f"no features of {len(chunks)}")
+
+    *_, last = video_messages(task, worker_config({"ranks": Refusing()}, 3))
+    assert last == Refused(task, "corrupt", "no features of 1")
+    assert not any(thread.name.startswith("encode beside") for thread in threading.enumerate())

@@ -11,7 +11,7 @@ class EncoderSettings(Entry):
     """A frozen encoder and how it sees a video."""
 
     name: str
-    kind: Literal["clip", "siglip", "slowfast", "videomae", "nss", "external"]
+    kind: Literal["clip", "siglip", "slowfast", "videomae", "nss", "videval", "external"]
     """`external`: features imported with `python -m store import`; they cannot be extracted."""
     weights: Weights | None = None
     """`random:SEED` (the real architecture with seeded random weights), a hub id, a path (`./…`), or, for
@@ -51,6 +51,9 @@ class EncoderSettings(Entry):
     """Which of the encoder's streams to keep; None keeps the usual ones."""
     dtype: Literal["float16", "float32", "bfloat16", "int8"] = "float16"
     """Stored precision. `int8`: with a scale for each token; half the disk, read back as float16."""
+    variant: Literal["light480-3fps", "light720-3fps", "light720-6fps", "full"] | None = None
+    """VIDEVAL: to how many lines frames are scaled down, and how many of a second are looked at; `full`
+    looks at every second frame as it is. None is light480-3fps."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Computed precision."""
     batch: int | None = Field(None, ge=1)
@@ -65,11 +68,22 @@ class EncoderSettings(Entry):
 
     @model_validator(mode="after")
     def _tokens_bear_one_scale(self) -> "EncoderSettings":
-        if self.dtype == "int8" and self.kind in ("nss", "external"):
+        if self.dtype == "int8" and self.kind in ("nss", "videval", "external"):
             raise ValueError(
                 f"dtype = int8 gives all numbers of a token one scale; those of kind {self.kind!r} differ"
                 " too much in size: choose float32"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _videval_is_precise(self) -> "EncoderSettings":
+        if self.kind == "videval" and self.dtype != "float32":
+            raise ValueError(
+                f"dtype = {self.dtype} cannot hold the numbers of kind 'videval', small and large: choose"
+                " float32"
+            )
+        if self.variant is not None and self.kind != "videval":
+            raise ValueError("variant is a choice of kind 'videval' alone")
         return self
 
     @property

@@ -26,6 +26,10 @@ def build_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
         from extract.encoders.nss.encoder import NssEncoder
 
         return NssEncoder(settings)
+    if settings.kind == "videval":
+        from extract.encoders.videval.encoder import VidevalEncoder
+
+        return VidevalEncoder(settings)
     raise EncoderError(
         f"encoders.{settings.name} is external: its features are imported with `python -m store import`, "
         "not extracted"

@@ -1,0 +1,97 @@
+"""VIDEVAL: 60 features of distortions and motion that were chosen by how people judge user-made videos."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from config.schema import EncoderSettings
+from extract.encoders.base import Features, StreamShape, kept_streams
+from extract.encoders.videval import pooling
+from extract.encoders.videval.chroma import chroma_features
+from extract.encoders.videval.frames import colour_planes, luma_plane
+from extract.encoders.videval.high import high_features
+from extract.encoders.videval.luma import luma_features
+from extract.encoders.videval.motion import motion_features, prepared
+from extract.encoders.videval.sampling import HIGH, ROWS, VARIANTS
+from extract.video.counted import CountedView
+from extract.video.decode import DECODE_VERSION
+from extract.video.view import Chunk, FrameRequest
+
+VERSION = "1"
+"""Semantic version of the features: raised whenever the same pictures give other numbers."""
+
+USUAL_VARIANT = "light480-3fps"
+_BLOCK = "block"
+_PICTURES = FrameRequest(0, "all", colour="yuv420")
+
+_BLAS = ThreadpoolController()
+"""Sums over several threads round in another order: with one thread, every process gives the same."""
+
+
+class VidevalEncoder:
+    """The features of Tu et al., "UGC-VQA: Benchmarking Blind Video Quality Assessment for User Generated
+    Content", IEEE TIP 2021, as their published feature matrices have them.
+
+    `features` [K, 1, 60], K about the seconds: their plain mean is the video's vector of 60, which the
+    published models take. `frames` [n, 50]: of every sampled frame the numbers that are pooled.
+    Always finite; see `pooling.filled`.
+    """
+
+    in_worker = True
+    batch = 1
+
+    def __init__(self, settings: EncoderSettings | None = None) -> None:
+        settings = settings or EncoderSettings(name="videval", kind="videval", dtype="float32")
+        self._variant_name = settings.variant or USUAL_VARIANT
+        self._variant = VARIANTS[self._variant_name]
+        self.view = CountedView({ROWS: _PICTURES, HIGH: _PICTURES}, self._variant)
+        self.names = {"features": list(pooling.NAMES), "frames": list(pooling.FRAME_NAMES)}
+        """Stream → what each of its numbers is called."""
+        shapes = {"features": (1, len(pooling.NAMES)), "frames": (len(pooling.FRAME_NAMES),)}
+        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes)
+
+    def specification(self) -> dict[str, Any]:
+        """The version stands for the formulas, the rest for what they are given."""
+        return {
+            "kind": "videval",
+            "version": VERSION,
+            "decode": DECODE_VERSION,
+            "variant": self._variant_name,
+            "streams": {name: list(stream.shape) for name, stream in self.streams.items()},
+            "dtype": "float32",
+        }
+
+    def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
+        """Of each chunk `rows` [n, 50], `high` [m, 6] and how many rows it has, `block` [1]."""
+        with _BLAS.limit(limits=1, user_api="blas"):
+            return [self._numbers(chunk.frames[ROWS], chunk.frames[HIGH]) for chunk in chunks]
+
+    def finish(self, features: Features) -> Features:
+        """See WholeVideoEncoder. The first chunk is full, or the only one."""
+        rows, high = features[ROWS], features[HIGH]
+        streams = {
+            "features": pooling.seconds(rows, high, block=int(features[_BLOCK][0]))[:, None],
+            "frames": pooling.filled(rows),
+        }
+        return {name: streams[name].astype(np.float32) for name in self.streams}
+
+    def _numbers(self, pictures: NDArray[np.uint8], high_pictures: NDArray[np.uint8]) -> Features:
+        """`pictures` [1 + 2n, H * 3/2, W]: one frame, and then each sampled one with the one after it."""
+        ratio = self._variant.ratio(pictures.shape[1] * 2 // 3, pictures.shape[2])
+        before = prepared(luma_plane(pictures[0], ratio))
+        rows = []
+        for this, following in zip(pictures[1::2], pictures[2::2], strict=True):
+            y, u, v = colour_planes(this, ratio)
+            after = prepared(luma_plane(following, ratio))
+            motion = motion_features(before, prepared(y), after)
+            rows.append(np.concatenate([luma_features(y), chroma_features(y, u, v), motion]))
+            before = after
+        high = [high_features(*colour_planes(picture, ratio)) for picture in high_pictures]
+        return {
+            ROWS: np.stack(rows),
+            HIGH: np.array(high).reshape(len(high), -1) if high else np.zeros((0, 6)),
+            _BLOCK: np.array([len(rows)]),
+        }

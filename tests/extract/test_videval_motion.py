@@ -57,6 +57,14 @@ def test_sharpness_of_a_formula(shared_data: Path) -> None:
     assert_allclose(sharpness(picture[:, :400]), numbers["sharp_400"], rtol=1e-12)
 
 
+def test_blocks_of_sharpness_begin_25_pixels_before_the_end_or_earlier() -> None:
+    noise = np.random.default_rng(1).random((48, 48))
+    changed = noise.copy()
+    changed[31:, 31:] = 0
+    assert sharpness(noise[:47, :47]) == sharpness(changed[:47, :47])
+    assert sharpness(noise) != sharpness(changed)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (20, 20), (30, 50), (64, 96), (49, 49)])
 @pytest.mark.parametrize("level", [0.0, 16.0, 100.0, 255.0])
 def test_flat_pictures_have_neither_motion_nor_contrast(size: tuple[int, int], level: float) -> None:

@@ -14,6 +14,8 @@ from extract.encoders.videval.resize import imresize
 Plane = NDArray[np.float64]
 
 NAMES = ("hcf1", "hcf2", "hcf17", "hcf22", "hcf24", "hcf30")
+_RANGES = (100, 50, 50)  # of L, a and b
+_BAND_PIXELS = 16384  # in which slopes are taken at a time: all that they need stays in the processor's cache
 _SIDE = 17
 _STEP = 16
 _FIRST = 7
@@ -24,11 +26,10 @@ _WIDEST = 1280
 
 def high_features(y: Plane, u: Plane, v: Plane) -> Plane:
     """[6], NAMES, of a frame's planes [H, W], 0..255; never NaN."""
-    colours = lab(y, u, v) / np.array([100, 50, 50])[:, None, None]
-    steepness = np.zeros(y.shape)
-    inside = (slice(1, -1), slice(1, -1))
-    steepness[inside] = np.sqrt(np.square(np.stack(_sobel(colours))).sum(axis=(0, 1)))[inside]
-    chroma = np.sqrt(np.square(colours[1:]).sum(axis=0).mean())
+    colours = lab(y, u, v)
+    steepness = _steepness(colours)
+    opponents = colours[1:].ravel()
+    chroma = np.sqrt(opponents @ opponents / y.size) / 50
     deviation = steepness.std(ddof=1) if steepness.size > 1 else 0.0
     return np.array([steepness.mean(), deviation, chroma, *sharpness(steepness)])
 
@@ -42,43 +43,71 @@ def sharpness(steepness: Plane) -> tuple[float, float, float]:
     """
     if steepness.shape[1] > _WIDEST:
         steepness = imresize(steepness, 0.5)
-    across, down = _sobel(steepness)
-    reach = _SIDE + _SHIFTS
-    starts = [range(_FIRST, side - _STEP - _FIRST - 1, _STEP) for side in steepness.shape]
-    if not all(starts):
+    across, down = _strong_blocks(steepness)
+    if not len(across):
         return 0.0, 0.0, 0.0
-    blocks = [
-        sliding_window_view(plane, (reach, reach))[starts[0].start : starts[0].stop : _STEP][
-            :, starts[1].start : starts[1].stop : _STEP
-        ].reshape(-1, reach, reach)
-        for plane in (across, down)
-    ]
-    whole = slice(0, _SIDE)
-    energy = sum(np.square(block[:, whole, whole]).mean(axis=(1, 2)) for block in blocks)
-    strong = energy > _STRONG
-    if not strong.any():
-        return 0.0, 0.0, 0.0
-    energy = energy[strong]
-    x, y = (block[strong] for block in blocks)
-    similar = np.empty((_SHIFTS, len(energy)))
-    for k in range(1, _SHIFTS + 1):
-        moved = slice(k, k + _SIDE)
-        a, b = x[:, whole, whole], y[:, whole, whole]
-        both = (a * x[:, moved, whole] + b * y[:, whole, moved]).mean(axis=(1, 2))
-        both += 0.5 * (a * x[:, moved, moved] + b * y[:, moved, moved]).mean(axis=(1, 2))
-        similar[k - 1] = both / energy
+    here = slice(_SIDE)
+    sums = np.empty((_SHIFTS + 1, len(across)))
+    for shift in range(_SHIFTS + 1):
+        there = slice(shift, shift + _SIDE)
+        sums[shift] = _products(across, across[:, there, here]) + _products(down, down[:, here, there])
+        both = _products(across, across[:, there, there]) + _products(down, down[:, there, there])
+        sums[shift] += 0.5 * both
+    similar = sums[1:] / (sums[0] / 1.5)
     similar /= np.where(similar[0] > 0, similar[0], 1)
-    deviations = np.sqrt(np.square(x[:, whole, whole]) + np.square(y[:, whole, whole])).std(
-        axis=(1, 2), ddof=1
-    )
+    deviations = np.hypot(across[:, here, here], down[:, here, here]).std(axis=(1, 2), ddof=1)
     even = deviations[deviations <= deviations.mean()]
     return float(similar[1:].mean()), float(similar[1].mean()), float(even.mean()) if len(even) else 0.0
 
 
-def _sobel(planes: Plane) -> tuple[Plane, Plane]:
-    """Slopes across and down [..., H, W], zero beyond the sides."""
-    wide = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(1, 1), (1, 1)])
-    smooth = wide[..., :-2, :] + 2 * wide[..., 1:-1, :] + wide[..., 2:, :]
-    across = (smooth[..., 2:] - smooth[..., :-2]) / 8
-    smooth = wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]
-    return across, (smooth[..., 2:, :] - smooth[..., :-2, :]) / 8
+def _products(blocks: Plane, others: Plane) -> Plane:
+    """[N]: sums of the products of the first _SIDE rows and columns of blocks [N, ...] with others."""
+    products: Plane = np.einsum("nij,nij->n", blocks[:, :_SIDE, :_SIDE], others)
+    return products
+
+
+def _strong_blocks(steepness: Plane) -> tuple[Plane, Plane]:
+    """Slopes across and down [N, _SIDE + _SHIFTS, _SIDE + _SHIFTS] of blocks that have strong ones.
+
+    Blocks begin at pixels 7, 23, 39 ..., the last at least 25 pixels before the end of the picture.
+    """
+    reach = _SIDE + _SHIFTS
+    if min(steepness.shape) < _FIRST + reach + 2:
+        return np.empty((0, reach, reach)), np.empty((0, reach, reach))
+    slopes = _sobel(steepness[_FIRST - 1 :, _FIRST - 1 :])
+    energy = np.square(slopes[0]) + np.square(slopes[1])
+    windows = sliding_window_view(energy, (_SIDE, _SIDE))[:-_FIRST:_STEP, :-_FIRST:_STEP]
+    rows, columns = np.nonzero(np.einsum("abij->ab", windows) / _SIDE**2 > 64 * _STRONG)
+    across, down = (
+        sliding_window_view(plane, (reach, reach))[rows * _STEP, columns * _STEP] / 8 for plane in slopes
+    )
+    return across, down
+
+
+def _steepness(colours: Plane) -> Plane:
+    """[H, W]: the length of the gradients of L, a and b [3, H, W], each relative to its range."""
+    _, height, width = colours.shape
+    steepness = np.zeros((height, width))
+    rows = max(1, _BAND_PIXELS // width)
+    for first in range(1, height - 1, rows):
+        last = min(first + rows, height - 1)
+        total = steepness[first:last, 1:-1]
+        for plane, range_ in zip(colours, _RANGES, strict=True):
+            for slopes in _sobel(plane[first - 1 : last + 1]):
+                slopes *= 1 / (8 * range_)
+                slopes *= slopes
+                total += slopes
+        np.sqrt(total, out=total)
+    return steepness
+
+
+def _sobel(plane: Plane) -> tuple[Plane, Plane]:
+    """8 times the slopes across and down of a plane [H, W], without its outermost pixels: [H - 2, W - 2]."""
+    smooth = plane[:-2] + plane[2:]
+    smooth += plane[1:-1]
+    smooth += plane[1:-1]
+    steps = plane[2:] - plane[:-2]
+    down = steps[:, :-2] + steps[:, 2:]
+    down += steps[:, 1:-1]
+    down += steps[:, 1:-1]
+    return smooth[:, 2:] - smooth[:, :-2], down

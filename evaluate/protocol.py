@@ -153,6 +153,7 @@ def _svr(learnt: Sequence["_Rows"], tested: Sequence["_Rows"]) -> list[list[floa
         np.concatenate([each.means(each.train) for each in learnt]),
         [score for each in learnt for score in each.scores(each.train)],
         np.concatenate([each.means(each.test) for each in tested]),
+        [f"{each.dataset.name}: {label.group or label.video}" for each in learnt for label in each.train],
     )
     ends = np.cumsum([len(each.test) for each in tested])[:-1]
     return [part.tolist() for part in np.split(predicted, ends)]

@@ -258,3 +258,26 @@ def test_the_batch_of_the_small_model_is_dense_and_of_long_videos_in_segments() 
     torch.testing.assert_close(
         long_([video], question), plain_losses(long_, [video], question), atol=1e-5, rtol=1e-5
     )
+
+
+def test_what_all_contexts_begin_with_stands_once_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, questions = model_of("qwen2"), QUESTIONS[:4]
+    found = []
+    for lead in (True, False):
+        if not lead:
+            monkeypatch.setattr("train.model.packed_decoder.common_lead", lambda _: ())
+        model.zero_grad()
+        losses = model(videos(3, 1, 4), asked(model, questions))
+        losses.sum().backward()
+        packed = model.pack(model.visual_tokens(videos(3, 1, 4)), asked(model, questions))
+        found.append(
+            (losses.detach(), [p.grad.clone() for p in model.projectors.parameters()], packed.layout)
+        )
+    (losses, gradients, layout), (expected, other_gradients, apart) = found
+    torch.testing.assert_close(losses, expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(gradients, other_gradients, atol=1e-6, rtol=1e-5)
+    before = len(model.prompts.prompt("score").before)
+    assert layout.lead == before and apart.lead == 0
+    assert apart.tokens - layout.tokens == before * (len(layout.segments) - 1) > 0

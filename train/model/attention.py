@@ -4,7 +4,7 @@ segments    for each video, causal attention within the prefix, and the tree's f
             tree under a small mask; no query meets another video, and the prefix takes the flash kernels.
             A tree without branches, as of one question, is one causal call with its prefix
 dense       all videos at once on rows padded to the longest, under a boolean mask: one call for a batch of
-            short videos, but it computes what the mask then hides
+            short videos, but it computes what the mask then hides. Alone of all it knows a lead
 mmca        another attention, of LMM-VQA's released code: see train/model/mmca.py
 
 Segments need no block-sparse kernel: what is masked is never computed, and the causal prefix, nearly all of
@@ -66,10 +66,17 @@ def use_packed_attention(decoder: PreTrainedModel) -> None:
     decoder.set_attn_implementation(NAME)
 
 
+def chosen(way: Way | Literal["auto"], longest: int) -> Way:
+    """The way for contexts of at most so many tokens."""
+    if way == "auto":
+        return "dense" if longest <= SHORT_TOKENS else "segments"
+    return way
+
+
 def make_plan(layout: Layout, way: Way | Literal["auto"], layers: int) -> Plan:
     """The plan of a row for a decoder of so many layers."""
-    if way == "auto":
-        way = "dense" if max(s.length for s in layout.segments) <= SHORT_TOKENS else "segments"
+    way = chosen(way, layout.lead + max(s.length for s in layout.segments))
+    assert way == "dense" or not layout.lead, f"{way} knows no lead"
     ways: dict[Way, Callable[[Layout], Attend]] = {
         "segments": _segments,
         "dense": _dense,
@@ -126,25 +133,40 @@ def _on_key_heads(
 
 
 def _dense(layout: Layout) -> Attend:
-    """All videos in one masked call, each on a row of its own."""
-    device = layout.positions.device
-    segments, longest = layout.segments, max(s.length for s in layout.segments)
-    places = torch.zeros(len(segments), longest, dtype=torch.long)  # of each padded place in the row
-    mask = torch.zeros(len(segments), 1, longest, longest, dtype=torch.bool, device=device)
+    """All videos in one masked call, each on a row of its own behind the lead, which has a row, too."""
+    device, lead = layout.positions.device, layout.lead
+    spans = [*([(0, lead)] if lead else []), *((s.start, s.length) for s in layout.segments)]
+    starts, lengths = (torch.tensor(numbers)[:, None] for numbers in zip(*spans, strict=True))
+    count, longest = len(spans), int(lengths.max())
+    there = torch.arange(longest) < lengths  # [rows, longest]: what is not padding
+    places = (starts + torch.arange(longest)) * there  # of each padded place in the layout's row
+    back = there.flatten().nonzero()[:, 0].to(device)
+    gather, behind = places.flatten().to(device), torch.arange(lead).expand(count, lead)
+    gather_keys = torch.cat([behind, places], dim=1).flatten().to(device) if lead else gather
+    mask = torch.zeros(count, 1, longest, lead + longest, dtype=torch.bool, device=device)
     mask[..., 0] = True  # padding attends to something, so that no number is undefined
-    for number, s in enumerate(segments):
-        places[number, : s.length] = torch.arange(s.start, s.start + s.length)
-        mask[number, 0, : s.length, : s.length] = s.mask
-    back = torch.cat([n * longest + torch.arange(s.length) for n, s in enumerate(segments)]).to(device)
-    gather = places.flatten().to(device)
+    mask[0, 0, :lead, :lead] |= torch.ones(lead, lead, dtype=torch.bool, device=device).tril()
+    alike: dict[int, list[int]] = {}
+    for number, s in enumerate(layout.segments, start=count - len(layout.segments)):
+        alike.setdefault(id(s.allowed), []).append(number)
+    for numbers in alike.values():
+        s = layout.segments[numbers[0] - count]
+        own = torch.zeros(longest, lead + longest, dtype=torch.bool, device=device)
+        own[:, 0] = True
+        own[: s.length, :lead] = True
+        own[: s.length, lead : lead + s.length] = s.mask
+        mask[torch.tensor(numbers, device=device), 0] = own
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        def rows(x: torch.Tensor) -> torch.Tensor:
+        def rows(x: torch.Tensor, gather: torch.Tensor) -> torch.Tensor:
             x = x.repeat_interleave(q.shape[1] // x.shape[1], dim=1)
             x = x[0].index_select(1, gather)  # [heads, videos * longest, D]
-            return x.view(x.shape[0], len(segments), longest, x.shape[-1]).transpose(0, 1)
+            return x.view(x.shape[0], count, -1, x.shape[-1]).transpose(0, 1)
 
-        out = functional.scaled_dot_product_attention(rows(q), rows(k), rows(v), attn_mask=mask, scale=scale)
+        keys, values = rows(k, gather_keys), rows(v, gather_keys)
+        out = functional.scaled_dot_product_attention(
+            rows(q, gather), keys, values, attn_mask=mask, scale=scale
+        )
         return out.transpose(0, 1).flatten(1, 2).index_select(1, back)[None]
 
     return attend

@@ -1,6 +1,6 @@
 """Runs the decoder over a packed row: attention by plan, logits where they are wanted, layers recomputed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -9,9 +9,9 @@ from torch import nn
 from transformers import Cache, PreTrainedModel
 
 from config.schema import StepSettings
-from train.model.attention import Plan, Way, make_plan, use_packed_attention
+from train.model.attention import Plan, Way, chosen, make_plan, use_packed_attention
 from train.model.mmca import two_softmaxes_behind
-from train.model.packing import Layout
+from train.model.packing import Context, Layout, common_lead
 from train.model.recompute import Recompute
 
 
@@ -36,6 +36,12 @@ class PackedDecoder:
         self._compiled = False
         if settings.compile is True:
             self._compile(decoder)
+
+    def lead(self, contexts: Sequence[Context]) -> tuple[int, ...]:
+        """What stands once before all of the contexts in a row for `logits`."""
+        longest = max(context.prefix + len(context.tree) for context in contexts)
+        dense = not self.mmca and chosen(self._settings.attention, longest) == "dense"
+        return common_lead(contexts) if dense else ()
 
     def logits(
         self,

@@ -4,6 +4,10 @@
 
 A token attends to the prefix of its context and to its own ancestors in the tree, and its position counts
 only those: every branch is read as if it stood alone behind the prefix.
+
+Text with which all contexts begin may stand before them once, the row's lead: all attend to it.
+
+    text [visual tokens | Q1 A1 | Q2 A2] [visual tokens | text | visual tokens | Q1 A1 Q2 A2] …
 """
 
 from collections.abc import Sequence
@@ -105,6 +109,8 @@ class Layout:
 
     segments: tuple[Segment, ...]
     positions: torch.Tensor
+    lead: int = 0
+    """Tokens before the first segment, to which all attend, and which the prefixes do not count."""
 
     @property
     def tokens(self) -> int:
@@ -142,24 +148,44 @@ def length(part: Part) -> int:
     return part.shape[-2] if isinstance(part, torch.Tensor) else len(part)
 
 
-def lay_out(contexts: Sequence[Context], device: torch.device) -> Layout:
-    """The layout of contexts in one row."""
-    segments, positions, start = [], [], 0
+def common_lead(contexts: Sequence[Context]) -> tuple[int, ...]:
+    """The text with which all of several contexts begin, where nothing is read within them."""
+    first = contexts[0].parts[0]
+    if len(contexts) == 1 or isinstance(first, torch.Tensor):
+        return ()
+    alike = (isinstance(c.parts[0], tuple) and c.parts[0] == first and not c.read for c in contexts)
+    return first if all(alike) else ()
+
+
+def lay_out(contexts: Sequence[Context], device: torch.device, lead: int = 0) -> Layout:
+    """The layout of contexts in one row, whose common lead of so many tokens stands before them."""
+    segments, positions, start = [], [torch.arange(lead)], lead
+    known: dict[object, tuple[torch.Tensor, torch.Tensor, torch.Tensor, bool]] = {}
     for context in contexts:
-        tree, prefix = context.tree, context.prefix
-        shared = torch.ones(len(tree), prefix, dtype=torch.bool)
-        allowed = torch.cat([shared, tree.ancestors()], dim=1).to(device, non_blocking=True)
-        media = context.media()
-        first, media = bool(media[0]), media.to(device, non_blocking=True)
+        tree, prefix = context.tree, context.prefix - lead
+        key = tuple(tree.parents), tuple((isinstance(part, tuple), length(part)) for part in context.parts)
+        if key not in known:  # contexts of one form share their tensors
+            shared = torch.ones(len(tree), prefix, dtype=torch.bool)
+            allowed = torch.cat([shared, tree.ancestors()], dim=1).to(device, non_blocking=True)
+            own = context.media()[lead:]
+            depths = torch.tensor(tree.depths(), dtype=torch.long)
+            places = torch.cat([torch.arange(lead, lead + prefix), lead + prefix + depths])
+            known[key] = allowed, own.to(device, non_blocking=True), places, bool(own[0])
+        allowed, media, places, first = known[key]
         segments.append(Segment(start, prefix, allowed, tree.chain, context.read, media, first))
-        positions += [torch.arange(prefix), prefix + torch.tensor(tree.depths(), dtype=torch.long)]
+        positions.append(places)
         start += prefix + len(tree)
-    return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True))
+    return Layout(tuple(segments), torch.cat(positions)[None].to(device, non_blocking=True), lead)
 
 
-def embed(contexts: Sequence[Context], table: torch.nn.Embedding) -> torch.Tensor:
-    """The row's embeddings [1, tokens, width] in the table's precision."""
-    parts = [part for context in contexts for part in (*context.parts, tuple(context.tree.ids))]
+def embed(contexts: Sequence[Context], table: torch.nn.Embedding, lead: tuple[int, ...] = ()) -> torch.Tensor:
+    """The row's embeddings [1, tokens, width] in the table's precision.
+
+    A lead is the first part of every context, and stands there once.
+    """
+    own = [context.parts[1:] if lead else context.parts for context in contexts]
+    trees = [tuple(context.tree.ids) for context in contexts]
+    parts = [lead, *(part for each, tree in zip(own, trees, strict=True) for part in (*each, tree))]
     texts = [part for part in parts if isinstance(part, tuple)]
     ids = torch.tensor([token for text in texts for token in text], device=table.weight.device)
     embedded = iter(table(ids).split([len(text) for text in texts]))

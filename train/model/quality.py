@@ -194,14 +194,15 @@ class QualityModel(GroupedModel):
             reads += [places.setdefault(place, len(places)) for place in row.add(pieces)]
         device, members = table.weight.device, range(self.members)
         contexts = contexts_of_members(row.contexts, self.members)
-        layout = lay_out(contexts, device)
+        lead = self.packed.lead(contexts)
+        layout = lay_out(contexts, device, len(lead))
         rows = [
-            layout.segments[member * len(row.contexts) + context].start + token
+            layout.segments[member * len(row.contexts) + context].start + token - len(lead)
             for member in members
             for context, token in places
         ]
         return PackedConversations(
-            embed(contexts, table).to(self.decoder.dtype),
+            embed(contexts, table, lead).to(self.decoder.dtype),
             layout,
             torch.tensor(rows, device=device),
             torch.tensor([member * len(places) + at for member in members for at in reads], device=device),

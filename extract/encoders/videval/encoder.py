@@ -14,6 +14,7 @@ from extract.encoders.videval.chroma import chroma_features
 from extract.encoders.videval.frames import colour_planes, luma_plane
 from extract.encoders.videval.high import high_features
 from extract.encoders.videval.luma import luma_features
+from extract.encoders.videval.memory import keep_freed_memory
 from extract.encoders.videval.motion import motion_features, prepared
 from extract.encoders.videval.sampling import HIGH, ROWS, VARIANTS
 from extract.video.counted import CountedView
@@ -66,6 +67,7 @@ class VidevalEncoder:
 
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
         """Of each chunk `rows` [n, 50], `high` [m, 6] and how many rows it has, `block` [1]."""
+        keep_freed_memory()
         with _BLAS.limit(limits=1, user_api="blas"):
             return [self._numbers(chunk.frames[ROWS], chunk.frames[HIGH]) for chunk in chunks]
 

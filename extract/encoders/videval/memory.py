@@ -1,12 +1,14 @@
 """How the C library treats the memory of planes."""
 
 import ctypes
+from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _PLANES_BYTES = 512 << 20
 _PLANE_BYTES = 64 << 20
 
 
+@cache
 def keep_freed_memory() -> None:
     """Lets this process use the memory of one plane for the next, up to 512 MiB of it.
 

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.float64]
 
-_STRIP = 16384  # pixels converted at a time: all that they need stays in the processor's cache
+_STRIP = 32768  # pixels converted at a time: all that they need stays in the processor's cache
 _TO_YUV = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])
 _FROM_YUV = np.linalg.inv(_TO_YUV)
 _BLACK = np.array([[16.0], [128.0], [128.0]])
+_TO_RGB8 = 255 * _FROM_YUV
+_RGB8_START = 0.5 - _TO_RGB8 @ _BLACK
+"""With the half that makes of cutting off a rounding."""
 _SRGB_END = 0.04045
 _SRGB_GAP = _SRGB_END / 12.92 - ((_SRGB_END + 0.055) / 1.055) ** 2.4
 _ROOT_END = (6 / 29) ** 3
@@ -42,13 +45,11 @@ def chroma_and_short_wave(y: Plane, u: Plane, v: Plane) -> tuple[Plane, Plane]:
     """
     chroma, short_wave = np.empty(y.size), np.empty(y.size)
     for strip, yuv in _strips(y, u, v):
-        yuv = np.floor(np.clip(yuv, 0, 255, out=yuv) + 0.5)
-        yuv -= _BLACK
-        rgb = _FROM_YUV @ yuv
-        rgb *= 255
-        np.clip(rgb, 0, 255, out=rgb)
-        rgb += 0.5
-        linear = _LINEAR.take(rgb.astype(np.intp))
+        np.clip(yuv, 0, 255, out=yuv)
+        yuv += 0.5
+        rgb = _TO_RGB8 @ np.floor(yuv, out=yuv)
+        rgb += _RGB8_START
+        linear = _LINEAR.take(np.clip(rgb, 0, 255, out=rgb).astype(np.intp))
         opponents = _rounded_opponents(_RGB_TO_PCS @ linear)
         opponents *= opponents
         np.sqrt(np.add(opponents[0], opponents[1], dtype=np.float64), out=chroma[strip])

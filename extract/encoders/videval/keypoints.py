@@ -13,7 +13,7 @@ _UNIT = 32  # the corner filters' weights are whole multiples of 1 / 32, so that
 _CORNER = np.array(
     [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [-2, -2, 0, 1, 1], [-2, -2, -2, 1, 1], [-2, -2, -2, 1, 1]]
 )
-_STRIP = 4096  # pixels filtered at a time: all that they need stays in the processor's cache
+_STRIP = 16384  # pixels filtered at a time: all that they need stays in the processor's cache
 _Terms = list[tuple[int, int, int]]
 
 

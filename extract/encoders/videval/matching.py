@@ -139,8 +139,9 @@ class _Search:
         tried.partition(1, axis=1)
         limits = np.maximum(tried[:, 1], 1.25 * tried[:, 0]) * (1 + _SLACK) + _SLACK
         costs = np.full((len(best), self._size**2), np.inf)
-        point, place = np.nonzero(bounds.reshape(costs.shape) <= limits[:, None])
-        costs[point, place] = self._cost_at(self._other, point, place, limits[point])
+        near = np.flatnonzero(bounds.reshape(costs.shape) <= limits[:, None])
+        point, place = np.divmod(near, costs.shape[1])
+        costs.ravel()[near] = self._cost_at(self._other, point, place, limits[point])
         return costs
 
     def _lower_bounds(self) -> Plane:

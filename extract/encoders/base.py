@@ -59,6 +59,9 @@ class WholeVideoEncoder(Encoder, Protocol):
     may be called by several threads at once.
     """
 
+    items_per_second: Mapping[str, float]
+    """About how many items a second has of each stream that is kept, for estimates."""
+
     def finish(self, features: Features) -> Features:
         """The video's streams, [items, *stream shape], from what `encode` gave of all of its chunks.
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from extract.encoders.base import Encoder
+from extract.encoders.base import Encoder, WholeVideoEncoder
 from extract.errors import UnreadableVideo
 from extract.job.job import ExtractionJob
 from extract.job.summary import in_bytes
@@ -118,11 +118,15 @@ def make_plan(
 
 
 def bytes_per_second(encoder: Encoder, fps: float) -> float:
-    """Bytes of features for a second of video: an item a chunk, or a frame where all frames are used."""
+    """Bytes of features for a second of video.
+
+    Where the encoder does not say it: an item a chunk, or a frame where all frames are used.
+    """
     view = encoder.view
     every_frame = isinstance(view, View) and any(one.rule == "all" for one in view.requests.values())
-    items = fps if every_frame else float(1 / view.chunk_seconds)
-    return items * sum(stream.item_bytes for stream in encoder.streams.values())
+    usual = fps if every_frame else float(1 / view.chunk_seconds)
+    said = encoder.items_per_second if isinstance(encoder, WholeVideoEncoder) else {}
+    return sum(said.get(name, usual) * stream.item_bytes for name, stream in encoder.streams.items())
 
 
 def measured_speed(

@@ -8,6 +8,8 @@ from extraction import recipe, run_job
 from fragile_encoder import DeviceEncoder, FragileEncoder
 from small_videos import encode
 
+from config.schema import EncoderSettings
+from extract.encoders.videval.encoder import VidevalEncoder
 from extract.encoders.videval.sampling import VARIANTS
 from extract.job.job import ExtractionJob
 from extract.job.plan import bytes_per_second, make_plan, measured_speed
@@ -106,3 +108,9 @@ def test_bytes_of_features_follow_from_the_view(view, items):
     encoder = FragileEncoder()
     encoder.view = view
     assert bytes_per_second(encoder, fps=25.0) == items * 4 * 4
+
+
+@pytest.mark.parametrize(("variant", "rows"), [("light720-6fps", 6), ("full", 15)])
+def test_an_encoder_that_finishes_says_how_many_items_there_are(variant, rows):
+    settings = EncoderSettings(name="videval", kind="videval", dtype="float32", variant=variant)
+    assert bytes_per_second(VidevalEncoder(settings), fps=30.0) == 60 * 4 + rows * 50 * 4

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from store.features import FeatureStore
 
 class Ranks(FragileEncoder):
     """Of each second, the rank of its mean luma in the video: `rank` [1]."""
+
+    items_per_second: ClassVar = {"rank": 1.0}
 
     def __init__(self, fewest: int = 1) -> None:
         super().__init__()

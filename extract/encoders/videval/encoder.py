@@ -25,6 +25,7 @@ VERSION = "1"
 """Semantic version of the features: raised whenever the same pictures give other numbers."""
 
 USUAL_VARIANT = "light480-3fps"
+_USUAL_FPS = 30
 _BLOCK = "block"
 _PICTURES = FrameRequest(0, "all", colour="yuv420")
 
@@ -53,6 +54,7 @@ class VidevalEncoder:
         """Stream → what each of its numbers is called."""
         shapes = {"features": (1, len(pooling.NAMES)), "frames": (len(pooling.FRAME_NAMES),)}
         self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes)
+        self.items_per_second = {"features": 1.0, "frames": float(self._variant.rows(_USUAL_FPS))}
 
     def specification(self) -> dict[str, Any]:
         """The version stands for the formulas, the rest for what they are given."""

@@ -38,7 +38,8 @@ class VidevalEncoder:
     Content", IEEE TIP 2021, as their published feature matrices have them.
 
     `features` [K, 1, 60], K about the seconds: their plain mean is the video's vector of 60, which the
-    published models take. `frames` [n, 50]: of every sampled frame the numbers that are pooled.
+    published models take. `frames` [n, 50], where the settings name it: of every sampled frame
+    the numbers that are pooled.
     Always finite; see `pooling.filled`.
     """
 
@@ -53,8 +54,9 @@ class VidevalEncoder:
         self.names = {"features": list(pooling.NAMES), "frames": list(pooling.FRAME_NAMES)}
         """Stream → what each of its numbers is called."""
         shapes = {"features": (1, len(pooling.NAMES)), "frames": (len(pooling.FRAME_NAMES),)}
-        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes)
-        self.items_per_second = {"features": 1.0, "frames": float(self._variant.rows(_USUAL_FPS))}
+        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes, further=("frames",))
+        items = {"features": 1.0, "frames": float(self._variant.rows(_USUAL_FPS))}
+        self.items_per_second = {name: items[name] for name in self.streams}
 
     def specification(self) -> dict[str, Any]:
         """The version stands for the formulas, the rest for what they are given."""

@@ -42,7 +42,7 @@ def _one_step(size: int, ratio: float) -> csr_array:
     lefts = np.floor(centres - reach / 2)
     pixels = lefts[:, None] + np.arange(int(np.ceil(reach)) + 2)  # [new, taps]
     values = shrink * _cubic(shrink * (centres[:, None] - pixels))
-    values /= values.sum(axis=1, keepdims=True)
+    values /= np.add.accumulate(values, axis=1)[:, -1:]
     mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
     columns = mirror[(pixels.astype(np.int64) - 1) % (2 * size)]
     counted = values != 0
@@ -51,7 +51,10 @@ def _one_step(size: int, ratio: float) -> csr_array:
 
 
 def _cubic(distance: Plane) -> Plane:
+    # By powers, and with their sums taken one after the other, as MATLAB rounds: in a resized picture
+    # rounding decides which of several like corners TLVQM follows.
     x = np.abs(distance)
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    square, cube = x * x, x * x * x
+    near = 1.5 * cube - 2.5 * square + 1
+    far = -0.5 * cube + 2.5 * square - 4 * x + 2
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))

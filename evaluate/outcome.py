@@ -10,6 +10,7 @@ from tabulate import tabulate
 from config.schema import DatasetSettings, ProtocolSettings
 from evaluate.answers import given
 from evaluate.metrics import score_metrics
+from evaluate.spread import Spread, pooled, spread_line
 
 Statistic = Literal["median", "mean"]
 Figures = dict[str, dict[str, float | None]]
@@ -51,6 +52,8 @@ class SplitResult:
     """Of all test videos together."""
     datasets: dict[str, Figures]
     """Dataset → the same of its own test videos."""
+    spread: dict[str, Spread]
+    """Pipeline → whether its standard deviations were as large as its errors; of those that give some."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ def protocol_table(result: ProtocolResult) -> str:
         f"{name}: {sum(split.parse_failures[name] for split in result.splits)} parse failures of"
         f" {sum(split.test for split in result.splits)} written answers"
         for name in result.splits[0].parse_failures
+    ]
+    lines += [
+        f"{name}: {spread_line(pooled([split.spread[name] for split in result.splits]))}"
+        for name in result.splits[0].spread
     ]
     aligned = f", {' and '.join(result.aligned)} as aligned" if result.aligned else ""
     return "\n".join([table, "", *lines, f"RMSE on 0–100{aligned}"])

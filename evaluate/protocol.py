@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
 from evaluate.outcome import ProtocolResult, ScoredVideos, SplitResult, outcome_of, trial_line
 from evaluate.score import load_trained, parse_failures, predict_stored, run_reader
+from evaluate.spread import Spread, spread_of
 from evaluate.svr import svr_scores, video_means
 from evaluate.trials import Trial
 from store.durable.commit import write_file
@@ -20,6 +21,7 @@ from store.labels.dataset import join_split
 from store.labels.files import Label, MosScale
 from train.data.reader import FeatureReader
 from train.errors import FeaturesMissingError, RunError
+from train.inference.predict import Prediction
 from train.job import train_run
 from train.pretrained import TrainedModel
 from train.saving.checkpoint import CONFIG, checkpoint_of
@@ -113,7 +115,7 @@ def _test(
     tested = [rows[name] for name in trial.tested]
     if empty := [each.dataset.name for each in tested if not each.test]:
         raise FeaturesMissingError(f"none of the videos of {empty[0]} that {trial.name} tests has features")
-    scores, failures = _predicted(trained, tested)
+    scores, failures, spread = _predicted(trained, tested)
     if protocol.baseline == "svr":
         by_svr = _svr([rows[name] for name in trial.splits], tested)
         for found, own in zip(scores, by_svr, strict=True):
@@ -126,25 +128,32 @@ def _test(
         failures,
         ScoredVideos.together(parts).figures(),
         {each.dataset.name: part.figures() for each, part in zip(tested, parts, strict=True)},
+        spread,
     )
 
 
 def _predicted(
     trained: Sequence[TrainedModel], tested: Sequence["_Rows"]
-) -> tuple[list[dict[str, list[float | None]]], dict[str, int]]:
-    """Of each dataset, method → scores of its test videos; and pipeline → parse failures."""
+) -> tuple[list[dict[str, list[float | None]]], dict[str, int], dict[str, Spread]]:
+    """Of each dataset, method → scores of its test videos; pipeline → parse failures, and → spread."""
     scores: list[dict[str, list[float | None]]] = [{} for _ in tested]
-    failures: dict[str, int] = {}
+    failures, spreads = dict[str, int](), dict[str, Spread]()
     for number, one in enumerate(trained):
-        name = one.settings.pipeline.name
+        name, everything = one.settings.pipeline.name, list[Prediction]()
         for each, found in zip(tested, scores, strict=True):
             videos = [label.video for label in each.test]
             said = predict_stored(one, each.readers[number], videos, each.dataset.name, quiet=True)
+            everything += said
             found[f"{name}, expected"] = [prediction.score for prediction in said]
             if one.settings.pipeline.head == "decoder":
-                failures[name] = failures.get(name, 0) + parse_failures(one, said)
                 found[f"{name}, generate"] = [prediction.score_generate for prediction in said]
-    return scores, failures
+        if one.settings.pipeline.head == "decoder":
+            failures[name] = parse_failures(one, everything)
+        mos = [score for each in tested for score in each.scores(each.test)]
+        spread = spread_of(mos, everything, one.settings.pipeline.std_scale)
+        if spread is not None:
+            spreads[name] = spread
+    return scores, failures, spreads
 
 
 def _svr(learnt: Sequence["_Rows"], tested: Sequence["_Rows"]) -> list[list[float | None]]:

@@ -45,6 +45,16 @@ def spread_of(mos: Sequence[float], predictions: Sequence[Prediction], std_scale
     return Spread(len(ratios), float(np.mean(np.array(ratios) <= REACH)), std_scale * reach / REACH)
 
 
+def pooled(spreads: Sequence[Spread]) -> Spread:
+    """Means over several, by their numbers of videos."""
+    counts = [each.videos for each in spreads]
+    coverage, std_scale = (
+        float(np.average([getattr(each, name) for each in spreads], weights=counts))
+        for name in ("coverage", "std_scale")
+    )
+    return Spread(sum(counts), coverage, std_scale)
+
+
 def spread_line(spread: Spread) -> str:
     """For a person."""
     return (

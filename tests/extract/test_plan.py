@@ -112,5 +112,6 @@ def test_bytes_of_features_follow_from_the_view(view, items):
 
 @pytest.mark.parametrize(("variant", "rows"), [("light720-6fps", 6), ("full", 15)])
 def test_an_encoder_that_finishes_says_how_many_items_there_are(variant, rows):
-    settings = EncoderSettings(name="videval", kind="videval", dtype="float32", variant=variant)
+    both = ("features", "frames")
+    settings = EncoderSettings(name="videval", kind="videval", dtype="float32", variant=variant, streams=both)
     assert bytes_per_second(VidevalEncoder(settings), fps=30.0) == 60 * 4 + rows * 50 * 4

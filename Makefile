@@ -48,8 +48,12 @@ eval: $(STAMP) ## Score a run's test videos, compare with published numbers, wri
 	$(BIN)/python -m evaluate run $(RUN) $(ARGS)
 
 .PHONY: predict
-predict: $(STAMP) ## Score videos with a run: make predict RUN=runs/demo VIDEOS='a.mp4 b.mp4'
-	$(BIN)/python -m evaluate predict $(VIDEOS) --run $(RUN) $(ARGS)
+predict: $(STAMP) ## Score videos: make predict VIDEOS='a.mp4 b.mp4'; with a run of yours, RUN=runs/demo
+	$(BIN)/python -m evaluate predict $(VIDEOS) $(if $(filter file,$(origin RUN)),,--run $(RUN)) $(ARGS)
+
+.PHONY: embedded
+embedded: $(STAMP) ## Train the embedded model anew: make embedded FEATURES=folder LABELS=folder (of VIDEVAL)
+	$(BIN)/python -m demo model $(FEATURES) --labels $(LABELS) $(ARGS)
 
 .PHONY: decoder
 decoder: $(STAMP) ## Train a new embedded tiny language decoder, into the folder DECODER (two minutes)

@@ -13,6 +13,8 @@ from config.errors import Problem, nearest
 from config.schema import Settings
 
 DEFAULT_FILE = Path("pipelines.toml")
+EMBEDDED_MODEL = Path(__file__).parents[1] / "models" / "embedded"
+"""The trained model that comes with this repository."""
 _NAMED_SECTIONS = ("datasets", "encoders", "tasks", "pipelines", "protocols")
 _SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders")
 _Entry = TypeVar("_Entry")

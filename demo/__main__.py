@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from config import cli
-from config.load import DEFAULT_FILE, load_settings
+from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings
 
 app = cli.command_app("The embedded default: a generated dataset and a tiny decoder; downloads nothing.")
 
@@ -42,6 +42,34 @@ def decoder(
     summary = build_decoder(folder, recipe, task_texts(tasks), progress=not quiet)
     print(f"{folder}: trained in {summary['seconds']:.0f} s; pass it to training and evaluation with")
     print(f"  --set pipelines.tiny.decoder.weights={folder.resolve()}")
+
+
+@app.command()
+def model(
+    matrices: Annotated[
+        Path, typer.Argument(help="The folder of VIDEVAL's published *_feats.mat.", metavar="FEATURES")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the label files; data/DATASET/ each where not given."),
+    ] = None,
+    into: Annotated[Path, typer.Option(help="Where the model goes, beside its decoder.")] = EMBEDDED_MODEL,
+    work: Annotated[Path, typer.Option(help="Where the runs and imported features go.")] = Path(
+        "runs/embedded"
+    ),
+    config: cli.Config = DEFAULT_FILE,
+    overrides: cli.Overrides = None,
+) -> None:
+    """Train the embedded model on people's opinions of 3,165 videos, by published features."""
+    from demo.opinions import build_model, with_labels_from
+
+    settings = load_settings(config, [f"store.path={work.resolve() / 'features'}", *(overrides or [])])
+    if labels is not None:
+        settings = with_labels_from(labels, settings)
+    built = build_model(into, matrices, settings, work)
+    print(
+        f"{built.folder}: SRCC {built.summary['all']['expected']['srcc']:.3f} on videos left out of training"
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from config import cli
-from config.load import DEFAULT_FILE, load_settings, lookup
+from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
 from store.features import FeatureStore
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
@@ -16,7 +16,15 @@ app = cli.command_app("Score videos with a trained run, and judge scores against
 
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1 …")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
-RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of a trained run.")]
+RunOption = Annotated[
+    Path,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        show_default=False,
+        help="Folder of a trained run; the embedded model where not given.",
+    ),
+]
 
 
 @app.command()
@@ -109,7 +117,7 @@ def calibrate(
 @app.command()
 def predict(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
-    run: RunOption,
+    run: RunOption = EMBEDDED_MODEL,
     device: Device = "auto",
     json: cli.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -185,7 +193,7 @@ def protocol(
 @app.command()
 def ladder(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
-    run: RunOption,
+    run: RunOption = EMBEDDED_MODEL,
     device: Device = "auto",
     json: cli.Json = False,
 ) -> None:

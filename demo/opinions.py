@@ -1,0 +1,125 @@
+"""The embedded model: what people said of 3,165 videos, learnt through the embedded decoder."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+
+from config.errors import count
+from config.schema import RunSettings, Settings
+from demo.published import import_published
+from evaluate.outcome import ProtocolResult
+from evaluate.protocol import run_protocol
+from evaluate.spread import pooled
+from evaluate.trials import protocol_trials
+from store.durable.commit import write_file
+from store.features import FeatureStore
+from store.labels.dataset import grouped_labels
+from train.job import train_run
+from train.pretrained import from_pretrained
+from train.saving.checkpoint import CARD, CONFIG, checkpoint_of
+from train.saving.decoder import DECODER
+from train.saving.digests import write_digests
+from train.saving.run import read_run
+from train.saving.weights import WEIGHTS
+
+PIPELINE: Final = "opinions"
+PROTOCOL: Final = "opinions-folds"
+SUMMARY_FILE: Final = "model.json"
+"""Beside the weights: data, versions, and how well the model does on videos that it has not seen."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where the model is, and what was found on the way."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+
+def build_model(target: Path, matrices: Path, settings: Settings, work: Path) -> Built:
+    """Train the embedded model on VIDEVAL's published matrices, and put it beside its decoder in `target`.
+
+    Cross-validation comes first: its figures go into the card, and its errors say how large the standard
+    deviations are to be. The model itself learns from all videos. `work`: the runs' folder; what is finished
+    there is used again. Raises PublishedFileMissing and what training raises.
+    """
+    protocol, pipeline = settings.protocols[PROTOCOL], settings.pipelines[PIPELINE]
+    datasets = {name: settings.datasets[name] for name in protocol.datasets}
+    store = FeatureStore(settings.store.path)
+    work.mkdir(parents=True, exist_ok=True)
+    (encoder,) = (settings.encoders[name] for name in pipeline.encoders)
+    for name, done in import_published(store, encoder, datasets, matrices).items():
+        print(f"{name}: {count(done.videos, 'video')} of {encoder.name}, {done.new} of them new")
+    run = settings.run(pipeline, *datasets.values())
+    found = run_protocol(protocol, [run], protocol_trials(protocol, run.datasets), store, work / "folds")
+    scale = pooled([split.spread[PIPELINE] for split in found.splits]).std_scale
+    run = run.model_copy(update={"pipeline": pipeline.model_copy(update={"std_scale": scale})})
+    everything = {
+        dataset.name: {"train": grouped_labels(dataset), "val": [], "test": []} for dataset in run.datasets
+    }
+    trained = train_run(run, store, everything, work / "model")
+    summary = _summary(found, trained.videos, pipeline.members, scale)
+    _install(checkpoint_of(trained.folder), target, run, summary)
+    from_pretrained(target, device="cpu")  # it loads from where it is now
+    return Built(target, summary)
+
+
+def with_labels_from(folder: Path, settings: Settings) -> Settings:
+    """The settings, with the protocol's label files in that folder, or in its subfolders of their names."""
+    datasets = dict(settings.datasets)
+    for name in settings.protocols[PROTOCOL].datasets:
+        file = Path(str(datasets[name].labels)).name
+        within = folder / name / file
+        datasets[name] = datasets[name].model_copy(
+            update={"labels": within if within.is_file() else folder / file}
+        )
+    return settings.model_copy(update={"datasets": datasets})
+
+
+def _summary(
+    found: ProtocolResult, videos: Mapping[str, Mapping[str, int]], members: int, scale: float
+) -> dict[str, Any]:
+    expected, written = (f"{PIPELINE}, {how}" for how in ("expected", "generate"))
+    return {
+        "videos": {name: parts["train"] for name, parts in videos.items()},
+        "members": members,
+        "folds": len(found.splits),
+        "all": {"expected": found.methods[expected], "generate": found.methods[written]},
+        "datasets": {name: each[expected] for name, each in found.datasets.items()},
+        "parse_failures": sum(split.parse_failures[PIPELINE] for split in found.splits),
+        "std_scale": scale,
+    }
+
+
+def _install(checkpoint: Path, target: Path, run: RunSettings, summary: Mapping[str, Any]) -> None:
+    """Put the model beside its decoder; of the builder's machine, no paths go with it."""
+    target.mkdir(parents=True, exist_ok=True)
+    decoder = Path(run.pipeline.decoder.weights)
+    if decoder.resolve() != (target / DECODER).resolve():
+        shutil.rmtree(target / DECODER, ignore_errors=True)
+        shutil.copytree(decoder, target / DECODER)
+    tied = read_run(checkpoint / CONFIG)
+    datasets = tuple(
+        each.model_copy(update={"videos": Path(each.name), "labels": Path(Path(str(each.labels)).name)})
+        for each in run.datasets
+    )
+    own = run.pipeline.decoder.model_copy(update={"weights": f"./{DECODER}"})
+    pipeline = run.pipeline.model_copy(update={"decoder": own})
+    settings = run.model_copy(update={"datasets": datasets, "pipeline": pipeline})
+    tied = tied.model_copy(update={"settings": settings})
+    shutil.copyfile(checkpoint / WEIGHTS, target / WEIGHTS)
+    tied.write(target / CONFIG)
+    write_digests(target, [target / WEIGHTS, *(target / DECODER).glob("*.safetensors")])
+    write_file(target / SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
+    write_file(target / CARD, _card(summary, tied.versions).encode())
+
+
+def _card(summary: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    template = Path(__file__).with_name("opinions_card.md.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template).render(**summary, versions=versions)

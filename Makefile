@@ -6,8 +6,9 @@ PIPELINE ?= lmm-vqa
 RUN ?= runs/$(PIPELINE)
 DECODER ?= runs/embedded-decoder
 ARGS ?=
-FEATURES ?= data/KoNViD-1k/KONVID_1K_VIDEVAL_feats.mat
-LABELS ?= data/KoNViD-1k/KONVID_1K_metadata.csv
+FEATURES ?= data/VIDEVAL
+LABELS ?= data
+PROTOCOL ?= opinions-combined
 
 BIN := .venv/bin
 STAMP := .venv/.set-up
@@ -52,18 +53,16 @@ predict: $(STAMP) ## Score videos: make predict VIDEOS='a.mp4 b.mp4'; with a run
 	$(BIN)/python -m evaluate predict $(VIDEOS) $(if $(filter file,$(origin RUN)),,--run $(RUN)) $(ARGS)
 
 .PHONY: embedded
-embedded: $(STAMP) ## Train the embedded model anew: make embedded FEATURES=folder LABELS=folder (of VIDEVAL)
+embedded: $(STAMP) ## Train the embedded model anew, on VIDEVAL's features: FEATURES=folder LABELS=folder
 	$(BIN)/python -m demo model $(FEATURES) --labels $(LABELS) $(ARGS)
 
 .PHONY: decoder
 decoder: $(STAMP) ## Train a new embedded tiny language decoder, into the folder DECODER (two minutes)
 	$(BIN)/python -m demo decoder $(DECODER) $(ARGS)
 
-.PHONY: konvid
-konvid: $(STAMP) ## Train on real opinion scores: imported VIDEVAL features of KoNViD-1k, beside an SVR
-	$(BIN)/python -m store import $(FEATURES) --key feats_mat --ids $(LABELS):flickr_id \
-		--dataset KoNViD-1k --encoder videval
-	$(BIN)/python -m evaluate protocol opinions-KoNViD-1k --set datasets.KoNViD-1k.labels=$(LABELS) $(ARGS)
+.PHONY: opinions
+opinions: $(STAMP) ## Train and test on people's opinions of published features, beside an SVR (PROTOCOL=…)
+	$(BIN)/python -m demo opinions $(FEATURES) --labels $(LABELS) --protocol $(PROTOCOL) $(ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests

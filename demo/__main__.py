@@ -7,6 +7,7 @@ import typer
 
 from config import cli
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings
+from config.schema import Settings
 
 app = cli.command_app("The embedded default: a generated dataset and a tiny decoder; downloads nothing.")
 
@@ -44,32 +45,59 @@ def decoder(
     print(f"  --set pipelines.tiny.decoder.weights={folder.resolve()}")
 
 
+Matrices = Annotated[
+    Path, typer.Argument(help="The folder of VIDEVAL's published *_feats.mat.", metavar="FEATURES")
+]
+Labels = Annotated[
+    Path | None, typer.Option(help="The folder of the label files; data/DATASET/ each where not given.")
+]
+Work = Annotated[Path, typer.Option(help="Where the runs and the imported features go.")]
+
+
 @app.command()
 def model(
-    matrices: Annotated[
-        Path, typer.Argument(help="The folder of VIDEVAL's published *_feats.mat.", metavar="FEATURES")
-    ],
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="The folder of the label files; data/DATASET/ each where not given."),
-    ] = None,
+    matrices: Matrices,
+    labels: Labels = None,
     into: Annotated[Path, typer.Option(help="Where the model goes, beside its decoder.")] = EMBEDDED_MODEL,
-    work: Annotated[Path, typer.Option(help="Where the runs and imported features go.")] = Path(
-        "runs/embedded"
-    ),
+    work: Work = Path("runs/embedded"),
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
 ) -> None:
     """Train the embedded model on people's opinions of 3,165 videos, by published features."""
-    from demo.opinions import build_model, with_labels_from
+    from demo.opinions import build_model
 
-    settings = load_settings(config, [f"store.path={work.resolve() / 'features'}", *(overrides or [])])
-    if labels is not None:
-        settings = with_labels_from(labels, settings)
+    settings = _settings(config, overrides, labels, work)
     built = build_model(into, matrices, settings, work)
     print(
         f"{built.folder}: SRCC {built.summary['all']['expected']['srcc']:.3f} on videos left out of training"
     )
+
+
+@app.command()
+def opinions(
+    matrices: Matrices,
+    labels: Labels = None,
+    protocol: Annotated[
+        str, typer.Option(help="A protocol of pipelines.toml on these datasets.")
+    ] = "opinions-combined",
+    work: Work = Path("runs/opinions"),
+    restart: Annotated[bool, typer.Option("--restart", help="Replace the runs in the folder.")] = False,
+    config: cli.Config = DEFAULT_FILE,
+    overrides: cli.Overrides = None,
+) -> None:
+    """Train and test on people's opinions, by published features, beside an SVR on the same splits."""
+    from demo.opinions import judge_published
+    from evaluate.outcome import protocol_table
+
+    settings = _settings(config, overrides, labels, work)
+    print(protocol_table(judge_published(protocol, matrices, settings, work, restart=restart)))
+
+
+def _settings(config: Path, overrides: list[str] | None, labels: Path | None, work: Path) -> Settings:
+    from demo.opinions import with_labels_from
+
+    settings = load_settings(config, [f"store.path={work.resolve() / 'features'}", *(overrides or [])])
+    return settings if labels is None else with_labels_from(labels, settings)
 
 
 if __name__ == "__main__":

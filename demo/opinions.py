@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+import torch
+from safetensors.torch import load_file, save_file
 
 from config.errors import count
+from config.load import lookup
 from config.schema import RunSettings, Settings
-from demo.published import import_published
+from demo.published import MATRICES, import_published
 from evaluate.outcome import ProtocolResult
 from evaluate.protocol import run_protocol
 from evaluate.spread import pooled
@@ -48,31 +51,42 @@ def build_model(target: Path, matrices: Path, settings: Settings, work: Path) ->
     deviations are to be. The model itself learns from all videos. `work`: the runs' folder; what is finished
     there is used again. Raises PublishedFileMissing and what training raises.
     """
-    protocol, pipeline = settings.protocols[PROTOCOL], settings.pipelines[PIPELINE]
-    datasets = {name: settings.datasets[name] for name in protocol.datasets}
-    store = FeatureStore(settings.store.path)
-    work.mkdir(parents=True, exist_ok=True)
-    (encoder,) = (settings.encoders[name] for name in pipeline.encoders)
-    for name, done in import_published(store, encoder, datasets, matrices).items():
-        print(f"{name}: {count(done.videos, 'video')} of {encoder.name}, {done.new} of them new")
-    run = settings.run(pipeline, *datasets.values())
-    found = run_protocol(protocol, [run], protocol_trials(protocol, run.datasets), store, work / "folds")
+    pipeline = settings.pipelines[PIPELINE]
+    found = judge_published(PROTOCOL, matrices, settings, work)
+    run = settings.run(pipeline, *(settings.datasets[name] for name in settings.protocols[PROTOCOL].datasets))
     scale = pooled([split.spread[PIPELINE] for split in found.splits]).std_scale
     run = run.model_copy(update={"pipeline": pipeline.model_copy(update={"std_scale": scale})})
     everything = {
         dataset.name: {"train": grouped_labels(dataset), "val": [], "test": []} for dataset in run.datasets
     }
-    trained = train_run(run, store, everything, work / "model")
+    trained = train_run(run, FeatureStore(settings.store.path), everything, work / "model")
     summary = _summary(found, trained.videos, pipeline.members, scale)
     _install(checkpoint_of(trained.folder), target, run, summary)
     from_pretrained(target, device="cpu")  # it loads from where it is now
     return Built(target, summary)
 
 
+def judge_published(
+    name: str, matrices: Path, settings: Settings, work: Path, *, restart: bool = False
+) -> ProtocolResult:
+    """Import what the protocol's pipelines read of the published matrices, and run it in `work`/NAME."""
+    protocol = lookup(settings.protocols, name, "protocol")
+    datasets = {each: settings.datasets[each] for each in protocol.datasets}
+    pipelines = [settings.pipelines[each] for each in protocol.pipelines]
+    work.mkdir(parents=True, exist_ok=True)
+    store = FeatureStore(settings.store.path)
+    for encoder in {each: settings.encoders[each] for one in pipelines for each in one.encoders}.values():
+        for dataset, done in import_published(store, encoder, datasets, matrices).items():
+            print(f"{dataset}: {count(done.videos, 'video')} of {encoder.name}, {done.new} of them new")
+    runs = [settings.run(pipeline, *datasets.values()) for pipeline in pipelines]
+    trials = protocol_trials(protocol, runs[0].datasets)
+    return run_protocol(protocol, runs, trials, store, work / name, restart=restart)
+
+
 def with_labels_from(folder: Path, settings: Settings) -> Settings:
-    """The settings, with the protocol's label files in that folder, or in its subfolders of their names."""
+    """The settings, with the label files of the matrices in that folder, or in its subfolders by dataset."""
     datasets = dict(settings.datasets)
-    for name in settings.protocols[PROTOCOL].datasets:
+    for name in MATRICES:
         file = Path(str(datasets[name].labels)).name
         within = folder / name / file
         datasets[name] = datasets[name].model_copy(
@@ -112,11 +126,20 @@ def _install(checkpoint: Path, target: Path, run: RunSettings, summary: Mapping[
     pipeline = run.pipeline.model_copy(update={"decoder": own})
     settings = run.model_copy(update={"datasets": datasets, "pipeline": pipeline})
     tied = tied.model_copy(update={"settings": settings})
-    shutil.copyfile(checkpoint / WEIGHTS, target / WEIGHTS)
+    save_file(
+        {name: _halved(name, tensor) for name, tensor in load_file(checkpoint / WEIGHTS).items()},
+        target / WEIGHTS,
+        {"format": "pt"},
+    )
     tied.write(target / CONFIG)
     write_digests(target, [target / WEIGHTS, *(target / DECODER).glob("*.safetensors")])
     write_file(target / SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
     write_file(target / CARD, _card(summary, tied.versions).encode())
+
+
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Projections in half precision, which moves scores by less than a tenth of a point; statistics whole."""
+    return tensor.half() if ".project." in name else tensor
 
 
 def _card(summary: Mapping[str, Any], versions: Mapping[str, str]) -> str:

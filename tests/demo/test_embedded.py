@@ -1,0 +1,107 @@
+"""The embedded model: made from published features by one command, shipped, and the default of `predict`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_videos import encode
+from typer.testing import CliRunner
+
+from config.load import EMBEDDED_MODEL, load_settings
+from demo.__main__ import app
+from demo.opinions import SUMMARY_FILE, build_model, with_labels_from
+from demo.published import PublishedFileMissing, import_published
+from evaluate.__main__ import app as evaluate_app
+from extract.encoders.registry import build_encoder
+from store.features import FeatureStore
+from train.pretrained import from_pretrained
+
+ROOT = Path(__file__).parents[2]
+SHORT = [
+    "pipelines.opinions.training.epochs=1",
+    "pipelines.opinions.training.data_share=0.1",
+    "protocols.opinions-folds.repeats=2",
+]
+
+
+def test_it_comes_with_the_repository_small_and_without_anybodys_paths() -> None:
+    files = [path for path in EMBEDDED_MODEL.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 2_000_000
+    config = (EMBEDDED_MODEL / "config.json").read_text()
+    assert "/home" not in config and "/work" not in config and "/tmp" not in config
+    summary = json.loads((EMBEDDED_MODEL / SUMMARY_FILE).read_text())
+    assert sum(summary["videos"].values()) == sum(
+        part["videos"] for split in json.loads(config)["split"].values() for part in split.values()
+    )
+    card = (EMBEDDED_MODEL / "README.md").read_text()
+    for said in ("VIDEVAL", "MIT", "Limits", f"{summary['all']['expected']['srcc']:.3f}"):
+        assert said in card
+
+
+def test_it_is_tied_to_what_our_encoder_gives() -> None:
+    trained = from_pretrained(EMBEDDED_MODEL, device="cpu")
+    settings = load_settings(ROOT / "pipelines.toml")
+    trained.check_features({"videval": build_encoder(settings.encoders["videval"]).specification()})
+    assert trained.settings.pipeline.branches["quality"].distance
+
+
+def test_a_video_is_scored_by_it_where_no_run_is_named(tmp_path: Path) -> None:
+    video = encode(tmp_path / "clip.mp4", frames=50, rate=25, size=(96, 128))
+    result = CliRunner().invoke(evaluate_app, ["predict", str(video), "--json"])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)
+    assert (
+        0 <= found["score"] <= 100 and found["std"] > 0 and found["text"].startswith("The quality score is")
+    )
+    assert found["distance"] > 1 and "unlike the videos" in " ".join(found["warnings"])
+
+
+def test_published_features_are_what_our_encoder_gives(shared_data: Path, tmp_path: Path) -> None:
+    settings = with_labels_from(shared_data / "labels", load_settings(ROOT / "pipelines.toml"))
+    store = FeatureStore(tmp_path)
+    encoder = settings.encoders["videval"]
+    datasets = {name: settings.datasets[name] for name in ("KoNViD-1k", "LIVE-VQC")}
+    done = import_published(store, encoder, datasets, shared_data / "features")
+    assert {name: each.videos for name, each in done.items()} == {"KoNViD-1k": 1200, "LIVE-VQC": 585}
+    sets = [store.find(name, "videval") for name in datasets]
+    assert sets[0].key == sets[1].key and sets[0].specification == build_encoder(encoder).specification()
+    meta = sets[0].meta("10053703034")
+    assert meta["imported"]["file"] == "KONVID_1K_VIDEVAL_light480_3fps_feats.mat"
+    again = import_published(store, encoder, datasets, shared_data / "features")
+    assert all(each.new == 0 for each in again.values())
+    with pytest.raises(PublishedFileMissing, match=r"KONVID_1K_VIDEVAL_light480_3fps_feats\.mat"):
+        import_published(store, encoder, datasets, tmp_path)
+
+
+def test_made_twice_it_is_the_same_to_the_bit(shared_data: Path, tmp_path: Path) -> None:
+    weights = []
+    for name in ("one", "two"):
+        settings = load_settings(ROOT / "pipelines.toml", [f"store.path={tmp_path / name}", *SHORT])
+        settings = with_labels_from(shared_data / "labels", settings)
+        (tmp_path / name).mkdir()
+        built = build_model(tmp_path / f"{name}-model", shared_data / "features", settings, tmp_path / name)
+        assert built.summary["std_scale"] > 0 and set(built.summary["datasets"]) == set(
+            built.summary["videos"]
+        )
+        weights.append((built.folder / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.soak
+def test_made_anew_it_scores_as_the_one_that_is_shipped(shared_data: Path, tmp_path: Path) -> None:
+    arguments = ["model", str(shared_data / "features"), "--labels", str(shared_data / "labels")]
+    arguments += ["--into", str(tmp_path / "model"), "--work", str(tmp_path / "work")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    features = FeatureStore(tmp_path / "work" / "features").find("KoNViD-1k", "videval")
+    videos = [
+        {"quality": torch.from_numpy(np.asarray(features.read(video)["features"]))}
+        for video in features.videos()[:300]
+    ]
+    scores = [
+        np.array([found.score for found in from_pretrained(place, device="cpu").predict(videos)])
+        for place in (EMBEDDED_MODEL, tmp_path / "model")
+    ]
+    assert np.abs(scores[0] - scores[1]).max() < 0.5

@@ -78,6 +78,7 @@ bench: $(BENCH_STAMP) ## Measure store, extraction and training step against the
 	$(BIN)/python benchmarks/store_read.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/extraction.py $(ARGS)
+	$(BIN)/python benchmarks/videval.py
 	$(BIN)/python benchmarks/training_step.py
 
 .PHONY: bench-memory

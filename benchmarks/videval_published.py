@@ -55,11 +55,10 @@ def main() -> None:
             found = store.find(name, "videval")
             for label in grouped_labels(dataset):
                 if label.video not in videos:
-                    rows.append(np.asarray(found.read(label.video)["features"])[:, 0].mean(axis=0))
+                    rows.append(found.read(label.video, "features")[:, 0].mean(axis=0))
                     scores.append(MosScale.of(dataset).to_100(label.mos))
         published = {
-            name: np.asarray(store.find(DATASET, "videval").read(name)["features"])[:, 0].mean(axis=0)
-            for name in videos
+            name: store.find(DATASET, "videval").read(name, "features")[:, 0].mean(axis=0) for name in videos
         }
     own = {}
     extracted = extract_features(list(videos.values()), {"videval": build_encoder(encoder)})

@@ -97,8 +97,7 @@ def test_made_anew_it_scores_as_the_one_that_is_shipped(shared_data: Path, tmp_p
     assert result.exit_code == 0, result.output
     features = FeatureStore(tmp_path / "work" / "features").find("KoNViD-1k", "videval")
     videos = [
-        {"quality": torch.from_numpy(np.asarray(features.read(video)["features"]))}
-        for video in features.videos()[:300]
+        {"quality": torch.from_numpy(features.read(video, "features"))} for video in features.videos()[:300]
     ]
     scores = [
         np.array([found.score for found in from_pretrained(place, device="cpu").predict(videos)])

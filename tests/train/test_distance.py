@@ -41,6 +41,23 @@ def test_a_video_counts_by_its_mean_and_a_constant_feature_by_nothing() -> None:
     assert distance(far[None, None]) == pytest.approx(distance(mean[None, None]), rel=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_videos_are_enough_to_have_one(count: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    videos = [torch.randn(3, 1, 5, generator=random) for _ in range(count)]
+    distance = FeatureDistance(5)
+    distance.fit(videos)
+    found = [distance(video) for video in videos]
+    assert np.isfinite(found).all() and max(found) == pytest.approx(0 if count == 1 else 1, abs=0.05)
+    assert count == 1 or distance(videos[0] + torch.arange(5)) > 1
+
+
+def test_videos_that_are_all_alike_are_unlike_none() -> None:
+    distance = FeatureDistance(5)
+    distance.fit([torch.ones(3, 1, 5)] * 6)
+    assert distance(torch.full((3, 1, 5), 9.0)) == 0
+
+
 def test_a_run_learns_it_and_predicts_it(tmp_path: Path) -> None:
     store, split = make_features(tmp_path)
     run = train(tmp_path, "run", ASKED)

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from torch import nn
 
 USUAL_SHARE = 0.99
 """Of the training videos, the share whose distance is at most 1."""
+_LEAST_VARIANCE = 1e-6
+"""Of features whose own variance is 1, along any axis."""
 
 
 class FeatureDistance(nn.Module):
@@ -31,8 +34,7 @@ class FeatureDistance(nn.Module):
         rows = np.stack([_mean(video).double().numpy() for video in videos])  # [N, D]
         centre, std = rows.mean(axis=0), rows.std(axis=0)
         scale = 1 / np.where(std > 1e-8 * np.abs(rows).max(axis=0, initial=0), std, np.inf)  # 0: constant
-        z = (rows - centre) * scale
-        whitening = scale[:, None] * np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(z).precision_)
+        whitening = scale[:, None] * _whitening((rows - centre) * scale)
         usual = np.quantile(np.linalg.norm((rows - centre) @ whitening, axis=1), USUAL_SHARE)
         self.mean.copy_(torch.from_numpy(centre))
         self.whitening.copy_(torch.from_numpy(whitening / (usual or 1.0)))
@@ -41,6 +43,16 @@ class FeatureDistance(nn.Module):
     def forward(self, video: torch.Tensor) -> float:
         """The distance of a video's features [K, tokens, features]; more than 1 is unusual."""
         return float(torch.linalg.vector_norm((_mean(video) - self.mean) @ self.whitening))
+
+
+def _whitening(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[D, D] that makes rows [N, D] of mean 0 uncorrelated, with a variance of 1."""
+    if not z.any():
+        return np.eye(z.shape[1])
+    variances, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(z).covariance_)
+    # Two videos lie on a line: nothing is shrunk, and what leaves the line is infinitely far off.
+    whitening: NDArray[np.float64] = axes / np.sqrt(variances.clip(min=_LEAST_VARIANCE))
+    return whitening
 
 
 def _mean(video: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,9 @@ _USUAL_FPS = 30
 _BLOCK = "block"
 _PICTURES = FrameRequest(0, "all", colour="yuv420")
 
-_BLAS = ThreadpoolController()
-"""Sums over several threads round in another order: with one thread, every process gives the same."""
+_LIBRARIES = ThreadpoolController()
+"""Sums over several threads round in another order: with one thread, every process gives the same. And
+strips of pixels are too little work for several, which wait for each other where cores are busy."""
 
 
 class VidevalEncoder:
@@ -72,7 +73,7 @@ class VidevalEncoder:
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
         """Of each chunk `rows` [n, 50], `high` [m, 6] and how many rows it has, `block` [1]."""
         keep_freed_memory()
-        with _BLAS.limit(limits=1, user_api="blas"):
+        with _LIBRARIES.limit(limits=1):
             return [self._numbers(chunk.frames[ROWS], chunk.frames[HIGH]) for chunk in chunks]
 
     def finish(self, features: Features) -> Features:

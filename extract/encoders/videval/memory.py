@@ -5,7 +5,8 @@ from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _PLANES_BYTES = 512 << 20
-_PLANE_BYTES = 64 << 20
+_PLANE_BYTES = (64 << 20, 32 << 20)
+"""As much as a plane may have; older versions of glibc take no more than the second."""
 
 
 @cache
@@ -17,6 +18,6 @@ def keep_freed_memory() -> None:
     library has no such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _PLANE_BYTES)
+    # Either setting ends glibc's own adjustment of both: the second alone would make things worse.
+    if mallopt is not None and any(mallopt(_MMAP_THRESHOLD, size) for size in _PLANE_BYTES):
         mallopt(_TRIM_THRESHOLD, _PLANES_BYTES)

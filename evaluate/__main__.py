@@ -99,10 +99,16 @@ def calibrate(
     json: cli.Json = False,
 ) -> None:
     """Make a run's standard deviations as large as its errors on a held-out split."""
+    from evaluate.errors import EvaluationError
     from evaluate.run import evaluate_run
     from evaluate.score import load_trained
     from evaluate.spread import calibrate, spread_line
 
+    if split == "train":
+        raise EvaluationError(
+            "--split train: errors on videos that the run has learnt from are too small: expected a split"
+            " that it has not, such as val"
+        )
     settings = load_settings(config, overrides or [])
     trained = load_trained(run, device)
     evaluation = evaluate_run(trained, FeatureStore(settings.store.path), None, split, quiet=json)

@@ -66,10 +66,15 @@ def spread_line(spread: Spread) -> str:
 def calibrate(trained: TrainedModel, spread: Spread | None) -> Spread:
     """Let the run's standard deviations, from now on, be as large as its errors on held-out videos were.
 
-    Raises EvaluationError where its predictions have none.
+    Raises EvaluationError where its predictions have none, or no errors.
     """
     if spread is None:
         raise EvaluationError(f"{trained.folder}: its predictions have no standard deviations")
+    if not spread.std_scale:
+        raise EvaluationError(
+            f"{trained.folder}: {SHARE:.0%} of its predictions have no error at all: expected videos that it"
+            " has not learnt from"
+        )
     pipeline = trained.settings.pipeline.model_copy(update={"std_scale": spread.std_scale})
     run = trained.run.model_copy(
         update={"settings": trained.settings.model_copy(update={"pipeline": pipeline})}

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training_set import make_features, train
+from typer.testing import CliRunner
 
+from evaluate.__main__ import app
 from evaluate.errors import EvaluationError
 from evaluate.score import load_trained
 from evaluate.spread import REACH, calibrate, spread_line, spread_of
@@ -57,3 +59,10 @@ def test_a_run_is_calibrated_once_and_for_all(tmp_path: Path) -> None:
     train(tmp_path, "run")  # it is still the same run, and finished
     with pytest.raises(EvaluationError, match="no standard deviations"):
         calibrate(trained, None)
+    with pytest.raises(EvaluationError, match="no error at all"):
+        calibrate(trained, spread_of([50, 60], [_prediction(50, 5), _prediction(60, 5)], 1.0))
+
+
+def test_what_a_run_has_learnt_from_does_not_calibrate_it() -> None:
+    with pytest.raises(EvaluationError, match=r"--split train: errors .* are too small"):
+        CliRunner().invoke(app, ["calibrate", "run", "--split", "train"], catch_exceptions=False)

@@ -57,6 +57,7 @@ def test_a_run_is_calibrated_once_and_for_all(tmp_path: Path) -> None:
             assert new.answers["score"].std == new.std
     assert read_run(folder / RUN).settings == read_run(trained.checkpoint / CONFIG).settings
     train(tmp_path, "run")  # it is still the same run, and finished
+    assert read_run(folder / RUN).settings.pipeline.std_scale == spread.std_scale != 1
     with pytest.raises(EvaluationError, match="no standard deviations"):
         calibrate(trained, None)
     with pytest.raises(EvaluationError, match="no error at all"):

@@ -152,9 +152,12 @@ def claim_run(folder: Path, run: Run, labels: Mapping[str, Labelled], restart: b
         if (folder / RUN).is_file():
             known = load_run(folder)
             _require_same(folder, known, run, labels)
-            if known.settings == run.settings:
+            scale = {"std_scale": known.settings.pipeline.std_scale}  # it stays calibrated
+            pipeline = run.settings.pipeline.model_copy(update=scale)
+            settings = run.settings.model_copy(update={"pipeline": pipeline})
+            if known.settings == settings:
                 return
-            run = known.model_copy(update={"settings": run.settings})  # files may lie elsewhere now
+            run = known.model_copy(update={"settings": settings})  # files may lie elsewhere now
         elif (folder / CHECKPOINTS).exists():
             raise RunError(
                 f"{folder / CHECKPOINTS} is there without {RUN}, which would say of what run: pass --restart"

@@ -32,8 +32,13 @@ MATRICES: Mapping[str, Matrix] = {
     "LIVE-VQC": Matrix("LIVE_VQC", "File"),
     "YouTube-UGC": Matrix("YOUTUBE_UGC", "vid"),
 }
-_SUFFIXES = {"full": "", **{name: "_" + name.replace("-", "_") for name in ("light480-3fps",)}}
-_SUFFIXES |= {name: "_" + name.replace("-", "_") for name in ("light720-3fps", "light720-6fps")}
+_SUFFIXES = {
+    "full": "",
+    "light480-3fps": "_light480_3fps",
+    "light720-3fps": "_light720_3fps",
+    "light720-6fps": "_light720_6fps",
+}
+"""Variant of the encoder → what its matrices' names end with."""
 
 
 class PublishedFileMissing(Problem):

@@ -92,7 +92,7 @@ def run(
 @app.command()
 def calibrate(
     run: RunFolder,
-    split: Annotated[str, typer.Option(help="A held-out split of the run's own dataset.")] = "val",
+    split: Annotated[str, typer.Option(help="A held-out split of the run's own datasets.")] = "val",
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
     device: Device = "auto",
@@ -102,7 +102,7 @@ def calibrate(
     from evaluate.errors import EvaluationError
     from evaluate.run import evaluate_run
     from evaluate.score import load_trained
-    from evaluate.spread import calibrate, spread_line
+    from evaluate.spread import calibrate, pooled, spread_line
 
     if split == "train":
         raise EvaluationError(
@@ -111,8 +111,13 @@ def calibrate(
         )
     settings = load_settings(config, overrides or [])
     trained = load_trained(run, device)
-    evaluation = evaluate_run(trained, FeatureStore(settings.store.path), None, split, quiet=json)
-    spread = calibrate(trained, evaluation.spread)
+    store = FeatureStore(settings.store.path)
+    found = [
+        evaluate_run(trained, store, dataset, split, quiet=json).spread
+        for dataset in trained.settings.datasets
+    ]
+    spreads = [spread for spread in found if spread is not None]
+    spread = calibrate(trained, pooled(spreads) if spreads else None)
     if json:
         cli.print_json(asdict(spread))
         return

@@ -119,6 +119,7 @@ def protocol_table(result: ProtocolResult) -> str:
     lines += [
         f"{name}: {spread_line(pooled([split.spread[name] for split in result.splits]))}"
         for name in result.splits[0].spread
+        if all(name in split.spread for split in result.splits)
     ]
     aligned = f", {' and '.join(result.aligned)} as aligned" if result.aligned else ""
     return "\n".join([table, "", *lines, f"RMSE on 0–100{aligned}"])

@@ -1,6 +1,7 @@
 """What a decode worker does: decode one video after another, send chunks and features.
 
-Nothing here may import torch: a worker must start in a fraction of a second.
+Nothing here may import torch: a worker must start in a fraction of a second. (VIDEVAL's encoder, where it is
+among those that run here, brings it along.)
 """
 
 import logging

@@ -1,5 +1,6 @@
 """A small stored feature set whose opinion scores follow from its features, and settings to train on it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,17 @@ def logged(run: Path, figure: str) -> dict[int, float]:
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), sys.argv[2], *sys.argv[3:])
+
+
+def die_after_saving(step: int) -> None:
+    """Let this process end, as a kill would end it, once the checkpoint of that step is saved."""
+    import train.loop.trainer as module
+
+    save = module.save_checkpoint
+
+    def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> None:
+        save(folder, model, progress, *rest)
+        if progress.step == step:
+            os._exit(7)
+
+    module.save_checkpoint = saved_and_gone  # type: ignore[assignment]

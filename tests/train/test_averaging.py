@@ -1,13 +1,12 @@
 """The mean of the last epochs' weights is validated and saved; training goes on from its own weights."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from several_processes import finish, start, together
-from training_set import progress_of, train, weights
+from training_set import die_after_saving, progress_of, train, weights
 
 from train.loop.averaging import WeightAverage
 from train.saving.checkpoint import checkpoints, load_training_state
@@ -77,16 +76,7 @@ def test_a_killed_run_that_is_continued_has_the_same_mean_bit_for_bit(place: Pat
     often, name = (*AVERAGED, "pipelines.tiny.training.save_every_steps=1"), f"killed-{killed_after}"
 
     def begin() -> None:
-        import train.loop.trainer as module
-
-        save = module.save_checkpoint
-
-        def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> None:
-            save(folder, model, progress, *rest)
-            if progress.step == killed_after:
-                os._exit(7)
-
-        module.save_checkpoint = saved_and_gone  # type: ignore[assignment]
+        die_after_saving(killed_after)
         train(place, name, *often)
 
     assert finish(start(begin, 1)) == [7]

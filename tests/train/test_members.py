@@ -1,6 +1,5 @@
 """Several members: each trains as it would alone, and the model's answer is the mean of theirs."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,15 @@ import torch
 from random_models import SHAPES, Question, asked, digit_by_digit, model_of, uncached, videos
 from several_processes import finish, start
 from tiny_language import WIDTH, quality_tasks
-from training_set import logged, make_features, progress_of, run_settings, train, weights
+from training_set import (
+    die_after_saving,
+    logged,
+    make_features,
+    progress_of,
+    run_settings,
+    train,
+    weights,
+)
 from transformers import TextStreamer
 
 from config.schema import ProjectorSettings, RegressionSettings
@@ -250,16 +257,7 @@ def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> No
 @pytest.mark.parametrize("killed_after", [4, 8])
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_the_same(place: Path, killed_after: int) -> None:
     def begin() -> None:
-        import train.loop.trainer as module
-
-        save = module.save_checkpoint
-
-        def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> None:
-            save(folder, model, progress, *rest)
-            if progress.step == killed_after:
-                os._exit(7)
-
-        module.save_checkpoint = saved_and_gone  # type: ignore[assignment]
+        die_after_saving(killed_after)
         train(place, f"killed-{killed_after}", THREE, *AVERAGED)
 
     assert finish(start(begin, 1)) == [7]

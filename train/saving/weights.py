@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -104,11 +103,15 @@ def has_adapter(decoder: nn.Module | None) -> bool:
 
 
 def _adapter_state(decoder: nn.Module) -> dict[str, torch.Tensor]:
+    from peft import get_peft_model_state_dict  # two seconds of start-up, for adapters alone
+
     state = get_peft_model_state_dict(decoder, save_embedding_layers=False)
     return {f"{_PREFIX}{name}": tensor for name, tensor in state.items()}
 
 
 def _load_adapter(decoder: nn.Module, folder: Path) -> None:
+    from peft import set_peft_model_state_dict
+
     file, tensors = folder / _ADAPTER_WEIGHTS, read_tensors(folder, _ADAPTER_WEIGHTS)
     if odd := sorted(_adapter_state(decoder).keys() ^ tensors.keys()):
         raise RunError(f"{file} adapts other layers than the settings say, such as {odd[0]}")

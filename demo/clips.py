@@ -17,10 +17,10 @@ from av.video.frame import VideoFrame
 from tqdm import tqdm
 
 from config.errors import Problem
-from demo.distortions import Distortion, distorted, versions
 from demo.scenes import SIZES, Clip, film
 from demo.similarity import opinion, ssim
-from evaluate.footage import read_footage, write_footage
+from distort.footage import read_footage, write_footage
+from distort.severities import Distortion, distorted, versions
 
 SECONDS = 2.0
 VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
@@ -29,7 +29,8 @@ COLUMNS = ("video", "mos", "split", "content", "distortion", "severity", "crf", 
 _COMPARED_FRAMES = 5
 # More of it, or harder, and no one could tell a worse copy from a worse source: the labels would contradict.
 _COMPRESSED_SHARE, _SOURCE_CRF = 0.1, (14, 20)
-_SOURCES = ("clips.py", "scenes.py", "textures.py", "distortions.py", "similarity.py")
+_SOURCES = ("clips.py", "scenes.py", "textures.py", "similarity.py")
+_DISTORTIONS = ("degrade.py", "footage.py", "severities.py")
 
 Row = dict[str, str | float]
 Sizes = tuple[tuple[int, int], ...]
@@ -165,7 +166,7 @@ def _code_digest() -> str:
     """Of the files that decide how a clip comes out."""
     here = Path(__file__).parent
     sources = [here / name for name in _SOURCES]
-    sources += [here.parent / "evaluate" / name for name in ("degrade.py", "footage.py")]
+    sources += [here.parent / "distort" / name for name in _DISTORTIONS]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from scipy.stats import spearmanr
 from tabulate import tabulate
 
-from evaluate.degrade import KINDS, STEPS, write_degraded
+from distort.degrade import KINDS, STEPS, write_degraded
+from distort.footage import read_footage
 from evaluate.errors import EvaluationError
-from evaluate.footage import read_footage
 from evaluate.score import FilePrediction, predict_files
 from train.pretrained import TrainedModel
 

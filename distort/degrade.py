@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from config.errors import Problem
-from evaluate.footage import Footage, filter_graph, filtered, read_footage, write_footage
+from distort.footage import Footage, filter_graph, filtered, read_footage, write_footage
 
 KINDS = ("crf", "blur", "noise", "freeze")
 STEPS = 4

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from av.video.frame import VideoFrame
 
-from evaluate.degrade import TRANSPARENT_CRF, blurred, frozen_indices, noisy
+from distort.degrade import TRANSPARENT_CRF, blurred, frozen_indices, noisy
 
 KINDS = ("pristine", "crf", "blur", "noise", "freeze", "blur+crf", "noise+crf", "freeze+crf")
 _EVERY_CLIP = ("pristine", "crf", "crf", "blur", "noise", "freeze")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evaluate.degrade import KINDS, STEPS, UnknownDegradation, degrade, frozen_indices
-from evaluate.footage import read_footage
+from distort.degrade import KINDS, STEPS, UnknownDegradation, degrade, frozen_indices
+from distort.footage import read_footage
 from extract.errors import UnreadableVideo
 
 SECONDS = 1.0

@@ -13,3 +13,15 @@ class PredictionFileError(EvaluationError):
 
 class NothingToCompare(EvaluationError):
     """No prediction belongs to any of the labels."""
+
+
+class QuestionFileError(EvaluationError):
+    """A file of questions that is absent, or has none that can be read."""
+
+
+class QuestionError(EvaluationError):
+    """A record that cannot be asked."""
+
+
+class JudgeError(EvaluationError):
+    """A judge that cannot be reached, or does not answer as it was asked to."""

@@ -1,0 +1,1 @@
+"""Benchmarks of questions about videos: reading them, asking them, accuracy by category, judged answers."""

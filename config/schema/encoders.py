@@ -44,6 +44,9 @@ class EncoderSettings(Entry):
     sampling: Literal["first", "middle", "uniform"] | None = None
     """Which frames of a chunk that has more than are wanted. None: `first` where one is wanted,
     otherwise `uniform`."""
+    frames_multiple: int | None = Field(None, ge=2)
+    """SlowFast's motion: leave out the last frames that do not fill a multiple of this, as VQA²'s code does
+    with 4; a video of fewer is seen whole. None sees all."""
     grid: tuple[int, ...] | None = None
     """Maps are pooled to it before they are stored: by averages to (time, height, width), or, for encoders of
     single frames, bilinearly to (height, width); None keeps them whole."""
@@ -84,6 +87,12 @@ class EncoderSettings(Entry):
             )
         if self.variant is not None and self.kind != "videval":
             raise ValueError("variant is a choice of kind 'videval' alone")
+        return self
+
+    @model_validator(mode="after")
+    def _only_motion_is_cut(self) -> "EncoderSettings":
+        if self.frames_multiple is not None and (self.kind, self.streams) != ("slowfast", ("motion",)):
+            raise ValueError("frames_multiple is for kind 'slowfast' with streams = ['motion'] alone")
         return self
 
     @property

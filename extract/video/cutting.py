@@ -158,17 +158,21 @@ class WholeCutter:
         self._pictures.append(pictures)
         self._read += 1
         self._waiting.append((index, start, self._read))
-        while len(self._waiting) > 1 and self._waiting[0][2] + self._view.margin <= self._read:
+        sure = self._read - self._view.multiple + 1  # of these frames none is left out in the end
+        while len(self._waiting) > 1 and self._waiting[0][2] + self._view.margin <= sure:
             yield self._next()
 
     def finish(self, duration_seconds: Fraction, frame_seconds: Fraction) -> Iterator[Chunk]:
         """See SampledCutter."""
         count = self._view.count(duration_seconds, frame_seconds)
-        while self._waiting and self._waiting[0][0] < count:
+        if self._read >= self._view.multiple:
+            self._read -= self._read % self._view.multiple
+        while self._waiting and self._waiting[0][0] < count and self._waiting[0][1] < self._read:
             yield self._next()
 
     def _next(self) -> Chunk:
         index, start, stop = self._waiting.popleft()
+        stop = min(stop, self._read)
         begin, end = max(0, start - self._view.margin), min(self._read, stop + self._view.margin)
         while self._first < begin:
             self._pictures.popleft()

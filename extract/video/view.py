@@ -62,17 +62,22 @@ class View:
     tail: whether a last chunk that the video does not fill is kept; a video has at least one chunk.
     margin: frames of the neighbouring chunks that requests with the rule `all` are given along on either
         side; fewer at the ends of the video.
+    multiple: with the rule `all`, frames at the end that do not fill a multiple of so many are left out,
+        unless the video has fewer.
     """
 
     requests: Mapping[str, FrameRequest]
     chunk_seconds: Fraction = Fraction(1)
     tail: Tail = "drop"
     margin: int = 0
+    multiple: int = 1
 
     def __post_init__(self) -> None:
         rules = {request.rule == "all" for request in self.requests.values()}
-        if len(rules) != 1 or (self.margin and rules != {True}):
-            raise ValueError("a view asks for frames by the rule `all` alone, or has neither it nor a margin")
+        if len(rules) != 1 or ((self.margin or self.multiple > 1) and rules != {True}):
+            raise ValueError(
+                "a view asks for frames by the rule `all` alone, or has neither it nor a margin or a multiple"
+            )
 
     def count(self, duration_seconds: Fraction, frame_seconds: Fraction) -> int:
         """How many chunks a video has; see chunk_count."""

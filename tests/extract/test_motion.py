@@ -7,28 +7,20 @@ import pytest
 import torch
 from seen_chunks import decoded_chunks
 from small_videos import encode
-from tiny_slowfast import trained_slowfast
+from tiny_slowfast import TINY_MOTION, motion_settings, trained_slowfast, whole_pass
 
-from config.schema import EncoderSettings
 from extract.encoders.registry import build_encoder
 from extract.encoders.slowfast.encoders import MotionEncoder
 from extract.errors import EncoderError
 from extract.video.view import Chunk
 
-TINY = {"model_depth": 18, "stem_dim_outs": [32, 4]}
 FRAMES = 92
-
-
-def motion_settings(**changes):
-    values = {"name": "motion", "kind": "slowfast", "weights": "random:0", "architecture": TINY}
-    values |= {"streams": ("motion",), "tail": "keep", "input_size": 32, "dtype": "float32"}
-    return EncoderSettings(**{**values, **changes})
 
 
 @pytest.fixture(scope="module")
 def model():
     """pytorchvideo's own two pathways, with weights as training leaves them: no layer is zero."""
-    return trained_slowfast(**TINY)
+    return trained_slowfast(**TINY_MOTION)
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +34,6 @@ def encoder(model, tmp_path_factory):
 def video():
     """uint8 [FRAMES, 3, 32, 32] of noise: no two frames are alike."""
     return np.random.default_rng(0).integers(0, 256, (FRAMES, 3, 32, 32), np.uint8)
-
-
-def whole_pass(model, video):
-    """The fast pathway's average over space [T, C], from both pathways over the whole video."""
-    fast = ((torch.from_numpy(video).float() / 255 - 0.45) / 0.225).transpose(0, 1)[None]
-    pathways = [fast[:, :, ::4], fast]
-    with torch.no_grad():
-        for block in model.blocks[:5]:
-            pathways = block(pathways)
-    return pathways[1].mean(dim=(3, 4))[0].T.numpy()
 
 
 def cut(video, lengths, margin):
@@ -133,7 +115,10 @@ def test_it_takes_siglips_input_as_vqa2_does():
         ({"sampling": "middle"}, "sampling is 'middle': motion has one vector for every frame"),
         ({"frames_per_chunk": 32}, "frames_per_chunk is 32"),
         ({"grid": (1, 1, 1)}, "grid is"),
-        ({"architecture": {**TINY, "stage_temporal_strides": [[1] * 4, [1, 2, 1, 1]]}}, "temporal strides"),
+        (
+            {"architecture": {**TINY_MOTION, "stage_temporal_strides": [[1] * 4, [1, 2, 1, 1]]}},
+            "temporal strides",
+        ),
     ],
 )
 def test_settings_that_cannot_work_say_why(changes, message):

@@ -114,7 +114,8 @@ class MotionEncoder(_PathwayEncoder):
             interpolation=settings.interpolation or "bilinear",
         )
         length = chunk_seconds(settings, _MOTION_SECONDS)
-        view = View({FRAMES: request}, length, "keep", temporal_reach(pathway))
+        reach, multiple = temporal_reach(pathway), settings.frames_multiple or 1
+        view = View({FRAMES: request}, length, "keep", reach, multiple)
         super().__init__(settings, device, pathway, view, {MOTION: (maps.shape[1],)})
 
     def architecture(self) -> dict[str, Any]:
@@ -123,7 +124,10 @@ class MotionEncoder(_PathwayEncoder):
 
     def specification(self) -> dict[str, Any]:
         """See Encoder."""
-        return {name: value for name, value in super().specification().items() if name != "chunk_seconds"}
+        multiple = self.settings.frames_multiple
+        further = {} if multiple is None else {"frames_multiple": multiple}
+        found = {**super().specification(), **further}
+        return {name: value for name, value in found.items() if name != "chunk_seconds"}
 
     def forward(self, pixels: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """`motion` [N, T, C] of frames [N, T, 3, H, W]."""

@@ -17,6 +17,7 @@ from extract.errors import EncoderError
 R50: dict[str, Any] = {"model_depth": 50, "slowfast_fusion_conv_kernel_size": (7, 1, 1)}
 """The architecture, where the settings do not override it."""
 _BLOCKS = 5  # the stem and four stages; what follows pools and classifies
+_HEAD = ("5", "6")
 _FAST = 1
 
 
@@ -60,13 +61,19 @@ def load_blocks(settings: EncoderSettings) -> nn.Module:
     if model is None:
         model = _build(settings)
         try:
-            model.load_state_dict(checkpoint(settings))
+            model.blocks[:_BLOCKS].load_state_dict(_before_the_head(checkpoint(settings)))  # type: ignore[index, union-attr]
         except RuntimeError as error:
             raise EncoderError(
                 f"encoders.{settings.name}.weights: {settings.weights} does not fit slowfast_r50: {error}"
             ) from None
     blocks: nn.Module = model.blocks[:_BLOCKS]  # type: ignore[index, assignment]
     return blocks
+
+
+def _before_the_head(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of the stem and the stages, all that is run; a checkpoint may lack the head."""
+    names = [(name, name.removeprefix("blocks.")) for name in state]
+    return {own: state[name] for name, own in names if own.partition(".")[0] not in _HEAD}
 
 
 def _build(settings: EncoderSettings) -> nn.Module:

@@ -15,6 +15,7 @@ from train.data.reader import Features
 from train.errors import RunError
 from train.inference.chat import reply
 from train.inference.predict import Prediction, predict
+from train.inference.talk import Talk
 from train.model.build import build_model
 from train.model.hub import first_line, model_folder
 from train.model.regression import VideoModel
@@ -59,6 +60,10 @@ class TrainedModel:
     def reply(self, media: Sequence[Features], messages: Sequence[Message], **generation: Any) -> str:
         """What the language model says next in a conversation about media (train.inference.chat)."""
         return reply(self.model, media, messages, **generation)
+
+    def talk(self, media: Sequence[Features] = ()) -> Talk:
+        """A conversation of several turns, which reads media and earlier turns once."""
+        return Talk(self.model, media)
 
     def levels(self, dataset: str | None = None) -> Levels | None:
         """What turns that dataset's scores into levels: its own cuts, or those of the first trained on."""

@@ -12,6 +12,7 @@ from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
 from store.features import FeatureStore
 from store.labels.dataset import labelled_split
+from train.commands import app as data_app
 
 if TYPE_CHECKING:
     from train.job import TrainedRun
@@ -30,6 +31,7 @@ app = cli.command_app(
     " is short for `python -m train train PIPELINE`."
 )
 app.info.cls = _TrainIsMeant
+app.add_typer(data_app, name="data")
 
 
 @app.command()

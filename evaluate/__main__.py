@@ -9,22 +9,14 @@ import typer
 
 from config import cli
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
+from evaluate.chat.command import ask
+from evaluate.options import Device, RunFolder, RunOption
+from evaluate.questions.command import questions
 from store.features import FeatureStore
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
-
-
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1 …")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
-RunOption = Annotated[
-    Path,
-    typer.Option(
-        "--run",
-        metavar="RUN",
-        show_default=False,
-        help="Folder of a trained run; the embedded model where not given.",
-    ),
-]
+app.command()(ask)
+app.command()(questions)
 
 
 @app.command()

@@ -23,5 +23,9 @@ class QuestionError(EvaluationError):
     """A record that cannot be asked."""
 
 
+class StretchError(EvaluationError):
+    """A stretch of time that a video does not have, or of which nothing is known."""
+
+
 class JudgeError(EvaluationError):
     """A judge that cannot be reached, or does not answer as it was asked to."""

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from config.schema import RunSettings
 from train.answers.conversation import Message
 from train.answers.levels import Levels
 from train.data.reader import Features
-from train.errors import RunError
+from train.errors import RunError, TrainError
 from train.inference.chat import reply
 from train.inference.predict import Prediction, predict
 from train.inference.talk import Talk
 from train.model.build import build_model
 from train.model.hub import first_line, model_folder
-from train.model.regression import VideoModel
+from train.model.regression import RegressionModel, VideoModel
 from train.saving.checkpoint import CARD, CONFIG, checkpoint_of
 from train.saving.decoder import DECODER, frozen, with_decoder_in
 from train.saving.digests import SUMS
@@ -64,6 +65,13 @@ class TrainedModel:
     def talk(self, media: Sequence[Features] = ()) -> Talk:
         """A conversation of several turns, which reads media and earlier turns once."""
         return Talk(self.model, media)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The decoder's, as streamers of text want it. Raises TrainError where the model writes none."""
+        if isinstance(self.model, RegressionModel):
+            raise TrainError("the regression baseline has no language model, which could write text")
+        return self.model.prompts.chat.tokenizer
 
     def levels(self, dataset: str | None = None) -> Levels | None:
         """What turns that dataset's scores into levels: its own cuts, or those of the first trained on."""

@@ -7,6 +7,7 @@ answer is that of a conversation without a cache, up to the rounding of sums.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import torch
@@ -39,6 +40,9 @@ class Talk:
             )
         self._model = model
         self._visual: list[torch.Tensor] = []
+        self._numbers: list[int] = []
+        """Of the media, no number of which comes twice."""
+        self._next = count()
         self._cache = DynamicCache(config=model.decoder.config)
         self._read: list[int] = []
         """What the cache holds: a token's id, or -1 - n of a token of medium n."""
@@ -56,6 +60,11 @@ class Talk:
         device = next(self._model.projectors.parameters()).device
         on_device = {name: block.to(device) for name, block in medium.items()}
         self._visual += self._model.visual_tokens([on_device])
+        self._numbers.append(next(self._next))
+
+    def take_back(self, shown: int) -> None:
+        """Forget all media but the first so many."""
+        del self._visual[shown:], self._numbers[shown:]
 
     @torch.inference_mode()
     def reply(
@@ -139,7 +148,7 @@ class Talk:
         model = self._model
         context = Context(tuple(part for part in parts if len(part)), TokenTree())
         model.check_length(context.prefix + further)
-        numbers = iter(range(self.shown))
+        numbers = iter(self._numbers)
         read: list[int] = []
         for part in context.parts:
             alike = isinstance(part, torch.Tensor)

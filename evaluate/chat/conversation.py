@@ -1,0 +1,105 @@
+"""Questions about videos in turns; what was seen and said before is not read again."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.generation.streamers import BaseStreamer
+
+from evaluate.chat.stretches import Stretch, stretch_in, videos_in
+from evaluate.chat.watching import Watched, Watcher
+from train.answers.conversation import SLOT, Message
+from train.pretrained import TrainedModel
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question and what the model said."""
+
+    question: str
+    answer: str
+    stretch: Stretch | None
+    first_token_seconds: float
+    """From the question to the answer's first token."""
+
+
+class Interview:
+    """A conversation about videos.
+
+    The first question is asked behind all videos; one about a stretch of time behind those seconds alone. A
+    later one about a stretch shows the model those seconds, of the videos that it names, once more.
+    """
+
+    def __init__(
+        self,
+        trained: TrainedModel,
+        watcher: Watcher,
+        videos: Sequence[Watched],
+        system: str | None = None,
+    ) -> None:
+        """`system`: what the model is told first; where not given, as in its first task.
+
+        Raises TrainError where the model writes no text.
+        """
+        self._talk = trained.talk()
+        self._watcher = watcher
+        self._videos = list(videos)
+        self._shown = False
+        said = system if system is not None else system_prompt(trained)
+        self.messages = [Message("system", said)] if said else []
+
+    def ask(self, question: str, streamer: BaseStreamer | None = None, **generation: Any) -> Turn:
+        """The next turn; a question that cannot be asked leaves the conversation as it was.
+
+        Raises StretchError, ContextExceeded, ConversationError.
+        """
+        stretch = stretch_in(question)
+        clock = FirstToken(streamer)
+        before = self._talk.shown
+        try:
+            asked = Message("user", self._show(question, stretch))
+            answer = self._talk.reply([*self.messages, asked], streamer=clock, **generation)
+        except BaseException:
+            self._talk.take_back(before)
+            raise
+        self.messages += [asked, Message("assistant", answer)]
+        self._shown |= stretch is None
+        return Turn(question, answer, stretch, clock.seconds)
+
+    def _show(self, question: str, stretch: Stretch | None) -> str:
+        """The question with slots for what it is about, which is shown to the model."""
+        if stretch is None and self._shown:
+            return question
+        count = len(self._videos)
+        about = range(count) if stretch is None else videos_in(question, count)
+        for number in about:
+            self._talk.show(self._watcher.medium(self._videos[number], stretch))
+        if count == 1:
+            return f"{SLOT} {question}"
+        return "\n".join([*(f"Video {number + 1}: {SLOT}" for number in about), question])
+
+
+def system_prompt(trained: TrainedModel) -> str:
+    """Of the run's first task."""
+    return next((task.system.strip() for task in trained.settings.tasks.values()), "")
+
+
+class FirstToken(BaseStreamer):
+    """Hands tokens on and tells when the first came."""
+
+    def __init__(self, streamer: BaseStreamer | None) -> None:
+        self._streamer = streamer
+        self._begun = time.perf_counter()
+        self.seconds = 0.0
+
+    def put(self, value: torch.Tensor) -> None:
+        if not self.seconds and value.numel():
+            self.seconds = time.perf_counter() - self._begun
+        if self._streamer is not None:
+            self._streamer.put(value)
+
+    def end(self) -> None:
+        if self._streamer is not None:
+            self._streamer.end()

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from demo.scenes import film
-from distort.footage import write_footage
+from distort.coding import write_footage
 
 
 def painted_video(path: Path, width: int, height: int, seconds: int) -> Path:

@@ -19,7 +19,8 @@ from tqdm import tqdm
 from config.errors import Problem
 from demo.scenes import SIZES, Clip, film
 from demo.similarity import opinion, ssim
-from distort.footage import read_footage, write_footage
+from distort.coding import write_footage
+from distort.footage import read_footage
 from distort.severities import Distortion, distorted, versions
 
 SECONDS = 2.0
@@ -30,7 +31,7 @@ _COMPARED_FRAMES = 5
 # More of it, or harder, and no one could tell a worse copy from a worse source: the labels would contradict.
 _COMPRESSED_SHARE, _SOURCE_CRF = 0.1, (14, 20)
 _SOURCES = ("clips.py", "scenes.py", "textures.py", "similarity.py")
-_DISTORTIONS = ("degrade.py", "footage.py", "severities.py")
+_DISTORTIONS = ("coding.py", "degrade.py", "footage.py", "pictures.py", "severities.py", "timing.py")
 
 Row = dict[str, str | float]
 Sizes = tuple[tuple[int, int], ...]

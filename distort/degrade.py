@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from config.errors import Problem
-from distort.footage import Footage, filter_graph, filtered, read_footage, write_footage
+from distort.coding import TRANSPARENT_CRF, write_footage
+from distort.footage import Footage, read_footage
+from distort.pictures import gaussian_blur, noise
+from distort.timing import frozen_indices
 
 KINDS = ("crf", "blur", "noise", "freeze")
 STEPS = 4
@@ -21,11 +23,6 @@ NOISE_SIGMA = (4.0, 8.0, 14.0, 24.0)
 """Of the luma noise, in grey levels."""
 FREEZE_SHARE = (0.15, 0.3, 0.5, 0.75)
 """Share of the time in which the picture stands still."""
-
-TRANSPARENT_CRF = 12
-_CHROMA_NOISE = 0.5
-_SHIFTS = 64
-"""Ways to cut a frame's noise out of the field, along each side."""
 
 
 class UnknownDegradation(Problem):
@@ -65,52 +62,20 @@ def write_degraded(footage: Footage, target: Path, kind: str, step: int, seed: i
 
 
 def blurred(frames: Sequence[VideoFrame], sigma: float) -> Iterator[VideoFrame]:
-    """Gaussian blur of all planes; `sigma` in luma pixels (libavfilter's gblur)."""
-    # Four passes of the recursive filter: fewer leave it visibly unlike a Gaussian.
-    luma, chroma = f"sigma={sigma}:steps=4:planes=1", f"sigma={sigma / 2}:steps=4:planes=6"
-    graph = filter_graph(frames[0], ("gblur", luma), ("gblur", chroma))
-    for frame in frames:
-        yield filtered(graph, frame)
+    """Gaussian blur of all planes; `sigma` in luma pixels."""
+    picture = gaussian_blur(frames[0], sigma, np.random.default_rng(0))
+    return (picture(frame, 0.0) for frame in frames)
 
 
 def noisy(frames: Sequence[VideoFrame], sigma: float, seed: int) -> Iterator[VideoFrame]:
-    """Gaussian noise in every pixel; `sigma` in grey levels of luma, half of it in chroma.
-
-    Every frame gets another random cut of one larger field of noise: drawing each anew takes ten times
-    as long, and no two neighbouring frames share a pixel's noise.
-    """
-    random = np.random.default_rng(seed)
-    lines, width = frames[0].height, frames[0].width
-    field = random.standard_normal((lines * 3 // 2 + _SHIFTS, width + _SHIFTS), dtype=np.float32) * sigma
-    for frame in frames:
-        top, left = random.integers(0, _SHIFTS, 2)
-        noise = field[top : top + lines * 3 // 2, left : left + width].copy()
-        noise[lines:] *= _CHROMA_NOISE
-        noise += frame.to_ndarray(format="yuv420p")  # uint8 [H * 3 / 2, W]: luma, then both chroma planes
-        planes = np.rint(noise, out=noise).clip(0, 255).astype(np.uint8)
-        yield VideoFrame.from_ndarray(planes, format="yuv420p")
+    """Gaussian noise in every pixel; `sigma` in grey levels of luma, half of it in chroma."""
+    picture = noise(frames[0], sigma, np.random.default_rng(seed))
+    return (picture(frame, 0.0) for frame in frames)
 
 
 def frozen(frames: Sequence[VideoFrame], share: float, fps: float, seed: int) -> list[VideoFrame]:
     """The frames with freezes: the picture stands still, then goes on where it would have been."""
     return [frames[index] for index in frozen_indices(len(frames), share, fps, seed)]
-
-
-def frozen_indices(count: int, share: float, fps: float, seed: int) -> NDArray[np.int64]:
-    """Which frame is shown at each of `count` times, [count]: one freeze in every second or so.
-
-    Stretches of 0.7 to 1.6 s hold one freeze each, at a random place, over the given share of them.
-    """
-    random = np.random.default_rng(seed)
-    shown = np.arange(count)
-    start = 0
-    while start < count:
-        length = min(max(2, round(random.uniform(0.7, 1.6) * fps)), count - start)
-        repeats = min(round(share * length), length - 1)
-        held = start + int(random.integers(0, length - repeats))
-        shown[held : held + repeats + 1] = held
-        start += length
-    return shown
 
 
 def _blur(footage: Footage, step: int, _seed: int) -> Iterator[VideoFrame]:

@@ -1,9 +1,8 @@
-"""Decoded frames of the beginning of a video, and x264 files made of frames."""
+"""Decoded frames of the beginning of a video, and libavfilter's filters for them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 
 import av
@@ -16,7 +15,10 @@ from extract.video.pictures import orientation, shown_size
 from extract.video.source import open_video
 
 _TRANSPOSED = "cclock_flip"
-_TIME_BASE = Fraction(1, 90_000)
+TIME_BASE = Fraction(1, 90_000)
+
+Frames = Iterator[tuple[VideoFrame, Fraction]]
+"""Frames as in Footage, each with its time in seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,15 @@ def read_footage(video: Path, seconds: float, max_lines: int) -> Footage:
 
     Raises UnreadableVideo.
     """
-    frames, times = [], []
+    samples = list(read_frames(video, seconds, max_lines))
+    return Footage([frame for frame, _ in samples], [time for _, time in samples])
+
+
+def read_frames(video: Path, seconds: float, max_lines: int, threads: int = 0) -> Frames:
+    """As `read_footage`, one frame after another; `threads` decode, 0: one for each core."""
+    count = 0
     try:
-        with open_video(video, threads=0) as (container, stream):
+        with open_video(video, threads) as (container, stream):
             clock = Clock(stream, str(video))
             graph = None
             for frame in container.decode(stream):
@@ -49,45 +57,18 @@ def read_footage(video: Path, seconds: float, max_lines: int) -> Footage:
                 if time >= seconds:
                     break
                 graph = graph or _upright_and_scaled(frame, max_lines)
-                frames.append(filtered(graph, frame))
-                times.append(time)
+                count += 1
+                yield filtered(graph, frame), time
     except av.FFmpegError as error:
-        raise CorruptVideo(f"{video}: decoding stops after {len(frames)} frames: {error.strerror}") from error
-    if not frames:
+        raise CorruptVideo(f"{video}: decoding stops after {count} frames: {error.strerror}") from error
+    if not count:
         raise NoFrames(f"{video}: not one frame decodes")
-    return Footage(frames, times)
-
-
-def write_footage(
-    target: Path, frames: Iterable[VideoFrame], times: Sequence[Fraction], crf: int, preset: str = "veryfast"
-) -> Path:
-    """Encode yuv420p frames with x264 into an .mp4 file, which appears only when it is complete.
-
-    `times`: of the frames, in seconds. One thread, so that the file does not depend on the number of cores.
-    """
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
-    interval = (times[-1] / (len(times) - 1)) if len(times) > 1 else Fraction(1, 25)
-    with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=(1 / interval).limit_denominator(1001))
-        first = next(remaining := iter(frames))
-        stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
-        stream.codec_context.time_base = _TIME_BASE
-        stream.codec_context.thread_count = 1
-        # x264's macroblock tree, where it uses AVX-512, gives other bits from one run to the next.
-        stream.options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
-        for frame, time in zip(chain([first], remaining), times, strict=True):
-            frame.pts, frame.time_base = round(time / _TIME_BASE), _TIME_BASE
-            frame.pict_type = 0
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    partial.replace(target)
-    return target
 
 
 def filter_graph(like: VideoFrame, *filters: tuple[str, str]) -> Graph:
     """libavfilter's filters, in order, as (name, arguments), for frames of the form of `like`."""
     graph = Graph()
-    nodes = [graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=_TIME_BASE)]
+    nodes = [graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=TIME_BASE)]
     nodes += [graph.add(name, arguments) for name, arguments in filters]
     nodes.append(graph.add("buffersink"))
     graph.link_nodes(*nodes)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from av.video.frame import VideoFrame
 
-from distort.degrade import TRANSPARENT_CRF, blurred, frozen_indices, noisy
+from distort.coding import TRANSPARENT_CRF
+from distort.degrade import blurred, noisy
+from distort.timing import frozen_indices
 
 KINDS = ("pristine", "crf", "blur", "noise", "freeze", "blur+crf", "noise+crf", "freeze+crf")
 _EVERY_CLIP = ("pristine", "crf", "crf", "blur", "noise", "freeze")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distort.degrade import KINDS, STEPS, UnknownDegradation, degrade, frozen_indices
+from distort.degrade import KINDS, STEPS, UnknownDegradation, degrade
 from distort.footage import read_footage
+from distort.timing import frozen_indices
 from extract.errors import UnreadableVideo
 
 SECONDS = 1.0

@@ -1,0 +1,155 @@
+"""Asking about video files in turns: streamed, about stretches, as without anything that is kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_videos import encode
+from typer.testing import CliRunner
+
+from config.load import EMBEDDED_MODEL
+from evaluate.__main__ import app
+from evaluate.chat.conversation import Interview
+from evaluate.chat.stretches import Stretch, stretch_in, videos_in
+from evaluate.chat.watching import Watched, Watcher, items_within
+from evaluate.errors import StretchError
+from evaluate.score import load_trained
+from train.answers.conversation import SLOT, Message
+from train.errors import ConversationError
+from train.pretrained import TrainedModel
+
+THREE = (
+    "What is the quality score of this video?",
+    "How good is it between 1 and 2 s?",
+    "And what is the level?",
+)
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    return load_trained(EMBEDDED_MODEL, "cpu")
+
+
+def ask(*arguments: str | Path, spoken: str = "") -> str:
+    result = CliRunner().invoke(app, ["ask", *map(str, arguments)], input=spoken, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_three_turns_about_two_real_videos_are_those_of_one_turn_at_a_time(
+    shared_data: Path, trained: TrainedModel
+) -> None:
+    files = [shared_data / "videos" / name for name in ("carphone_pristine.mp4", "carphone_distorted.mp4")]
+    watcher = Watcher(trained)
+    watched = [watcher.watch(file) for file in files]
+    interview = Interview(trained, watcher, watched)
+    turns = [interview.ask(question, max_new_tokens=12) for question in THREE]
+    system = Message("system", next(iter(trained.settings.tasks.values())).system.strip())
+    whole = [watcher.medium(each) for each in watched]
+    part = [watcher.medium(each, Stretch(1, 2)) for each in watched]
+    texts = [
+        f"Video 1: {SLOT}\nVideo 2: {SLOT}\n{THREE[0]}",
+        f"Video 1: {SLOT}\nVideo 2: {SLOT}\n{THREE[1]}",
+        THREE[2],
+    ]
+    said = [system]
+    for text, media, turn in zip(texts, (whole, whole + part, whole + part), turns, strict=True):
+        said.append(Message("user", text))
+        assert trained.reply(media, said, max_new_tokens=12) == turn.answer
+        said.append(Message("assistant", turn.answer))
+    assert interview.messages == said
+    assert turns[0].answer and turns[1].stretch == Stretch(1, 2)
+    assert all(turn.first_token_seconds > 0 for turn in turns)
+
+
+def test_the_command_streams_what_its_json_has(tmp_path: Path) -> None:
+    clip = encode(tmp_path / "clip.mp4", frames=90)
+    options = ("-q", THREE[0], "-q", THREE[2], "--max-tokens", "9")
+    found: dict[str, Any] = json.loads(ask(clip, *options, "--json"))
+    assert [turn["question"] for turn in found["turns"]] == [THREE[0], THREE[2]]
+    assert found["videos"][0]["seconds"] == pytest.approx(3, abs=0.1)
+    streamed = ask(clip, *options).split()
+    expected = [
+        w for turn in found["turns"] for w in ("> " + turn["question"] + " " + turn["answer"]).split()
+    ]
+    assert streamed == expected
+    spoken = ask(
+        clip, "--max-tokens", "9", spoken=f"{THREE[0]}\nHow is it after 9 s?\n{THREE[2]}\n\nnever asked\n"
+    )
+    assert spoken.split() == [w for turn in found["turns"] for w in turn["answer"].split()]
+
+
+def test_seconds_are_those_that_are_asked_for(trained: TrainedModel, tmp_path: Path) -> None:
+    watcher = Watcher(trained)
+    watched = watcher.watch(encode(tmp_path / "clip.mp4", frames=150))
+    ((encoder, streams),) = watched.features.items()
+    block = streams["features"]
+    assert len(block) == 5, encoder
+    (tokens,) = watcher.medium(watched, Stretch(1, 3)).values()
+    assert torch.equal(tokens[0, 0], block[1:3].float().mean(dim=0)[0])
+    with pytest.raises(StretchError, match=r"is 5\.0 s long: it has no stretch from 9 to 12 s"):
+        watcher.medium(watched, Stretch(9, 12))
+    one = Watched(watched.video, 5.0, {encoder: {"features": block[:1]}})
+    with pytest.raises(StretchError, match="sees a video as a whole"):
+        watcher.medium(one, Stretch(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("stretch", "items", "seconds", "expected"),
+    [
+        (Stretch(3, 5), 8, 8.0, (3, 5)),
+        (Stretch(3, 5), 8, 8.9, (3, 5)),  # the last part of a second has no item
+        (Stretch(8.5, None), 8, 8.9, (7, 8)),
+        (Stretch(3, 5), 240, 8.0, (90, 150)),  # an item for each frame
+        (Stretch(0.2, 0.4), 8, 8.0, (0, 1)),
+        (Stretch(2, None, from_end=True), 8, 8.0, (6, 8)),
+    ],
+)
+def test_items_of_a_stretch(stretch: Stretch, items: int, seconds: float, expected: tuple[int, int]) -> None:
+    assert items_within(stretch, items, Watched(Path("a.mp4"), seconds, {})) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "stretch"),
+    [
+        ("What happens between 3 and 5 s?", Stretch(3, 5)),
+        ("Is it blurred from 3 s to 5.5 seconds?", Stretch(3, 5.5)),
+        ("Look at 3–5 s.", Stretch(3, 5)),
+        ("And 0:03-1:05?", Stretch(3, 65)),
+        ("What about seconds 3 to 5?", Stretch(3, 5)),
+        ("The first 2 seconds?", Stretch(0, 2)),
+        ("How are the last 2 s?", Stretch(2, None, from_end=True)),
+        ("What happens after 4 s?", Stretch(4, None)),
+        ("And before 0:04?", Stretch(0, 4)),
+        ("Is there a stall at 4 s?", Stretch(4, 5)),
+        ("What is wrong in second 4?", Stretch(4, 5)),
+        ("Is it a video of 5 seconds?", None),
+        ("Is the second video between 3 and 5 years old?", None),
+        ("Is the first one better?", None),
+    ],
+)
+def test_stretches_that_questions_name(question: str, stretch: Stretch | None) -> None:
+    assert stretch_in(question) == stretch
+
+
+def test_a_stretch_of_the_second_video_shows_that_one(trained: TrainedModel, tmp_path: Path) -> None:
+    assert videos_in("between 1 and 2 s of the second video", 3) == [1]
+    assert videos_in("Is video 3 better than video 1?", 3) == [0, 2]
+    assert videos_in("video 7", 3) == [0, 1, 2]
+    watcher = Watcher(trained)
+    watched = [watcher.watch(encode(tmp_path / f"{n}.mp4", frames=60 + 30 * n)) for n in range(2)]
+    interview = Interview(trained, watcher, watched, system="Be brief.")
+    interview.ask("How is the second video between 1 and 2 s?", max_new_tokens=3)
+    assert interview.messages[0].text == "Be brief."
+    assert interview.messages[1].text == f"Video 2: {SLOT}\nHow is the second video between 1 and 2 s?"
+    interview.ask("And as a whole?", max_new_tokens=3)
+    assert interview.messages[3].text == f"Video 1: {SLOT}\nVideo 2: {SLOT}\nAnd as a whole?"
+    before = list(interview.messages)
+    with pytest.raises(ConversationError):
+        interview.ask(f"What is {SLOT}?", max_new_tokens=3)
+    with pytest.raises(StretchError):
+        interview.ask("And at 7 s?", max_new_tokens=3)
+    assert interview.messages == before
+    interview.ask("Why?", max_new_tokens=3)

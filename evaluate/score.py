@@ -13,7 +13,9 @@ from extract.executors.devices import device_names
 from extract.run.extractor import extract_features
 from store.features import FeatureStore
 from train.answers.forms import fails, scored
-from train.data.reader import FeatureReader, branch_tokens
+from train.data.branches import video_features
+from train.data.items import step_seconds
+from train.data.reader import FeatureReader
 from train.errors import TrainError
 from train.inference.predict import Prediction, batched
 from train.model.distance import USUAL_SHARE
@@ -90,20 +92,20 @@ def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[Fil
     """Decode, encode and score each file; an unreadable one gives its reason, and the others go on."""
     device = str(trained.device)
     encoders = {name: build_encoder(encoder, device) for name, encoder in trained.settings.encoders.items()}
-    trained.check_features({name: encoder.specification() for name, encoder in encoders.items()})
+    specifications = {name: encoder.specification() for name, encoder in encoders.items()}
+    trained.check_features(specifications)
     for video, outcome in zip(videos, extract_features(videos, encoders, device), strict=True):
         if isinstance(outcome, Exception):
             yield FilePrediction(video, None, str(outcome).removeprefix(f"{video}: "))
             continue
-        features = {
-            name: branch_tokens(
-                torch.from_numpy(outcome.features[branch.encoder][branch.stream]),
-                branch,
-                trained.settings.dataset.minimum_chunks,
-            )
-            for name, branch in trained.settings.pipeline.branches.items()
-            if name not in trained.settings.dataset.without
-        }
+        branches, dataset = trained.settings.pipeline.branches, trained.settings.dataset
+        used = {name: branch for name, branch in branches.items() if name not in dataset.without}
+        features = video_features(
+            {n: torch.from_numpy(outcome.features[b.encoder][b.stream]) for n, b in used.items()},
+            branches,
+            {n: step_seconds(specifications[b.encoder], outcome.info.fps) for n, b in used.items()},
+            dataset.minimum_chunks,
+        )
         try:
             prediction = trained.predict([features])[0]
             warnings = (*outcome.info.warnings, *_unusual(prediction))

@@ -2,16 +2,12 @@
 
 from pydantic import Field, model_validator
 
+from config.schema.branches import BranchSettings, ProjectorSettings
 from config.schema.datasets import AlignmentSettings, DatasetSettings, StoreSettings
 from config.schema.decoder import DecoderSettings, LoraSettings
 from config.schema.encoders import EncoderSettings
 from config.schema.entry import Entry
-from config.schema.pipelines import (
-    BranchSettings,
-    PipelineSettings,
-    ProjectorSettings,
-    RegressionSettings,
-)
+from config.schema.pipelines import PipelineSettings, RegressionSettings
 from config.schema.protocols import ProtocolSettings
 from config.schema.tasks import MOS, Form, NumberForm, TaskSettings, TextForm, WordsForm
 from config.schema.training import StepSettings, TargetSettings, TrainingSettings

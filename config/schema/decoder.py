@@ -33,6 +33,8 @@ class DecoderSettings(Entry):
     """Jinja template, for tokenizers that come without one."""
     attention: Literal["causal", "mmca"] = "causal"
     """`mmca`: the sum of two softmaxes, over media and over text, of LMM-VQA's released code."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Longer sequences are refused, where the model could read them; VQA²'s released code cuts at 10,000."""
     rope_theta: float | None = Field(None, gt=0)
     """Base of the rotary positions, where not the model's own."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from config.schema.branches import BranchSettings
 from config.schema.datasets import AlignmentSettings, DatasetSettings
 from config.schema.decoder import DecoderSettings
 from config.schema.entry import Entry
@@ -11,75 +12,6 @@ from config.schema.training import GroupSettings, TrainingSettings
 
 _PARTS = ("head", "lora", "embeddings", "decoder")
 """What trains beside the projectors; see TrainingSettings.groups."""
-
-
-class ProjectorSettings(Entry):
-    """A trainable map from features to the decoder's embedding space."""
-
-    kind: Literal["vit", "mlp", "perceiver", "clip-layer"]
-    """`clip-layer`: one layer of CLIP's own encoder, then a linear layer, as in LMM-VQA's released code."""
-    hidden: tuple[PositiveInt, ...] = ()
-    """mlp: widths of the hidden layers; none gives the paper's single linear layer."""
-    heads: int = Field(16, ge=1)
-    """vit, perceiver, clip-layer: attention heads."""
-    mlp_ratio: float = Field(4.0, gt=0)
-    """vit, perceiver, clip-layer: width of the hidden layer, as a multiple of the feature width."""
-    layers: int = Field(2, ge=1)
-    """perceiver: how often the learned tokens look at the chunk's."""
-    tokens: int | None = Field(None, ge=1)
-    """Output tokens of a chunk. perceiver: so many are learned. mlp: so many are made from all input tokens
-    together; None maps token by token."""
-    output_norm: bool = False
-    """A LayerNorm behind the last linear layer, as in LMM-VQA's released code."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    noise: float = Field(0.0, ge=0)
-    """Standard deviation of the noise added to the (standardised) input in training."""
-    standardise: bool | Literal["normal-scores"] = False
-    """Bring each feature to one scale by the training split's statistics: true, by z-scores; `normal-scores`,
-    by the normal deviate of its rank, so that a feature of whatever distribution becomes a normal one."""
-    clip: float | None = Field(None, gt=0)
-    """Bound of what that gives; normal scores have one already, 2.7."""
-    match_embeddings: bool = False
-    """Scale the output at the start to the standard deviation of the decoder's token embeddings."""
-
-    @model_validator(mode="after")
-    def _tokens_suit_the_kind(self) -> "ProjectorSettings":
-        if self.kind == "perceiver" and self.tokens is None:
-            raise ValueError("a perceiver needs `tokens`: how many it makes of a chunk, such as 64")
-        if self.kind in ("vit", "clip-layer") and self.tokens is not None:
-            raise ValueError(
-                f"a {self.kind} keeps its input's tokens: remove `tokens`, or choose kind = perceiver"
-            )
-        return self
-
-
-class BranchSettings(Entry):
-    """One branch of the model: which features it reads and how they become tokens."""
-
-    encoder: str
-    stream: str
-    # `false` drops what the branch inherits of `grid`, `first_chunks` and `append_to`.
-    grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    """Pool maps [time, height, width, dim] to this grid of tokens when loading; None keeps them."""
-    over_time: Literal["keep", "mean"] = "keep"
-    """`keep` gives tokens for every chunk; `mean` averages the features over the chunks first."""
-    first_chunks: int | None = Field(None, ge=1)
-    """Read so many chunks, the video's first; a shorter video's last is repeated. None reads all."""
-    first_by: Literal["time", "name"] = "time"
-    """Which chunks are first: `name` orders their numbers as text (0, 1, 10, 11, 2), as LMM-VQA's released
-    code does by mistake."""
-    append_to: str | None = None
-    """Another branch: these tokens, projected to its features' width, are appended to those of its chunks,
-    and go through its projector. Where it averages over time, so do they."""
-    distance: bool = False
-    """Learn how the training videos' features are spread, so that a prediction says how far a video's lie
-    from them; takes the square of the features' width in memory."""
-    projector: ProjectorSettings
-
-    @field_validator("grid", "first_chunks", "append_to", mode="before")
-    @classmethod
-    def _false_is_none(cls, value: Any) -> Any:
-        return None if value is False else value
 
 
 class RegressionSettings(Entry):
@@ -120,6 +52,9 @@ class PipelineSettings(Entry):
     says."""
     token_order: Literal["blocks", "interleaved"] = "blocks"
     """Visual tokens: one branch's block after the other's, or merged by the time at which chunks begin."""
+    slots: tuple[tuple[str, ...], ...] = ()
+    """Blocks by the slots of VQA²'s prompts, which show a video in several: the branches of each slot. A
+    task's question shows all of them after each other; a branch may be in several. None: one slot of all."""
     std_scale: float = Field(1.0, gt=0)
     """Predicted standard deviations are multiplied by it; `python -m evaluate calibrate RUN` sets a run's."""
     training: TrainingSettings
@@ -148,6 +83,23 @@ class PipelineSettings(Entry):
                 raise ValueError(
                     f"{name}.append_to is {target!r}: expected another branch, which is not appended itself"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_are_of_its_branches(self) -> "PipelineSettings":
+        own = [name for name, branch in self.branches.items() if branch.append_to is None]
+        for slot in self.slots:
+            if unknown := sorted(set(slot) - set(own)):
+                raise ValueError(f"slots names {unknown[0]!r}; branches with tokens are {', '.join(own)}")
+            if not slot or len(set(slot)) < len(slot):
+                raise ValueError(f"slots has {list(slot)}: expected one branch or more, each once")
+        left_out = sorted(set(own) - {name for slot in self.slots for name in slot})
+        if self.slots and left_out:
+            raise ValueError(f"slots leaves out {left_out[0]}: expected every branch in one of them")
+        ends = [name for name in own if self.branches[name].projector.end_token]
+        if self.token_order == "interleaved" and (self.slots or ends):
+            what = "slots" if self.slots else f"{ends[0]}.projector.end_token"
+            raise ValueError(f"token_order = interleaved has no blocks: leave out {what}")
         return self
 
     @model_validator(mode="after")

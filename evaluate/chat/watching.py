@@ -15,7 +15,8 @@ from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
 from extract.errors import CorruptVideo
 from extract.run.extractor import extract_features
-from train.data.reader import Features, branch_tokens
+from train.data.branches import Features, video_features
+from train.data.items import step_seconds
 from train.pretrained import TrainedModel
 
 _REMEMBERED = 8
@@ -30,6 +31,8 @@ class Watched:
     features: Mapping[str, Mapping[str, torch.Tensor]]
     """Encoder → stream → [items, *stream shape]."""
     warnings: tuple[str, ...] = ()
+    fps: float | None = None
+    """Frames a second."""
 
 
 class Watcher:
@@ -44,7 +47,8 @@ class Watcher:
         self._encoders: dict[str, Encoder] = {
             name: build_encoder(encoder, self._device) for name, encoder in trained.settings.encoders.items()
         }
-        trained.check_features({name: encoder.specification() for name, encoder in self._encoders.items()})
+        self._specifications = {name: encoder.specification() for name, encoder in self._encoders.items()}
+        trained.check_features(self._specifications)
         self._known: OrderedDict[str, Watched] = OrderedDict()
 
     def watch(self, video: Path) -> Watched:
@@ -68,7 +72,8 @@ class Watcher:
             encoder: {name: torch.from_numpy(array) for name, array in streams.items()}
             for encoder, streams in outcome.features.items()
         }
-        return Watched(video, outcome.info.duration_seconds, features, outcome.info.warnings)
+        info = outcome.info
+        return Watched(video, info.duration_seconds, features, info.warnings, info.fps)
 
     def medium(self, watched: Watched, stretch: Stretch | None = None) -> Features:
         """Branch → [K, tokens, features], of the items that begin within the stretch, one at least.
@@ -76,8 +81,11 @@ class Watcher:
         Raises StretchError where the video has no such stretch, or an encoder sees it as a whole only.
         """
         settings = self._trained.settings
-        found = {}
-        for name, branch in settings.pipeline.branches.items():
+        branches = settings.pipeline.branches
+        blocks: dict[str, torch.Tensor] = {}
+        steps: dict[str, float | None] = {}
+        starts: dict[str, int] = {}
+        for name, branch in branches.items():
             if name in settings.dataset.without:
                 continue
             block = watched.features[branch.encoder][branch.stream]
@@ -89,9 +97,10 @@ class Watcher:
                         " without a stretch of time"
                     )
                 start, stop = items_within(stretch, stop, watched)
-            minimum = settings.dataset.minimum_chunks if stretch is None else 1
-            found[name] = branch_tokens(block[start:stop], branch, minimum, start)
-        return found
+            blocks[name], starts[name] = block[start:stop], start
+            steps[name] = step_seconds(self._specifications[branch.encoder], watched.fps)
+        minimum = settings.dataset.minimum_chunks if stretch is None else 1
+        return video_features(blocks, branches, steps, minimum, starts)
 
 
 def items_within(stretch: Stretch, items: int, watched: Watched) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from tiny_language import small_model
 
 from config.load import load_settings
 from config.schema import LoraSettings
-from train.data.reader import branch_tokens, token_shape
+from train.data.branches import branch_tokens, token_shape
 from train.model.build import build_model
 from train.model.decoder import add_lora
 

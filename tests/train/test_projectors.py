@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from config.schema import BranchSettings, ProjectorSettings
-from train.data.reader import branch_tokens, token_shape
+from train.data.branches import branch_tokens, token_shape
 from train.errors import TrainError
 from train.model.projectors import Projector
 

@@ -17,7 +17,8 @@ from config.load import load_settings
 from config.schema import ProjectorSettings
 from store.features import FeatureStore
 from train.answers.chat import Answer, Slot, Text
-from train.data.reader import FeatureReader, branch_tokens, token_shape
+from train.data.branches import branch_tokens, token_shape
+from train.data.reader import FeatureReader
 from train.draws import draws_of_samples
 from train.errors import TrainError
 from train.job import train_run

@@ -32,19 +32,29 @@ class Message:
 class Conversation:
     """Messages about media; training is on the assistant's messages, each with its end of turn, alone.
 
-    Raises ConversationError where there are not as many slots as media, or one is in an answer.
+    Raises ConversationError where there are not as many slots as media or as `shown`, or one is in an answer.
     """
 
     media: tuple[int, ...]
     """Which of the media at hand fill the slots, in the order of the slots; one may fill several."""
     messages: tuple[Message, ...]
+    shown: tuple[tuple[str, ...] | None, ...] = ()
+    """Of each slot: the branches whose tokens it shows, such as key frames in one and motion in another; None
+    shows all, as every slot does where this is empty."""
 
     def __post_init__(self) -> None:
         slots = sum(message.text.count(SLOT) for message in self.messages)
         if slots != len(self.media):
             raise ConversationError(f"a conversation about {len(self.media)} media has {slots} slots")
+        if self.shown and len(self.shown) != slots:
+            raise ConversationError(f"{len(self.shown)} slots are said what to show, but there are {slots}")
         if any(SLOT in message.text for message in self.messages if message.role == "assistant"):
             raise ConversationError("an assistant's message cannot have a slot: it is what the model writes")
+
+    @property
+    def branches(self) -> tuple[tuple[str, ...] | None, ...]:
+        """Of each slot: the branches that it shows; None: all."""
+        return self.shown or (None,) * len(self.media)
 
     @property
     def targets(self) -> list[Target]:

@@ -1,6 +1,6 @@
 """Samples with their features, read from the store and delivered in batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch.utils.data import Dataset
@@ -31,15 +31,12 @@ class QualityDataset(Dataset[list[Features]]):
             for medium in self.samples[index].media
         ]
 
-    def tokens(self, per_chunk: Mapping[str, int], text: int) -> list[int]:
+    def tokens(self, visual: Callable[[Mapping[str, int]], int], text: int) -> list[int]:
         """Tokens that each sample takes in the decoder: what its media's chunks become, and `text` more.
 
-        `per_chunk`: branch → tokens that its projector makes of a chunk.
+        `visual`: the tokens of a medium with so many chunks of each branch.
         """
-        return [
-            text + sum(each * per_chunk[name] for m in sample.media for name, each in self.chunks(m).items())
-            for sample in self.samples
-        ]
+        return [text + sum(visual(self.chunks(medium)) for medium in sample.media) for sample in self.samples]
 
     def chunks(self, medium: Medium) -> dict[str, int]:
         """Branch → chunks of a medium, from the store's index."""

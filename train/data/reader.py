@@ -1,24 +1,23 @@
 """The features of a dataset's videos, as the model's branches see them."""
 
 import logging
-import math
 from collections.abc import Collection, Mapping
 
 import torch
-from torch.nn import functional
 
 from config.schema import BranchSettings, DatasetSettings
 from store.errors import AmbiguousFeatures
 from store.features import FeatureSet, FeatureStore
 from store.torch_view import as_tensor, read_tensor
+from train.data.branches import Features, token_shape, video_features
+from train.data.items import chosen_items, items_within, step_seconds
 from train.errors import FeaturesMissingError, FeatureValueError, TrainError
+
+__all__ = ["FeatureReader", "Features"]
 
 log = logging.getLogger(__name__)
 
 _LARGEST = 1e18
-
-Features = Mapping[str, torch.Tensor]
-"""Branch name → [K, tokens, features] of one video."""
 
 
 class FeatureReader:
@@ -64,6 +63,11 @@ class FeatureReader:
         """Items of the video in the stream."""
         return self.sets[encoder].length(video, stream)
 
+    def step(self, video: str, encoder: str) -> float | None:
+        """Seconds from one item of the video to the next; None where that is not known."""
+        features = self.sets[encoder]
+        return step_seconds(features.specification, features.meta(video).get("fps"))
+
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Branch → (tokens, features) of a chunk."""
         return {
@@ -80,38 +84,33 @@ class FeatureReader:
     ) -> dict[str, int]:
         """Branch → K that `read` gives; from the store's index, no features are read."""
         minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
+        there = self._stretch(video, start, stop, branches)
 
-        def count(branch: BranchSettings) -> int:
+        def count(name: str, branch: BranchSettings) -> int:
             if branch.over_time == "mean":
                 return 1
-            there = range(self.length(video, branch.encoder, branch.stream))
-            return branch.first_chunks or max(len(there[start:stop]), minimum)
+            return len(chosen_items(len(there[name]), branch, minimum))
 
-        return {name: count(branch) for name, branch in self._chosen(branches)}
+        return {name: count(name, branch) for name, branch in self._chosen(branches)}
 
     def read(
         self, video: str, start: int = 0, stop: int | None = None, branches: Collection[str] | None = None
     ) -> Features:
         """Branch → [K, tokens, features] of the chunks from `start` up to `stop`; of all branches by default.
 
-        A whole video repeats its last chunk up to the dataset's `minimum_chunks`. Raises DamagedPart where
-        its bytes are not those that were stored (which is not known of a part of it), FeatureValueError.
+        Where the branches' items differ in length, chunks are the longest ones, and shorter items, such as
+        frames, are read that begin within. A whole video repeats its last chunk up to the dataset's
+        `minimum_chunks`. Raises DamagedPart where its bytes are not those that were stored (which is not
+        known of a part of it), FeatureValueError.
         """
-        whole = (start, stop) == (0, None)
-        minimum = self._minimum_chunks if whole else 1
-        if not whole:
-            chosen = [branch for _, branch in self._chosen(branches)]
-            lengths = {(b.encoder, b.stream): self.length(video, b.encoder, b.stream) for b in chosen}
-            if len(set(lengths.values())) > 1:
-                counts = ", ".join(f"{'.'.join(stream)} {count}" for stream, count in lengths.items())
-                raise TrainError(
-                    f"{video}: a part of a video is named by its chunks, but its streams have not as many"
-                    f" of them ({counts})"
-                )
-        return {
-            name: branch_tokens(self._block(video, branch, start, stop), branch, minimum, start)
+        minimum = self._minimum_chunks if (start, stop) == (0, None) else 1
+        there = self._stretch(video, start, stop, branches)
+        blocks = {
+            name: self._block(video, branch, there[name], whole=(start, stop) == (0, None))
             for name, branch in self._chosen(branches)
         }
+        steps = {name: self.step(video, branch.encoder) for name, branch in self._chosen(branches)}
+        return video_features(blocks, self.branches, steps, minimum, {n: r.start for n, r in there.items()})
 
     def _chosen(self, names: Collection[str] | None) -> list[tuple[str, BranchSettings]]:
         chosen = self.branches if names is None else names
@@ -123,15 +122,45 @@ class FeatureReader:
             if name in chosen and name not in self._without
         ]
 
-    def _block(self, video: str, branch: BranchSettings, start: int, stop: int | None) -> torch.Tensor:
-        features = self.sets[branch.encoder]
+    def _stretch(
+        self, video: str, start: int, stop: int | None, branches: Collection[str] | None
+    ) -> dict[str, range]:
+        """Branch → the items from chunk `start` up to chunk `stop`; past the end where that was asked for."""
+        chosen = self._chosen(branches)
+        lengths = {name: self.length(video, b.encoder, b.stream) for name, b in chosen}
+        if (start, stop) == (0, None):
+            return {name: range(length) for name, length in lengths.items()}
+        # A chunk is the same stretch whichever branches are asked for.
+        all_of_it = [b for _, b in self._chosen(None) if video in self.sets[b.encoder]]
+        counts = {f"{b.encoder}.{b.stream}": self.length(video, b.encoder, b.stream) for b in all_of_it}
+        if len(set(counts.values())) <= 1:
+            return {name: range(start, length if stop is None else stop) for name, length in lengths.items()}
+        steps = {b.encoder: step for b in all_of_it if (step := self.step(video, b.encoder)) is not None}
+        if len(steps) < len({b.encoder for b in all_of_it}):
+            raise TrainError(
+                f"{video}: a part of a video is named by its chunks, but its streams have not as many of them"
+                f" ({', '.join(f'{stream} {count}' for stream, count in counts.items())}), and the store does"
+                " not say when each begins"
+            )
+        found, unit = {}, max(steps.values())
+        for name, branch in chosen:
+            step = steps[branch.encoder]
+            found[name] = items_within(start, stop, step, unit, lengths[name])
+            if not found[name]:
+                raise TrainError(
+                    f"{video}: nothing of {branch.encoder}.{branch.stream}, {lengths[name]} items of"
+                    f" {step:g} s, begins within chunks {start} to {stop} of {unit:g} s"
+                )
+        return found
+
+    def _block(self, video: str, branch: BranchSettings, items: range, *, whole: bool) -> torch.Tensor:
+        features, start, stop = self.sets[branch.encoder], items.start, items.stop
         if branch.first_chunks is not None and branch.first_by == "time":
-            end = min(start + branch.first_chunks, features.length(video, branch.stream))
-            stop = end if stop is None else min(end, stop)
-        whole = (start, stop) == (0, None)  # so that its checksum can be compared
+            stop = min(start + branch.first_chunks, stop)
+        # Of a whole video the checksum can be compared.
         block = (
             as_tensor(features.read_verified(video, branch.stream))
-            if whole
+            if whole and stop == items.stop
             else read_tensor(features, video, branch.stream, start, stop)
         )
         least, most = map(float, torch.aminmax(block)) if block.numel() else (0.0, 0.0)
@@ -142,42 +171,6 @@ class FeatureReader:
                 " again, or take it out of the labels"
             )
         return block
-
-
-def token_shape(shape: tuple[int, ...], branch: BranchSettings) -> tuple[int, int]:
-    """(tokens, features) of a chunk, from the stored stream's shape and the branch's grid."""
-    if branch.grid is None:
-        return math.prod(shape[:-1]), shape[-1]
-    if len(shape) != 4:
-        raise TrainError(
-            f"grid = {list(branch.grid)} pools maps [time, height, width, dim], but the stream"
-            f" {branch.encoder}.{branch.stream} has the shape {list(shape)}: remove `grid`"
-        )
-    return math.prod(branch.grid), shape[-1]
-
-
-def branch_tokens(
-    block: torch.Tensor, branch: BranchSettings, minimum_chunks: int = 1, start: int = 0
-) -> torch.Tensor:
-    """[K, *stream shape] → [K, tokens, features]; [1, tokens, features] where the branch averages over time.
-
-    Maps are average-pooled to the branch's grid here, at load time: all token counts of the paper's
-    ablation come from the same stored features. So is the last chunk repeated up to `minimum_chunks`. The
-    block's first chunk is the video's chunk `start`.
-    """
-    if branch.first_chunks is not None:
-        order = list(range(len(block)))
-        if branch.first_by == "name":
-            order.sort(key=lambda chunk: str(start + chunk))
-        block, minimum_chunks = block[order[: branch.first_chunks]], branch.first_chunks
-    if len(block) < minimum_chunks:
-        block = block[torch.arange(minimum_chunks).clamp(max=len(block) - 1)]
-    if branch.over_time == "mean":
-        block = block.float().mean(dim=0, keepdim=True)
-    if branch.grid is not None:
-        maps = block.movedim(-1, 1).float()  # [K, D, t, h, w]
-        block = functional.adaptive_avg_pool3d(maps, branch.grid).movedim(1, -1)  # [K, t', h', w', D]
-    return block.reshape(block.shape[0], -1, block.shape[-1])
 
 
 def _feature_set(store: FeatureStore, dataset: str, encoder: str, key: str | None) -> FeatureSet:

@@ -16,11 +16,16 @@ def reply(
     media: Sequence[Features],
     messages: Sequence[Message],
     *,
+    shown: Sequence[tuple[str, ...] | None] = (),
     streamer: BaseStreamer | None = None,
     **generation: Any,
 ) -> str:
     """What the model says next, in one turn; a Talk keeps what it has read for the next.
 
-    Raises as Talk and its `reply` do.
+    `shown`: of which branches each medium shows its tokens, where not of all. Raises as Talk and its `reply`
+    do.
     """
-    return Talk(model, media).reply(messages, streamer=streamer, **generation)
+    talk = Talk(model)
+    for medium, branches in zip(media, shown or [None] * len(media), strict=True):
+        talk.show(medium, branches)
+    return talk.reply(messages, streamer=streamer, **generation)

@@ -55,11 +55,15 @@ class Talk:
         return len(self._visual)
 
     @torch.inference_mode()
-    def show(self, medium: Features) -> None:
-        """One more medium: it fills the messages' next slot."""
+    def show(self, medium: Features, branches: Sequence[str] | None = None) -> None:
+        """One more medium: it fills the messages' next slot, with the tokens of these branches or of all.
+
+        Raises ConversationError where it has none of them.
+        """
         device = next(self._model.projectors.parameters()).device
         on_device = {name: block.to(device) for name, block in medium.items()}
-        self._visual += self._model.visual_tokens([on_device])
+        (tokens,) = self._model.visual_tokens([on_device])
+        self._visual.append(tokens if branches is None else self._model.part(on_device, tokens, branches))
         self._numbers.append(next(self._next))
 
     def take_back(self, shown: int) -> None:

@@ -20,7 +20,7 @@ def sequence_tokens(data: QualityDataset, model: VideoModel, tasks: Sequence[str
     """
     text = model.prompts.text_tokens(tasks)
     longest = max(model.prompts.text_tokens([task]) for task in tasks)
-    tokens = data.tokens(model.tokens_per_chunk(), text)
+    tokens = data.tokens(model.tokens_of, text)
     for sample, count in zip(data.samples, tokens, strict=True):
         if isinstance(model, QualityModel):
             _check_texts(model.prompts, sample)

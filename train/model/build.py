@@ -65,6 +65,8 @@ def assemble(
         projectors,
         pipeline.training.targets,
         token_order=pipeline.token_order,
+        slots=pipeline.slots,
+        max_tokens=pipeline.decoder.max_tokens,
         step=pipeline.training.step,
         attention=pipeline.decoder.attention,
         appended={name: b.append_to for name, b in pipeline.branches.items() if b.append_to},

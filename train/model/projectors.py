@@ -6,12 +6,16 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from config.schema import ProjectorSettings
+from train.data.branches import Features
+from train.data.items import numbers_of
 from train.draws import Dropout, by_sample, own_draws
 from train.errors import TrainError
+from train.model.positions import Positions
 from train.model.standardise import standardise
 
 
@@ -37,6 +41,10 @@ class Projector(nn.Module):
         self.standardise = standardise(settings, features)
         self.project = _KINDS[settings.kind](settings, tokens, features, width)
         self.norm = nn.LayerNorm(width, eps=1e-12) if settings.output_norm else nn.Identity()
+        self.positions = None
+        if settings.positions is not None:
+            self.positions = Positions(settings.positions, features)
+        self.end = nn.Parameter(torch.randn(width) * width**-0.5) if settings.end_token else None
         self.draws = settings.dropout > 0 or settings.noise > 0
         # Attention's dropout is drawn where no generator can be given.
         self._draws_within_torch = settings.kind != "mlp" and settings.dropout > 0
@@ -46,22 +54,36 @@ class Projector(nn.Module):
     def output_tokens(self) -> int:
         return int(self.project.output_tokens)  # type: ignore[arg-type]
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, numbers: Sequence[torch.Tensor] | None = None) -> torch.Tensor:
+        """`numbers`: of the chunks [N] of each video in turn, where there are positions."""
         if self._draws_within_torch:
             return by_sample(self, self._projected, tokens)  # [N, T', H]
         with own_draws(self, tokens):
-            return self._projected(tokens)
+            return self._projected(tokens, numbers)
 
-    def _projected(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _projected(self, tokens: torch.Tensor, numbers: Sequence[torch.Tensor] | None = None) -> torch.Tensor:
         tokens = tokens.float() if self.standardise is None else self.standardise(tokens)
+        if self.positions is not None:
+            assert numbers is not None, "positions are those of videos' chunks: see projected_chunks"
+            tokens = tokens + torch.cat([self.positions(own) for own in numbers])[:, None]
         return self.norm(self.project(tokens)) * self.scale  # type: ignore[no-any-return]
+
+
+def projected_chunks(projector: nn.Module, branch: str, videos: Sequence[Features]) -> Sequence[torch.Tensor]:
+    """What a branch's projector makes of the chunks of videos that have the branch: [K, T', H] each."""
+    chunks = [video[branch] for video in videos]
+    positions = getattr(projector, "positions", None)
+    numbers = None if positions is None else [numbers_of(video, branch) for video in videos]
+    tokens = torch.cat(chunks)
+    projected = projector(tokens) if numbers is None else projector(tokens, numbers)  # [ΣK, T', H]
+    return projected.split([len(own) for own in chunks])  # type: ignore[no-any-return]
 
 
 class MlpProjector(nn.Module):
     """[N, tokens, features] → [N, output tokens, width].
 
     With `settings.tokens` all tokens of a chunk together make that many output tokens; without, every
-    token is mapped by itself.
+    token is mapped by itself, and with `settings.resample` their square map is resampled then.
     """
 
     def __init__(self, settings: ProjectorSettings, tokens: int, features: int, width: int) -> None:
@@ -69,6 +91,14 @@ class MlpProjector(nn.Module):
         self.joint_tokens = settings.tokens
         self.width = width
         self.output_tokens = settings.tokens or tokens
+        self.resample = settings.resample
+        if self.resample is not None:
+            self.output_tokens, self.side = math.prod(self.resample), math.isqrt(tokens)
+            if self.side**2 != tokens:
+                raise TrainError(
+                    f"resample = {list(self.resample)} is of square maps, but a chunk has {tokens} tokens:"
+                    " leave out the branch's projector.resample"
+                )
         inputs, outputs = (
             (tokens * features, settings.tokens * width) if settings.tokens else (features, width)
         )
@@ -76,7 +106,11 @@ class MlpProjector(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         if self.joint_tokens is None:
-            return self.layers(tokens)  # type: ignore[no-any-return]  # [N, T, H]
+            mapped: torch.Tensor = self.layers(tokens)  # [N, T, H]
+            if self.resample is None:
+                return mapped
+            maps = mapped.unflatten(1, (self.side, self.side)).movedim(3, 1)  # [N, H, h, w]
+            return functional.interpolate(maps, self.resample, mode="bilinear").flatten(2).transpose(1, 2)
         projected = self.layers(tokens.flatten(1))  # [N, T' * H]
         return projected.view(math.prod(projected.shape[:-1]), self.joint_tokens, self.width)  # type: ignore[no-any-return]
 

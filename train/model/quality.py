@@ -1,7 +1,6 @@
 """The model: projected visual tokens between the prompt's tokens, answered by the decoder."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,12 +13,14 @@ from train.answers.conversation import Conversation
 from train.answers.loss import AnswerLoss
 from train.answers.prompts import PromptBuilder
 from train.data.reader import Features
-from train.errors import ContextExceeded, TrainError
+from train.errors import ContextExceeded, ConversationError, TrainError
 from train.model.groups import GroupedModel
 from train.model.members import contexts_of_members, each, stacked
+from train.model.order import block_spans, in_blocks, interleaved, part_of, with_parts
 from train.model.packed_decoder import PackedDecoder
-from train.model.packing import Layout, embed, lay_out
-from train.model.row import Place, Row
+from train.model.packing import embed, lay_out
+from train.model.projectors import projected_chunks
+from train.model.row import PackedConversations, Place, Row
 
 
 class QualityModel(GroupedModel):
@@ -33,13 +34,18 @@ class QualityModel(GroupedModel):
         targets: TargetSettings | None = None,
         *,
         token_order: Literal["blocks", "interleaved"] = "blocks",
+        slots: Sequence[Sequence[str]] = (),
+        max_tokens: int | None = None,
         step: StepSettings | None = None,
         attention: Literal["causal", "mmca"] = "causal",
         appended: Mapping[str, str] | None = None,
         averaged: Collection[str] = (),
         train_embeddings: bool = False,
     ) -> None:
-        """`appended`: branch → the branch to whose chunks its tokens are appended. `averaged`: the branches
+        """`slots`: the branches of each of a video's slots; one of all of them where not given. `max_tokens`:
+        longer sequences are refused, even where the decoder could read them.
+
+        `appended`: branch → the branch to whose chunks its tokens are appended. `averaged`: the branches
         whose features are averaged over time, so that what is appended to them is, too.
 
         `train_embeddings`: prompts and answers take a trained copy of the decoder's token embeddings.
@@ -50,6 +56,8 @@ class QualityModel(GroupedModel):
         self.prompts = prompts
         self.token_order = token_order
         self.appended = dict(appended or {})
+        self.slots = slots or [[name for name in projectors if name not in self.appended]]
+        self.max_tokens = max_tokens
         self.averaged = frozenset(averaged)
         self.embeddings: nn.Embedding | None = None
         if train_embeddings:
@@ -74,17 +82,19 @@ class QualityModel(GroupedModel):
     @property
     def context(self) -> int | None:
         """How many tokens the decoder can read, where there is a limit."""
-        limit: int | None = getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
-        return limit
+        own: int | None = getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+        return min((limit for limit in (own, self.max_tokens) if limit is not None), default=None)
 
     def check_length(self, tokens: int, video: str = "the video") -> None:
         """Raise ContextExceeded where a video with its questions is longer than the decoder can read."""
         limit = self.context
         if limit is not None and tokens > limit:
+            whose = "decoder.max_tokens" if limit == self.max_tokens else "max_position_embeddings"
             raise ContextExceeded(
                 f"{video} takes {tokens:,} tokens with its questions, but {type(self.decoder).__name__} reads"
-                f" at most {limit:,} (max_position_embeddings): fewer tokens a chunk (a branch's `grid`, or"
-                " `tokens` of its projector), `over_time = mean`, or a decoder with a longer context"
+                f" at most {limit:,} ({whose}), and nothing is cut off: fewer chunks (a branch's `at_most`),"
+                " fewer tokens a chunk (a branch's `grid`, or `tokens` of its projector), `over_time = mean`,"
+                " or a decoder with a longer context"
             )
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
@@ -100,18 +110,18 @@ class QualityModel(GroupedModel):
         }
 
     def visual_tokens(self, videos: Sequence[Features]) -> list[torch.Tensor]:
-        """Each video's tokens [V, width]: one block a branch, in the branches' order (eq. 8).
+        """Each video's tokens [V, width]: one block a branch, in the branches' order (eq. 8), or the slots'.
 
         With several members [members, V, width]. A medium may lack a branch, as a picture has no motion.
 
-        Or `interleaved`: chunk after chunk in the order of their beginnings, a video's k-th of n chunks at
-        k / n of its length; of those that begin together the first branch's is first. Where the branches have
-        the same chunks, that is the tokens of all branches second by second.
+        Or `interleaved`: chunk after chunk in the order of their beginnings. Where it is not known how long
+        chunks are, a video's k-th of n chunks is at k / n of its length.
         """
         return stacked([self._members_tokens(videos, member) for member in range(self.members)])
 
     def _members_tokens(self, videos: Sequence[Features], member: int) -> list[torch.Tensor]:
-        chunks: list[list[tuple[float, torch.Tensor]]] = [[] for _ in videos]
+        blocks: list[dict[str, torch.Tensor]] = [{} for _ in videos]
+        ends: dict[str, torch.Tensor] = {}
         videos = self._with_appended(videos, member)
         for branch, projectors in self.projectors.items():
             if branch in self.appended:
@@ -119,15 +129,15 @@ class QualityModel(GroupedModel):
             places = [place for place, video in enumerate(videos) if branch in video]
             if not places:
                 continue
-            counts = [len(videos[place][branch]) for place in places]
-            features = torch.cat([videos[place][branch] for place in places])
-            projected = each(projectors)[member](features)  # [ΣK, T', H]
-            for place, tokens in zip(places, projected.split(counts), strict=True):
-                chunks[place] += [(number / len(tokens), chunk) for number, chunk in enumerate(tokens)]
+            projector = each(projectors)[member]
+            projected = projected_chunks(projector, branch, [videos[place] for place in places])
+            for place, tokens in zip(places, projected, strict=True):
+                blocks[place][branch] = tokens  # [K, T', H]
+            if getattr(projector, "end", None) is not None:
+                ends[branch] = projector.end  # type: ignore[assignment]
         if self.token_order == "interleaved":
-            for found in chunks:
-                found.sort(key=lambda chunk: chunk[0])
-        return [torch.cat([tokens for _, tokens in found]) for found in chunks]
+            return [interleaved(own, video) for own, video in zip(blocks, videos, strict=True)]
+        return [in_blocks(own, ends, self.slots) for own in blocks]
 
     def _with_appended(self, videos: Sequence[Features], member: int) -> list[dict[str, torch.Tensor]]:
         """The features with the tokens that are appended to a branch behind that branch's own."""
@@ -136,11 +146,10 @@ class QualityModel(GroupedModel):
             having = [video for video in found if branch in video and target in video]
             if not having:
                 continue
-            counts = [len(video[branch]) for video in having]
-            projector = each(self.projectors[branch])[member]
-            projected = projector(torch.cat([video[branch] for video in having]))
-            for video, own_tokens in zip(having, projected.float().split(counts), strict=True):
-                tokens = own_tokens.mean(dim=0, keepdim=True) if target in self.averaged else own_tokens
+            projected = projected_chunks(each(self.projectors[branch])[member], branch, having)
+            for video, own_tokens in zip(having, projected, strict=True):
+                tokens = own_tokens.float()
+                tokens = tokens.mean(dim=0, keepdim=True) if target in self.averaged else tokens
                 self.check_chunks({branch: len(tokens), target: len(video[target])})
                 video[target] = torch.cat([video[target].float(), tokens], dim=1)
         return found
@@ -160,26 +169,44 @@ class QualityModel(GroupedModel):
         """The token embeddings that prompts and answers take."""
         return self.embeddings or embedding_table(self.decoder)
 
-    def tokens_per_chunk(self) -> dict[str, int]:
-        """Branch → tokens that a chunk takes in the decoder."""
-        return {
-            name: 0 if name in self.appended else int(p.output_tokens)  # type: ignore[arg-type]
-            for name, p in self.projectors.items()
-        }
+    def tokens_of(self, chunks: Mapping[str, int]) -> int:
+        """Tokens that a medium with so many chunks of each branch takes in the decoder."""
+        spans = self._spans(chunks)
+        sizes = {name: span.stop - span.start for name, span in spans.items()}
+        return sum(sizes.get(name, 0) for slot in self.slots for name in slot)
+
+    def _spans(self, chunks: Mapping[str, int]) -> dict[str, slice]:
+        """Branch → where its block first stands among a medium's tokens."""
+        tokens = {name: int(p.output_tokens) for name, p in self.projectors.items()}  # type: ignore[arg-type]
+        ends = {name for name, p in self.projectors.items() if getattr(each(p)[0], "end", None) is not None}
+        return block_spans(chunks, tokens, ends, self.slots)
+
+    def part(self, video: Features, tokens: torch.Tensor, branches: Sequence[str]) -> torch.Tensor:
+        """The blocks of some branches from a medium's tokens [..., V, width].
+
+        Raises ConversationError where it has none of them, or no blocks since it is interleaved.
+        """
+        if self.token_order == "interleaved":
+            raise ConversationError("interleaved tokens have no blocks that slots could show")
+        counts = {name: len(video[name]) for name in self.projectors if name in video}
+        return part_of(tokens, self._spans(counts), branches)
 
     def forward(self, media: Sequence[Features], conversations: Sequence[Conversation]) -> torch.Tensor:
         """Loss of each conversation's answers (see AnswerLoss): float32 [conversations].
 
         With several members the sum of theirs, each the loss that the member would have alone.
         """
-        packed = self.pack(self.visual_tokens(media), conversations)
+        tokens = self.visual_tokens(media)
+        packed = self.pack(
+            *with_parts(tokens, conversations, lambda n, branches: self.part(media[n], tokens[n], branches))
+        )
         logits = self.packed.logits(self.decoder, packed.embeddings, packed.layout, packed.rows)  # [A, vocab]
         losses = self.loss(logits[packed.reads], packed.answers)
         return losses.view(self.members, -1).sum(dim=0)
 
     def pack(
         self, media: Sequence[torch.Tensor], conversations: Sequence[Conversation]
-    ) -> "PackedConversations":
+    ) -> PackedConversations:
         """All conversations in one row, those about the same media behind the same tokens [V, width] of them.
 
         With several members, all conversations about one's tokens [members, V, width] follow another's.
@@ -208,21 +235,6 @@ class QualityModel(GroupedModel):
             torch.tensor([member * len(places) + at for member in members for at in reads], device=device),
             answers * self.members,
         )
-
-
-@dataclass(frozen=True)
-class PackedConversations:
-    """A row of all conversations, and where their answers are read."""
-
-    embeddings: torch.Tensor
-    """[1, tokens, width]."""
-    layout: Layout
-    rows: torch.Tensor
-    """Places of the row whose logits are wanted, each once."""
-    reads: torch.Tensor
-    """[A]: in which of `rows` each answer token, and each end of turn, is predicted."""
-    answers: list[list[Answer]]
-    """What should be read there, conversation by conversation, of each member."""
 
 
 def embedding_table(decoder: PreTrainedModel) -> nn.Embedding:

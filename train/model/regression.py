@@ -17,7 +17,7 @@ from train.data.reader import Features
 from train.errors import TrainError
 from train.model.groups import GroupedModel
 from train.model.members import each, gathered, mean_logits, stacked
-from train.model.projectors import perceptron
+from train.model.projectors import perceptron, projected_chunks
 from train.model.quality import QualityModel
 
 _BETA = 0.1
@@ -51,9 +51,10 @@ class RegressionModel(GroupedModel):
             [perceptron(inputs, settings.hidden, outputs, nn.Dropout(settings.dropout)) for _ in members]
         )
 
-    def tokens_per_chunk(self) -> dict[str, int]:
-        """See QualityModel."""
-        return {name: int(p.output_tokens) for name, p in self.projectors.items()}  # type: ignore[arg-type]
+    def tokens_of(self, chunks: Mapping[str, int]) -> int:
+        """Tokens of a medium with so many chunks of each branch."""
+        each_takes = {name: int(p.output_tokens) for name, p in self.projectors.items()}  # type: ignore[arg-type]
+        return sum(count * each_takes[name] for name, count in chunks.items())
 
     def check_chunks(self, chunks: Mapping[str, int], video: str = "") -> None:
         """Nothing is appended."""
@@ -77,9 +78,8 @@ class RegressionModel(GroupedModel):
         blocks: list[list[torch.Tensor]] = [[] for _ in videos]
         for branch, projectors in self.projectors.items():
             projector, pool = each(projectors)[member], each(self.pools[branch])[member]
-            chunks = [video[branch] for video in videos]  # [K, T, D] each
-            projected = projector(torch.cat(chunks))  # [ΣK, T', W]
-            for block, tokens in zip(blocks, projected.split([len(c) for c in chunks]), strict=True):
+            projected = projected_chunks(projector, branch, videos)  # [K, T', W] each
+            for block, tokens in zip(blocks, projected, strict=True):
                 block.append(pool(tokens.flatten(0, 1)))
         return [torch.cat(block) for block in blocks]
 

@@ -1,12 +1,12 @@
 """Conversations in one row: which of them share a context, and where their answers are read."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from train.answers.chat import Answer, Piece, Slot, Text
-from train.model.packing import ROOT, Context, Part, TokenTree, length
+from train.model.packing import ROOT, Context, Layout, Part, TokenTree, length
 
 Place = tuple[int, int]
 """Number of the context, and of the token within it."""
@@ -60,3 +60,18 @@ class Row:
             self._known[key] = len(self.contexts)
             self.contexts.append(Context(tuple(parts), TokenTree(), bool(read)))
         return self._known[key], read
+
+
+@dataclass(frozen=True)
+class PackedConversations:
+    """A row of all conversations, and where their answers are read."""
+
+    embeddings: torch.Tensor
+    """[1, tokens, width]."""
+    layout: Layout
+    rows: torch.Tensor
+    """Places of the row whose logits are wanted, each once."""
+    reads: torch.Tensor
+    """[A]: in which of `rows` each answer token, and each end of turn, is predicted."""
+    answers: list[list[Answer]]
+    """What should be read there, conversation by conversation, of each member."""

@@ -46,7 +46,7 @@ def make_plan(
         layer_token = layer_bytes_per_token(pipeline, settings.tasks, shapes, config, tokenizer)
     data = dataset_part(samples, "train")
     text = model.prompts.text_tokens(pipeline.tasks)
-    tokens = data.tokens(model.tokens_per_chunk(), text)
+    tokens = data.tokens(model.tokens_of, text)
     taken = [model.members * count for count in tokens]
     steps = [
         plan_step(videos, taken, training.tokens_per_batch, 0, processes, in_step=pipeline.shards)
@@ -92,7 +92,7 @@ def _tokens(
     longest, too_long = 0, list[str]()
     for part in dict.fromkeys(part for each in samples.values() for part in each.parts):
         data = dataset_part(samples, part)
-        for sample, length in zip(data.samples, data.tokens(model.tokens_per_chunk(), asked), strict=True):
+        for sample, length in zip(data.samples, data.tokens(model.tokens_of, asked), strict=True):
             for medium in sample.media:
                 model.check_chunks(data.chunks(medium), medium.video)
             longest = max(longest, length)

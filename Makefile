@@ -9,6 +9,7 @@ ARGS ?=
 FEATURES ?= data/VIDEVAL
 LABELS ?= data
 PROTOCOL ?= opinions-combined
+SOURCES ?= data/pristine
 
 BIN := .venv/bin
 STAMP := .venv/.set-up
@@ -63,6 +64,10 @@ decoder: $(STAMP) ## Train a new embedded tiny language decoder, into the folder
 .PHONY: opinions
 opinions: $(STAMP) ## Train and test on people's opinions of published features, beside an SVR (PROTOCOL=…)
 	$(BIN)/python -m demo opinions $(FEATURES) --labels $(LABELS) --protocol $(PROTOCOL) $(ARGS)
+
+.PHONY: distort
+distort: $(STAMP) ## Make ever worse copies of the pristine videos in SOURCES, with labels and conversations
+	$(BIN)/python -m distort $(SOURCES) $(ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests

@@ -15,6 +15,9 @@ from distort.kinds import KINDS, Kinds, Part, in_order, kind_of, number_of
 from distort.pictures import PICTURES
 from distort.timing import HOLDS, Stall, held, stall_spans, stalled, stalls, still_spans
 
+VERSION = 1
+"""Of what kinds and strengths do to frames: raised with every change of theirs."""
+
 MAX_LINES = 540
 """Frames whose shorter side is longer are scaled down to it."""
 

@@ -11,7 +11,6 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage, signal
 
 from distort.footage import filter_graph, filtered
 from extract.video.yuv420 import planes_of
@@ -66,6 +65,8 @@ def _disc(radius: float) -> NDArray[np.float32]:
 
 
 def _convolved(plane: Plane, kernel: NDArray[np.float32]) -> Plane:
+    from scipy import signal  # here: it takes longer to import than all else together
+
     reach = len(kernel) // 2
     around = np.pad(plane.astype(np.float32), reach, mode="symmetric")
     return _levels(signal.fftconvolve(around, kernel, mode="valid"))
@@ -172,9 +173,11 @@ def shake(like: VideoFrame, share: float, random: np.random.Generator) -> Pictur
         moved = reach * (parts * np.sin(2 * np.pi * hertz * time + phase)).sum(axis=1)  # [down, right]
 
         def shifted(plane: Plane, number: int) -> Plane:
-            pixels = np.rint(moved / 2 if number else moved)
             # Whole pixels: without interpolation, no frame is less sharp.
-            return np.asarray(ndimage.shift(plane, pixels, order=0, mode="reflect"))
+            down, right = np.rint(moved / 2 if number else moved).astype(int)
+            around = np.pad(plane, ((abs(down),) * 2, (abs(right),) * 2), mode="symmetric")
+            rows, columns = plane.shape
+            return around[abs(down) - down :, abs(right) - right :][:rows, :columns]
 
         return _each_plane(frame, shifted)
 

@@ -1,0 +1,88 @@
+"""Conversations about the copies, as VQA² has them: which kind, how strong, which is worse, when."""
+
+import json
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import groupby, permutations
+from pathlib import Path
+from typing import Any
+
+from distort.kinds import kind_of
+from distort.labels import Labelled
+from distort.plan import Recipe, draws
+from store.durable.commit import write_file
+
+PAIRS = 4
+"""Of the copies of one kind of a source, so many pairs are asked about."""
+
+_WORDINGS = tomllib.loads(Path(__file__).with_name("questions.toml").read_text("utf-8"))
+
+Record = dict[str, Any]
+
+
+def write_conversations(folder: Path, copies: Sequence[Labelled], recipe: Recipe) -> dict[str, int]:
+    """Write conversations-SPLIT.jsonl for every split there is, and give the number of records of each."""
+    records: dict[str, list[Record]] = defaultdict(list)
+    for copy in copies:
+        records[copy.split] += _about_one(copy, recipe)
+    for split, pair in _pairs(copies, recipe):
+        records[split].append(pair)
+    for split, found in records.items():
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found)
+        write_file(folder / f"conversations-{split}.jsonl", lines.encode("utf-8", "surrogateescape"))
+    return {f"conversations-{split}.jsonl": len(found) for split, found in records.items()}
+
+
+def _about_one(copy: Labelled, recipe: Recipe) -> Iterator[Record]:
+    """What can be asked about one copy."""
+    parts = copy.copy.parts
+    names = [kind_of(part.kind).name for part in parts]
+    asked = _WORDINGS["kind"]
+    yield _record("kind", [copy], {}, asked["joint"].join(names) or asked["none"], recipe)
+    if len(parts) != 1:
+        return
+    about = {"kind": names[0]}
+    yield _record("strength", [copy], about, _WORDINGS["strength"]["answers"][parts[0].strength - 1], recipe)
+    if copy.copy.stretch is not None:
+        start, end = copy.outline.distorted
+        answer = _WORDINGS["when"]["answer"].format(start=start, end=end)
+        yield _record("when", [copy], about, answer, recipe)
+
+
+def _pairs(copies: Sequence[Labelled], recipe: Recipe) -> Iterator[tuple[str, Record]]:
+    """Pairs of one source and kind, of two strengths."""
+    whole = [copy for copy in copies if len(copy.copy.parts) == 1 and copy.copy.stretch is None]
+    for (source, kind), group in groupby(whole, lambda c: (c.source.name, c.copy.parts[0].kind)):
+        pairs = list(permutations(group, 2))
+        for number in draws(recipe.seed, source, kind, "pairs").permutation(len(pairs))[:PAIRS]:
+            pair = pairs[number]
+            strengths = [copy.copy.parts[0].strength for copy in pair]
+            answer = _WORDINGS["worse"]["answers"][strengths.index(max(strengths))]
+            about = {"kind": kind_of(kind).name}
+            yield pair[0].split, _record("worse", pair, about, answer, recipe)
+
+
+def _record(
+    task: str, copies: Sequence[Labelled], about: dict[str, str], answer: str, recipe: Recipe
+) -> Record:
+    videos = [copy.video for copy in copies]
+    wordings = _WORDINGS[task]["questions"]
+    question = wordings[draws(recipe.seed, task, *videos).integers(len(wordings))].format(**about)
+    media = _WORDINGS["media"]["one" if len(copies) == 1 else "two"]
+    rates = [_rate(copy) for copy in copies]
+    return {
+        "id": " ".join([task, *videos]),
+        "task_mark": task,
+        "image": videos[0] if len(videos) == 1 else videos,
+        "frames per sec": rates[0] if len(rates) == 1 else rates,
+        "conversations": [
+            {"from": "human", "value": media + question},
+            {"from": "gpt", "value": answer},
+        ],
+    }
+
+
+def _rate(copy: Labelled) -> float:
+    rate = round(copy.source.extent.fps, 3)
+    return int(rate) if rate == int(rate) else rate

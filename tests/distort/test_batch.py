@@ -1,0 +1,262 @@
+"""All copies of a folder: the same for any number of workers, whole after a kill, with truthful labels."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from distort.batch import FolderTaken, NothingMade, make_copies
+from distort.footage import read_footage
+from distort.kinds import KINDS
+from distort.plan import InvalidRecipe, Recipe
+from distort.sources import NoSources
+
+CHOSEN = ("noise", "h264", "rebuffering")
+RECIPE = Recipe(
+    seed=1,
+    seconds=2.2,
+    max_lines=64,
+    kinds=tuple(KINDS[key] for key in sorted(CHOSEN, key=list(KINDS).index)),
+    strengths=(1, 5),
+    mixed=1,
+    stretches=2,
+    validation_share=0,
+    test_share=0.34,
+)
+
+
+@pytest.fixture(scope="module")
+def sources(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three real videos, one in a subfolder, and what is none."""
+    folder = tmp_path_factory.mktemp("sources")
+    for name in ("pristine", "distorted"):
+        shutil.copy(shared_data / "videos" / f"carphone_{name}.mp4", folder / f"{name}.mp4")
+    (folder / "more").mkdir()
+    shutil.copy(shared_data / "videos" / "demo_aigc.mp4", folder / "more" / "clip.mp4")
+    (folder / "broken.mp4").write_bytes(b"\0" * 999)
+    shutil.copy(shared_data / "videos" / "carphone_pristine.mp4", folder / "pristine.mkv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "copies"
+    make_copies([sources], folder, RECIPE, quiet=True)
+    return folder
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "labels.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def records_of(folder: Path) -> list[dict[str, object]]:
+    files = sorted(folder.glob("conversations-*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "dataset.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_every_labelled_video_is_there_with_the_stated_seconds(made: Path) -> None:
+    rows = rows_of(made)
+    files = {str(p.relative_to(made / "videos")) for p in (made / "videos").rglob("*") if p.is_file()}
+    assert {row["video"] for row in rows} == files and len(rows) == 3 * (1 + 6 + 1 + 2)
+    for row in rows[:10]:
+        footage = read_footage(made / "videos" / row["video"], 60.0, 64)
+        assert len(footage.frames) == round(float(row["seconds"]) * float(row["fps"]))
+        assert (footage.frames[0].width, footage.frames[0].height) == (int(row["width"]), int(row["height"]))
+
+
+def test_labels_say_kind_strength_and_stretch(made: Path) -> None:
+    rows = {row["video"]: row for row in rows_of(made)}
+    assert (
+        rows["pristine/pristine.mp4"]["kind"] == "none" and rows["pristine/pristine.mp4"]["strength"] == "0"
+    )
+    single = rows["more/clip/noise-1.mp4"]
+    assert (single["kind"], single["strength"], single["start"]) == ("noise", "1", "0.0")
+    assert single["end"] == single["seconds"] and not single["still"]
+    assert rows["pristine/rebuffering-5.mp4"]["still"]
+    mixtures = [row for row in rows.values() if "+" in row["kind"]]
+    assert len(mixtures) == 3 and all(row["strength"].count("+") == 1 for row in mixtures)
+    stretches = [row for row in rows.values() if "-from-" in row["video"]]
+    assert len(stretches) == 6
+    assert all(0 < float(row["start"]) < float(row["end"]) < float(row["seconds"]) for row in stretches)
+
+
+def test_the_stated_stretch_differs_from_the_pristine_copy_more_than_the_rest(made: Path) -> None:
+    found = [row for row in rows_of(made) if re.fullmatch(r".*/(noise|h264)-\d-from-.*", row["video"])]
+    assert found
+    for row in found:
+        errors = (lumas(made, row["video"]) - lumas(made, f"{row['source']}/pristine.mp4")) ** 2
+        times = np.arange(len(errors)) / float(row["fps"])
+        inside = (times >= float(row["start"])) & (times < float(row["end"]))
+        assert errors[inside].mean() > 10 * errors[~inside].mean()
+
+
+def lumas(folder: Path, video: str) -> NDArray[np.float64]:
+    """[T, H, W]"""
+    frames = read_footage(folder / "videos" / video, 9.0, 64).frames
+    return np.stack([f.to_ndarray(format="yuv420p")[: f.height] for f in frames]).astype(np.float64)
+
+
+def test_copies_of_a_source_are_in_one_split(made: Path) -> None:
+    pairs = {(row["source"], row["split"]) for row in rows_of(made)}
+    assert len(pairs) == 3 and sorted(split for _, split in pairs) == ["test", "train", "train"]
+
+
+def test_unusable_sources_are_reported(made: Path) -> None:
+    with (made / "sources.csv").open(newline="") as file:
+        rows = {row["source"]: row for row in csv.DictReader(file)}
+    assert "no video format" in rows["broken"]["problem"]
+    assert "has the same name" in rows["pristine.mp4"]["problem"]
+    assert rows["more/clip"]["split"] and not rows["more/clip"]["problem"]
+
+
+def test_any_number_of_workers_makes_the_same(sources: Path, made: Path, tmp_path: Path) -> None:
+    summary = make_copies([sources], tmp_path / "copies", RECIPE, workers=2, quiet=True)
+    assert everything(tmp_path / "copies") == everything(made)
+    assert summary.made == summary.copies == 30
+    assert set(summary.problems) == {"broken", "pristine.mp4"}
+
+
+def test_what_is_there_is_kept_and_what_is_missing_made(sources: Path, made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    shutil.copytree(made, folder)
+    missing, kept = folder / "videos/pristine/noise-1.mp4", folder / "videos/pristine/noise-5.mp4"
+    missing.unlink()
+    before = kept.stat().st_mtime_ns
+    assert make_copies([sources], folder, RECIPE, quiet=True).made == 1
+    assert kept.stat().st_mtime_ns == before
+    assert everything(folder) == everything(made)
+
+
+def test_a_killed_job_goes_on_where_it_was(sources: Path, made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
+        "from test_batch import RECIPE; from distort.batch import make_copies;"
+        "make_copies([Path(sys.argv[1])], Path(sys.argv[2]), RECIPE, quiet=True)"
+    )
+    root, here = Path(__file__).parents[2], Path(__file__).parent
+    job = subprocess.Popen(
+        [sys.executable, "-c", script, str(sources), str(folder), str(here)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    while len(list(folder.rglob("*.mp4"))) < 5 and job.poll() is None:
+        time.sleep(0.02)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    there = [path for path in folder.rglob("*.mp4") if not path.name.startswith(".")]
+    assert 5 <= len(there) < 30 and not (folder / "labels.csv").exists()
+    litter = folder / "videos" / "pristine" / f".left.mp4.tmp-{next_dead_owner(job.pid)}"
+    litter.parent.mkdir(exist_ok=True)
+    litter.write_bytes(b"")
+    assert make_copies([sources], folder, RECIPE, quiet=True).made <= 30 - len(there)
+    assert everything(folder) == everything(made)
+
+
+def next_dead_owner(pid: int) -> str:
+    """HOST-PID-START-UNIQUE as in a temporary name of a process that has ended."""
+    from store.durable.owner import temporary_name
+
+    host, _, start, unique = temporary_name("").removeprefix(".tmp-").split("-")
+    return f"{host}-{pid}-{start}-{unique}"
+
+
+def test_a_replaced_source_has_its_copies_made_anew(sources: Path, made: Path, tmp_path: Path) -> None:
+    mine, folder = tmp_path / "sources", tmp_path / "copies"
+    shutil.copytree(sources, mine)  # with the times of the files
+    shutil.copytree(made, folder)
+    shutil.copy(mine / "more" / "clip.mp4", mine / "pristine.mp4")
+    (mine / "pristine.mkv").unlink()
+    assert make_copies([mine], folder, RECIPE, quiet=True).made == 10
+    one, other = (folder / "videos" / name / "noise-1.mp4" for name in ("pristine", "more/clip"))
+    assert len(read_footage(one, 9.0, 64).frames) == len(read_footage(other, 9.0, 64).frames)
+
+
+def test_other_settings_are_refused_until_restarted(sources: Path, made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    shutil.copytree(made, folder)
+    other = Recipe(seconds=1.5, max_lines=64, kinds=(KINDS["dark"],), strengths=(5,), mixed=0, stretches=0)
+    with pytest.raises(FolderTaken, match=r"seconds: 2\.2, now 1\.5"):
+        make_copies([sources], folder, other, quiet=True)
+    assert make_copies([sources], folder, other, restart=True, quiet=True).copies == 6
+    assert {row["kind"] for row in rows_of(folder)} == {"none", "dark"}
+    assert len(list((folder / "videos").rglob("*.mp4"))) == 6
+
+
+def test_folders_of_others_are_left_alone(sources: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(FolderTaken, match=r"thesis\.txt but no dataset\.json"):
+        make_copies([sources], tmp_path, RECIPE, restart=True, quiet=True)
+    with pytest.raises(FolderTaken, match="choose a folder outside"):
+        make_copies([sources], sources, RECIPE, quiet=True)
+
+
+def test_nothing_to_make_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NoSources, match="no such file or folder"):
+        make_copies([tmp_path / "absent"], tmp_path / "copies", RECIPE, quiet=True)
+    (tmp_path / "a.mp4").write_bytes(b"\0" * 999)
+    with pytest.raises(NothingMade, match="no video format"):
+        make_copies([tmp_path / "a.mp4"], tmp_path / "copies", RECIPE, quiet=True)
+    with pytest.raises(InvalidRecipe, match="0 seconds"):
+        Recipe(seconds=0)
+
+
+def test_conversations_ask_what_the_labels_say(made: Path) -> None:
+    rows = {row["video"]: row for row in rows_of(made)}
+    strengths = ["barely visible", "slight", "moderate", "strong", "very strong"]
+    asked = {"kind": 0, "strength": 0, "worse": 0, "when": 0}
+    for record in records_of(made):
+        task = str(record["task_mark"])
+        asked[task] += 1
+        media = record["image"] if isinstance(record["image"], list) else [record["image"]]
+        human, gpt = record["conversations"]  # type: ignore[misc]
+        assert (human["from"], gpt["from"]) == ("human", "gpt")
+        assert human["value"].count("<image>") == 2 * len(media) and "{" not in human["value"]
+        found = [rows[name] for name in media]
+        if task == "kind":
+            names = [KINDS[kind].name for kind in found[0]["kind"].split("+") if kind != "none"]
+            assert gpt["value"] == (" and ".join(names) or "none")
+        elif task == "strength":
+            assert gpt["value"] == strengths[int(found[0]["strength"]) - 1]
+        elif task == "worse":
+            assert found[0]["source"] == found[1]["source"] and found[0]["kind"] == found[1]["kind"]
+            first_is_worse = int(found[0]["strength"]) > int(found[1]["strength"])
+            assert gpt["value"] == ("the first" if first_is_worse else "the second")
+        else:
+            start, end = (float(found[0][column]) for column in ("start", "end"))
+            assert gpt["value"] == f"from {start:.1f} to {end:.1f} seconds"
+    assert asked == {"kind": 30, "strength": 24, "worse": 18, "when": 6}
+
+
+def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
+    arguments = ["--into", str(tmp_path / "out"), "--kind", "dark", "--strength", "5", "--mixed", "0"]
+    arguments += ["--stretches", "0", "--seconds", "1.1", "--max-lines", "64", "--workers", "1", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "distort", str(sources / "more"), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    told = json.loads(done.stdout)
+    assert told["copies"] == told["made"] == 2 and done.stderr == ""
+    wrong = [sys.executable, "-m", "distort", str(sources), "--kind", "drak"]
+    refused = subprocess.run(
+        wrong, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
+    assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr

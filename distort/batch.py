@@ -1,7 +1,5 @@
 """All copies of all sources: in parallel, again from where it stopped, with labels at the end."""
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,23 +7,26 @@ from typing import Any
 
 from tqdm import tqdm
 
-from config.errors import Problem, refusing
-from distort.chain import Extent, write_copy
+from config.errors import Problem
+from distort.chain import write_copy
 from distort.conversations import write_conversations
-from distort.kinds import Kinds
+from distort.folder import (
+    LABELS,
+    SOURCES,
+    VIDEOS,
+    FolderTaken,
+    known_sources,
+    prepare,
+    remove_labels,
+    still_valid,
+)
 from distort.labels import Labelled, labelled, write_labels, write_sources
-from distort.plan import Copy, Recipe, copies_of, splits
+from distort.plan import Recipe, copies_of, splits
 from distort.pool import Pool
-from distort.sources import Source, find_sources, identity, remembered, survey
+from distort.sources import Source, find_sources, survey
 from extract.errors import UnreadableVideo
-from store.durable.commit import make_folders, publish_file, remove, sync, write_file
-from store.durable.owner import is_temporary, owner_alive, temporary_name
-
-_FACTS, _VIDEOS, _LABELS, _SOURCES = "dataset.json", "videos", "labels.csv", "sources.csv"
-
-
-class FolderTaken(Problem):
-    """The folder holds something else than copies of this recipe."""
+from store.durable.commit import make_folders, publish_file, sync
+from store.durable.owner import temporary_name
 
 
 class NothingMade(Problem):
@@ -60,189 +61,117 @@ def make_copies(
     The labels, written last, are the same for any number of workers. Raises FolderTaken, NoSources,
     NothingMade, WorkerDied.
     """
-    found, problems = find_sources(places)
+    found, refused = find_sources(places)
     inside = [name for name, path in found.items() if folder.resolve() in path.resolve().parents]
     if inside:
         raise FolderTaken(f"{folder} has sources, such as {inside[0]}: choose a folder outside of them")
-    known = _known_sources(folder, recipe, restart)
+    known = known_sources(folder, recipe, restart)
     with Pool(workers) as pool:
-        return _made(folder, recipe, found, known, problems, pool, quiet)
+        return _Batch(folder, recipe, pool, quiet, refused).run(found, still_valid(known, found))
 
 
-def _made(
-    folder: Path,
-    recipe: Recipe,
-    found: dict[str, Path],
-    known: dict[str, Any],
-    problems: dict[str, str],
-    pool: Pool,
-    quiet: bool,
-) -> Summary:
-    sources = _surveyed(found, known, recipe, pool, quiet, problems)
-    _remove_outdated(folder, known, sources)
-    facts = {name: {"file": identity(source.path), **source.as_json()} for name, source in sources.items()}
-    make_folders(folder / _VIDEOS)
-    write_file(folder / _FACTS, _as_json({"recipe": recipe.as_json(), "sources": facts}))
-    split_of = splits(list(sources), recipe)
-    copies = [
-        copy
-        for name, source in sources.items()
-        for copy in labelled(source, split_of[name], copies_of(name, source.extent, recipe), recipe.kinds)
-    ]
-    made = _write_missing(folder, copies, recipe, pool, quiet, problems)
-    copies = [copy for copy in copies if copy.source.name not in problems]
-    used = [source for name, source in sources.items() if name not in problems]
-    write_sources(folder / _SOURCES, used, split_of, problems)
-    if not copies:
-        raise NothingMade(f"no source can be used: {next(iter(problems.values()))}")
-    records = write_conversations(folder, copies, recipe)
-    write_labels(folder / _LABELS, copies)
-    return Summary(folder / _LABELS, len(copies), made, problems, records)
+@dataclass
+class _Batch:
+    """One call's."""
 
+    folder: Path
+    recipe: Recipe
+    pool: Pool
+    quiet: bool
+    problems: dict[str, str]
+    """Source → why it cannot be used."""
 
-def _known_sources(folder: Path, recipe: Recipe, restart: bool) -> dict[str, Any]:
-    """What is known of sources of which the folder has copies."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    facts = folder / _FACTS
-    if names and _FACTS not in names:
-        raise FolderTaken(
-            f"{folder}: holds {', '.join(names[:3])} but no {_FACTS}: choose a new or empty folder"
-        )
-    if not names:
-        return {}
-    with refusing(FolderTaken, f"{facts} cannot be read"):
-        found = json.loads(facts.read_text())
-        before, now, sources = found["recipe"], json.loads(_as_json(recipe.as_json())), dict(found["sources"])
-    changed = [key for key in now if before.get(key) != now[key]]
-    if not changed:
-        return sources
-    if not restart:
-        told = "; ".join(f"{key}: {_short(before.get(key))}, now {_short(now[key])}" for key in changed)
-        raise FolderTaken(
-            f"{folder} was made with other settings ({told}): choose another folder, or --restart"
-        )
-    (folder / _LABELS).unlink(
-        missing_ok=True
-    )  # first: without labels, what is left is known to be incomplete
-    shutil.rmtree(folder / _VIDEOS)
-    return {}
+    def run(self, found: dict[str, Path], valid: dict[str, Source]) -> Summary:
+        """`valid`: the sources that need not be read again."""
+        sources = self._surveyed(found, valid)
+        prepare(self.folder, self.recipe, sources, valid)
+        split_of = splits([source.name for source in sources], self.recipe)
+        copies = []
+        for source in sources:
+            plan = copies_of(source.name, source.extent, self.recipe)
+            copies += labelled(source, split_of[source.name], plan, self.recipe.table)
+        made = self._write_missing(copies)
+        copies = [copy for copy in copies if copy.source.name not in self.problems]
+        used = [source for source in sources if source.name not in self.problems]
+        write_sources(self.folder / SOURCES, used, split_of, self.problems)
+        remove_labels(self.folder)
+        if not copies:
+            raise NothingMade(f"no source can be used: {next(iter(self.problems.values()))}")
+        records = write_conversations(self.folder, copies, self.recipe)
+        write_labels(self.folder / LABELS, copies)
+        return Summary(self.folder / LABELS, len(copies), made, self.problems, records)
 
+    def _surveyed(self, found: dict[str, Path], valid: dict[str, Source]) -> list[Source]:
+        """The sources that can be used, by name."""
+        sources = dict(valid)
+        tasks = [
+            (name, path, self.recipe.seconds, self.recipe.max_lines)
+            for name, path in found.items()
+            if name not in valid
+        ]
+        with self._bar(len(tasks), "source") as bar:
+            for number, result in self.pool.each(_survey, tasks):
+                bar.update()
+                name = tasks[number][0]
+                if isinstance(result, Source):
+                    sources[name] = result
+                else:
+                    self.problems[name] = result
+        return [sources[name] for name in sorted(sources)]
 
-def _surveyed(
-    found: dict[str, Path],
-    known: dict[str, Any],
-    recipe: Recipe,
-    pool: Pool,
-    quiet: bool,
-    problems: dict[str, str],
-) -> dict[str, Source]:
-    """The sources that can be used, by name; known ones that were not replaced are not read again."""
-    sources = {
-        name: remembered(name, path, known[name])
-        for name, path in found.items()
-        if name in known and known[name]["file"] == identity(path)
-    }
-    unknown = [name for name in found if name not in sources]
-    tasks = [(name, found[name], recipe.seconds, recipe.max_lines) for name in unknown]
-    with _bar(len(tasks), "source", 0, quiet) as bar:
-        for number, result in pool.each(_survey, tasks):
-            bar.update()
-            if isinstance(result, Source):
-                sources[result.name] = result
-            else:
-                problems[unknown[number]] = result
-    return dict(sorted(sources.items()))
+    def _write_missing(self, copies: Sequence[Labelled]) -> int:
+        """Write the copies that are not there, and give their number."""
+        videos = self.folder / VIDEOS
+        missing = [copy for copy in copies if not (videos / copy.video).is_file()]
+        if missing:
+            remove_labels(self.folder)
+        made = 0
+        with self._bar(len(copies), "copy", len(copies) - len(missing)) as bar:
+            tasks = [(copy, videos / copy.video, self.recipe) for copy in missing]
+            for number, problem in self.pool.each(_write, tasks):
+                bar.update()
+                if problem is None:
+                    made += 1
+                else:
+                    self.problems.setdefault(missing[number].source.name, problem)
+        return made
+
+    def _bar(self, total: int, unit: str, there: int = 0) -> "tqdm[Any]":
+        disable = self.quiet or total == there
+        return tqdm(total=total, initial=there, desc="distort", unit=unit, disable=disable)
 
 
 def _survey(task: tuple[str, Path, float, int]) -> Source | str:
+    """The source, or why it cannot be used."""
     try:
         return survey(*task)
     except UnreadableVideo as problem:
         return str(problem)
 
 
-def _remove_outdated(folder: Path, known: dict[str, Any], sources: dict[str, Source]) -> None:
-    """Copies of files that were replaced since, and what killed processes left."""
-    for name, source in sources.items():
-        if name in known and known[name]["file"] != identity(source.path):
-            remove(folder / _VIDEOS / name)
-    for path in (folder / _VIDEOS).rglob(".*"):
-        if is_temporary(path.name) and owner_alive(path.name) is False:
-            remove(path)
-
-
-@dataclass(frozen=True)
-class _Task:
-    video: Path
-    target: Path
-    copy: Copy
-    extent: Extent
-    recipe: Recipe
-
-    @property
-    def kinds(self) -> Kinds:
-        return {kind.key: kind for kind in self.recipe.kinds}
-
-
-def _write_missing(
-    folder: Path,
-    copies: Sequence[Labelled],
-    recipe: Recipe,
-    pool: Pool,
-    quiet: bool,
-    problems: dict[str, str],
-) -> int:
-    """Write the copies that are not there, and give their number."""
-    file_of = {copy.video: folder / _VIDEOS / copy.video for copy in copies}
-    missing = [copy for copy in copies if not file_of[copy.video].is_file()]
-    tasks = [
-        _Task(copy.source.path, file_of[copy.video], copy.copy, copy.source.extent, recipe)
-        for copy in missing
-    ]
-    made = 0
-    with _bar(len(copies), "copy", len(copies) - len(missing), quiet) as bar:
-        for number, problem in pool.each(_write, tasks):
-            bar.update()
-            made += problem is None
-            if problem is not None:
-                problems.setdefault(missing[number].source.name, problem)
-    return made
-
-
-def _write(task: _Task) -> str | None:
+def _write(task: tuple[Labelled, Path, Recipe]) -> str | None:
     """Why the source cannot be read, or nothing: then the copy is there, whole."""
-    make_folders(task.target.parent)
-    temporary = task.target.with_name(temporary_name(f".{task.target.name}"))
+    labelled, target, recipe = task
+    source, copy = labelled.source, labelled.copy
+    make_folders(target.parent)
+    temporary = target.with_name(temporary_name(f".{target.name}"))
     try:
         write_copy(
-            task.video,
+            source.path,
             temporary,
-            task.copy.parts,
-            extent=task.extent,
-            seed=task.copy.seed,
-            stretch=task.copy.stretch,
-            seconds=task.recipe.seconds,
-            max_lines=task.recipe.max_lines,
-            kinds=task.kinds,
+            copy.parts,
+            extent=source.extent,
+            seed=copy.seed,
+            stretch=copy.stretch,
+            seconds=recipe.seconds,
+            max_lines=recipe.max_lines,
+            kinds=recipe.table,
             threads=1,
         )
         sync(temporary)
-        publish_file(temporary, task.target)
+        publish_file(temporary, target)
     except UnreadableVideo as problem:
         return str(problem)
     finally:
         temporary.unlink(missing_ok=True)
     return None
-
-
-def _bar(total: int, unit: str, there: int, quiet: bool) -> "tqdm[Any]":
-    return tqdm(total=total, initial=there, desc="distort", unit=unit, disable=quiet or total == there)
-
-
-def _as_json(facts: dict[str, Any]) -> bytes:
-    return (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"

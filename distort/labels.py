@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distort.chain import Outline, outline
-from distort.kinds import Kind
+from distort.kinds import Kinds
 from distort.plan import Copy
 from distort.sources import Source
 from store.durable.commit import write_file
@@ -54,15 +54,14 @@ class Labelled:
         }
 
 
-def labelled(source: Source, split: str, copies: Iterable[Copy], kinds: Sequence[Kind]) -> list[Labelled]:
+def labelled(source: Source, split: str, copies: Iterable[Copy], kinds: Kinds) -> list[Labelled]:
     """The copies of a source."""
-    table = {kind.key: kind for kind in kinds}
     return [
         Labelled(
             source,
             split,
             copy,
-            outline(source.extent, copy.parts, seed=copy.seed, stretch=copy.stretch, kinds=table),
+            outline(source.extent, copy.parts, seed=copy.seed, stretch=copy.stretch, kinds=kinds),
         )
         for copy in copies
     ]

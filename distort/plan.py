@@ -10,7 +10,7 @@ import numpy as np
 
 from config.errors import Problem
 from distort.chain import MAX_LINES, VERSION, Extent, Span
-from distort.kinds import KINDS, STRENGTHS, Kind, Part, in_order, kind_of, number_of
+from distort.kinds import KINDS, STRENGTHS, Kind, Kinds, Part, in_order, kind_of, number_of
 
 _SHORTEST_WITH_STRETCH = 2.0
 _STRETCH_SHARE = (0.3, 0.5)
@@ -55,6 +55,11 @@ class Recipe:
             )
         for strength in self.strengths:
             number_of(Part(next(iter(KINDS)), strength))
+
+    @property
+    def table(self) -> Kinds:
+        """The kinds by their keys."""
+        return {kind.key: kind for kind in self.kinds}
 
     def as_json(self) -> dict[str, Any]:
         """All that decides about the copies, with what the strengths mean."""

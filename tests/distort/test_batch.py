@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distort.batch import FolderTaken, NothingMade, make_copies
+from distort.batch import NothingMade, make_copies
+from distort.folder import FolderTaken
 from distort.footage import read_footage
 from distort.kinds import KINDS
 from distort.plan import InvalidRecipe, Recipe
 from distort.sources import NoSources
+from store.labels.conversations import read_conversations
 
 CHOSEN = ("noise", "h264", "rebuffering")
 RECIPE = Recipe(
@@ -187,6 +189,17 @@ def test_a_replaced_source_has_its_copies_made_anew(sources: Path, made: Path, t
     assert len(read_footage(one, 9.0, 64).frames) == len(read_footage(other, 9.0, 64).frames)
 
 
+def test_sources_may_be_added_and_taken_away(sources: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    pair = [sources / "pristine.mp4", sources / "distorted.mp4"]
+    assert make_copies(pair[:1], folder, RECIPE, quiet=True).made == 10
+    assert make_copies(pair, folder, RECIPE, quiet=True).made == 10
+    assert make_copies(pair[1:], folder, RECIPE, quiet=True).copies == 10
+    assert {row["source"] for row in rows_of(folder)} == {"distorted"}
+    # Nothing is known of copies whose source was away.
+    assert make_copies(pair, folder, RECIPE, quiet=True).made == 10
+
+
 def test_other_settings_are_refused_until_restarted(sources: Path, made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copies"
     shutil.copytree(made, folder)
@@ -241,6 +254,12 @@ def test_conversations_ask_what_the_labels_say(made: Path) -> None:
             start, end = (float(found[0][column]) for column in ("start", "end"))
             assert gpt["value"] == f"from {start:.1f} to {end:.1f} seconds"
     assert asked == {"kind": 30, "strength": 24, "worse": 18, "when": 6}
+
+
+def test_training_can_use_every_conversation(made: Path) -> None:
+    for file in made.glob("conversations-*.jsonl"):
+        found = read_conversations(file)
+        assert found.used and not found.reported
 
 
 def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:

@@ -171,6 +171,21 @@ def test_the_same_seed_gives_the_same_frames(kind: str, short: Footage) -> None:
         assert (one != planes(distorted_footage(short, kind, 4, seed=8))).any()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_few_frames_are_held_at_a_time(kind: str, footage: Footage) -> None:
+    taken = 0
+
+    def counted() -> Frames:
+        nonlocal taken
+        for sample in frames_of(footage):
+            taken += 1
+            yield sample
+
+    frames = distorted(counted(), extent_of(frames_of(footage)), (Part(kind, 5),))
+    held = [taken - given for given, _ in enumerate(frames, start=1)]
+    assert max(held) <= (48 if KINDS[kind].stage == "coding" else 0)
+
+
 def test_what_there_is_not_is_named(short: Footage) -> None:
     with pytest.raises(UnknownDistortion, match="did you mean 'noise'"):
         distorted_footage(short, "nois", 1)

@@ -11,12 +11,13 @@ from config import cli
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
 from evaluate.chat.command import ask
 from evaluate.options import Device, RunFolder, RunOption
-from evaluate.questions.command import questions
+from evaluate.questions.command import judge, questions
 from store.features import FeatureStore
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
 app.command()(ask)
 app.command()(questions)
+app.command()(judge)
 
 
 @app.command()
@@ -37,9 +38,9 @@ def metrics(
     json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
-    from evaluate.judge import judge
+    from evaluate.judge import judge as judge_predictions
 
-    judgement = judge(
+    judgement = judge_predictions(
         predictions,
         labels,
         score_column=score_column,

@@ -1,4 +1,4 @@
-"""`python -m evaluate questions`: a benchmark's questions, asked of a run."""
+"""`python -m evaluate questions` and `judge`: a benchmark's questions, and open answers to them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from evaluate.options import Device, RunOption
 
 
 def questions(
-    file: Annotated[Path, typer.Argument(help="Q-Bench-Video's JSON, or conversations (.json, .jsonl).")],
+    file: Annotated[Path, typer.Argument(help="Q-Bench-Video's JSON, or conversations.")],
     videos: Annotated[Path, typer.Option(help="The folder of the videos that the file names.")],
     run: RunOption = EMBEDDED_MODEL,
     out: Annotated[
@@ -40,7 +40,8 @@ def questions(
     found = read_questions(file)
     asked = ask_all(load_trained(run, device), found.asked, videos, open_tokens)
     progress = tqdm(asked, total=len(found.asked), desc="questions", disable=json)
-    outcome = Outcome(found, sorted(progress, key=lambda each: each.question.number))
+    order = {id(question): place for place, question in enumerate(found.asked)}
+    outcome = Outcome(found, sorted(progress, key=lambda each: order[id(each.question)]))
     folder = out or Path("runs") / "questions" / file.stem
     with writing(folder):
         write_outcome(folder, outcome)
@@ -49,3 +50,54 @@ def questions(
         return
     print(outcome.table())
     print(f"{folder}: every answer, and open.jsonl for a judge")
+
+
+def judge(
+    answers: Annotated[Path, typer.Argument(help="open.jsonl of `python -m evaluate questions`.")],
+    model: Annotated[
+        str, typer.Option(help="The judge: a model of the endpoint; without one a folder, or a hub id.")
+    ],
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False, help="An OpenAI-compatible server, such as http://localhost:8000/v1."
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Judgements of each answer.")] = 5,
+    temperature: Annotated[
+        float | None,
+        typer.Option(show_default=False, help="Of sampling; the server's own, or 1, where not given."),
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="The environment variable that holds the server's key.")
+    ] = "OPENAI_API_KEY",
+    device: Device = "auto",
+    json: cli.Json = False,
+) -> None:
+    """Let a language model judge open answers against their references: 0, 1 or 2, several times each.
+
+    Judgements are kept beside the answers as they are made; run again, it continues.
+    """
+    from tqdm import tqdm
+
+    from evaluate.questions.judges import Endpoint, LocalJudge
+    from evaluate.questions.judging import Judge, Judged, judge_all, read_answers
+    from extract.executors.devices import device_names
+
+    asked = read_answers(answers)
+    chosen: Judge
+    if endpoint is None:
+        chosen = LocalJudge(model, device_names(device)[0], temperature)
+    else:
+        chosen = Endpoint(endpoint, model, temperature, key_variable)
+    made = judge_all(answers, chosen, repeats)
+    progress = tqdm(made, total=len(asked) * repeats, desc="judgements", disable=json)
+    found = Judged(chosen.name, asked, list(progress)).as_json()
+    if json:
+        cli.print_json(found)
+        return
+    score = "undefined" if found["score"] is None else f"{found['score']:.3f}"
+    print(f"{found['judged']} of {found['answers']} answers, {found['repeats']} times each: score {score}")
+    print(f"judge {found['judge']}, prompt {found['prompt']}; {found['without_mark']} without a number")
+    for kind, names in found["categories"].items():
+        print(f"  {kind}: " + ", ".join(f"{name} {value:.3f}" for name, value in names.items()))

@@ -10,7 +10,7 @@ class Question:
     """A question about one video or several, with options to choose from, or open."""
 
     number: int
-    """Of the record in its file, from 1; of .jsonl the line."""
+    """Of the record in its file, from 1; of a conversation the line on which it begins."""
     videos: tuple[str, ...]
     """Names, as the file has them."""
     text: str

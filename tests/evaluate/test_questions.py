@@ -11,6 +11,7 @@ import pytest
 from evaluate.errors import QuestionFileError
 from evaluate.questions.question import Question
 from evaluate.questions.reading import read_questions
+from store.labels.errors import LabelLayoutError, LabelsMissingError
 
 CLOSED: dict[str, Any] = {
     "video": "a.mp4",
@@ -89,11 +90,6 @@ def test_pairs_are_told_from_names_that_only_look_like_them(tmp_path: Path) -> N
         ({"question": " "}, "`question` is ' '"),
         ({"video": ""}, "expected a name"),
         ({"context": "Compare"}, "asks about several videos, but 'a.mp4' names one"),
-        ({"conversations": []}, "a conversation of 0 turns"),
-        (
-            {"conversations": [{"from": "human", "value": "A:[x], B:[y]"}, {"from": "ai", "value": "C"}]},
-            r"the answer is 'C': expected the letter of an option \(A, B\)",
-        ),
     ],
 )
 def test_a_record_that_cannot_be_asked_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -104,6 +100,29 @@ def test_a_record_that_cannot_be_asked_is_named(tmp_path: Path, change: dict[str
     (tmp_path / "q.json").write_text(json.dumps([CLOSED | change]))
     with pytest.raises(QuestionFileError, match="none of its 1 records is a question"):
         read_questions(tmp_path / "q.json")
+
+
+def test_conversations_that_cannot_be_asked_are_named(tmp_path: Path) -> None:
+    def said(*texts: str) -> dict[str, Any]:
+        roles = ("human", "ai") * 2
+        turns = [{"from": role, "value": text} for role, text in zip(roles, texts, strict=False)]
+        return {"video": "a.mp4", "conversations": turns}
+
+    records = [
+        said("Which? {A:[x], B:[y]}", "B"),
+        said("Which? {A:[x], B:[y]}", "C"),
+        said("Which? {A:[x], A:[y]}", "A"),
+        said("Is it?", "Yes", "Why?", "So."),
+        said("Is it?"),
+        said("<video>", "Yes"),
+    ]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, records)))
+    found = read_questions(tmp_path / "q.jsonl")
+    assert [question.right for question in found.asked] == ["B"]
+    reasons = {each.number: each.reason for each in found.unusable}
+    assert reasons.keys() == {2, 3, 4, 5, 6}
+    assert reasons[2] == "the answer is 'C': expected the letter of an option (A, B)"
+    assert "a letter twice" in reasons[3] and "4 turns" in reasons[4] and "no words" in reasons[6]
 
 
 def test_yes_or_no_and_broken_lines_of_conversations(tmp_path: Path) -> None:
@@ -118,13 +137,15 @@ def test_yes_or_no_and_broken_lines_of_conversations(tmp_path: Path) -> None:
     assert question.text == "Does this video have motion blur? Answer yes or no."
     assert (dict(question.options), question.right) == ({"A": "Yes", "B": "No"}, "B")
     assert not question.lettered
-    assert [(each.number, each.reason[:22]) for each in found.unusable] == [(3, "it cannot be read as J")]
+    assert [(each.number, each.reason[:22]) for each in found.unusable] == [(3, "cannot be read as JSON")]
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
-    for text, message in (("{}", "expected a list of questions"), ("[", "cannot be read as JSON")):
-        (tmp_path / "q.json").write_text(text)
-        with pytest.raises(QuestionFileError, match=message):
-            read_questions(tmp_path / "q.json")
-    with pytest.raises(QuestionFileError, match=r"none\.json cannot be read"):
+    (tmp_path / "q.json").write_text("[")
+    with pytest.raises(LabelLayoutError, match="cannot be read as JSON"):
+        read_questions(tmp_path / "q.json")
+    (tmp_path / "q.json").write_text('[{"video": "a.mp4", "mos": 3}]')
+    with pytest.raises(QuestionFileError, match="none of its 1 records is a question"):
+        read_questions(tmp_path / "q.json")
+    with pytest.raises(LabelsMissingError, match=r"none\.json does not exist"):
         read_questions(tmp_path / "none.json")

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# What a GPU shows, in under 8 minutes: correctness first, then figures, most important first, each step under a
+# What a GPU shows, in under 9 minutes: correctness first, then figures, most important first, each step under a
 # time limit of its own.
 #   benchmarks/gpu.sh OUT [--tiny]      JSON of each step lies in OUT; --tiny runs all but the encoders on a CPU
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?"usage: benchmarks/gpu.sh OUT [--tiny]"}; mkdir -p "$out"
 python=${PYTHON:-python3}
-status=0 patience=1 small=() ways=()
+status=0 patience=1 small=() ways=() talk=(--full --device cuda)
 if [ "${2:-}" = --tiny ]; then
   patience=4 small=(--device cpu --tiny --steps 3 --batch-size 2)
   ways=(--device cpu --ways mmca "4 bits" stopped texts)
+  talk=(--tiny)
 fi
 step() { # seconds, name, command…
   local limit=$(($1 * patience)) name=$2; shift 2
@@ -26,5 +27,6 @@ train 130 packed --prediction
 train 70 released --pipeline lmm-vqa-released --steps 5 --batch-size 64
 train 70 plain --way plain --steps 3
 train 70 4bit --way 4bit --steps 4
+step 50 ask "$python" benchmarks/ask.py "${talk[@]}"
 [ ${#small[@]} = 0 ] && step 55 encoders "$python" benchmarks/encoders.py --videos 8
 exit $status

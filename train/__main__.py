@@ -35,6 +35,22 @@ app.add_typer(data_app, name="data")
 
 
 @app.command()
+def unpack(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint that VQA²'s authors published.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    json: cli.Json = False,
+) -> None:
+    """Take VQA²'s published checkpoint apart: what `--from` begins with, decoder, weights of the encoders."""
+    from train.saving.vqa2 import unpack as unpack_checkpoint
+
+    found = unpack_checkpoint(checkpoint, folder)
+    if json:
+        cli.print_json({"folder": str(folder), "files": found})
+        return
+    print(f"{folder}: {', '.join(found)}; docs/models.md says what each is for")
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     folder: Annotated[Path, typer.Argument(help="A new folder.")],

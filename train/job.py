@@ -24,13 +24,12 @@ from train.loop.trainer import Outcome, Trainer
 from train.model.build import build_model
 from train.model.members import each
 from train.model.regression import VideoModel
-from train.saving.checkpoint import checkpoint_of
 from train.saving.decoder import with_decoder_in
 from train.saving.folder import owned
 from train.saving.identity import decoder_identity
 from train.saving.labels import Labelled
 from train.saving.run import FeatureTie, Part, Run, claim_run, library_versions
-from train.saving.start import describe_start
+from train.saving.start import describe_start, weights_of
 from train.saving.weights import load_common_weights
 
 log = logging.getLogger(__name__)
@@ -68,6 +67,8 @@ def train_run(
     features of a dataset, RunError where the folder holds another run or one of other labels, or where the
     start does not fit, and what `Trainer.fit` raises.
     """
+    if settings.pipeline.training.epochs == 0 and start is None:
+        raise RunError("training.epochs = 0 is for a run that is what it starts from: name that with --from")
     accelerator = make_accelerator(settings.pipeline.training, folder)
     samples = run_samples(settings, store, splits, keys)
     columns = [name for name, task in settings.tasks.items() if task.label != MOS]
@@ -81,12 +82,12 @@ def train_run(
     ):
         if pipeline.training.threads is not None:
             torch.set_num_threads(pipeline.training.threads)
-        begins = pipeline if start is None else with_decoder_in(checkpoint_of(start), pipeline)
+        begins = pipeline if start is None else with_decoder_in(weights_of(start), pipeline)
         model = build_model(begins, settings.tasks, run.shapes, place)
         training, validation = dataset_part(samples, "train"), dataset_part(samples, "val")
         fit_standardisation(model, training)
         if start is not None:  # the other processes get what the main one has
-            weights = checkpoint_of(start)
+            weights = weights_of(start)
             _by_main(accelerator, lambda: load_common_weights(weights, model))
         fit_distances(model, training)  # of this training's videos, whatever the start has seen
         if not quiet and accelerator.is_main_process:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from config.schema.entry import Entry, Weights
 
@@ -42,7 +42,13 @@ class DecoderSettings(Entry):
     quantised: Literal["none", "8bit", "4bit"] = "none"
     """How the frozen weights are held: as they are, or by bitsandbytes as LLM.int8() or NF4."""
     lora: LoraSettings | None = None
+    """`false` drops what a pipeline inherits."""
     licence: str = ""
     """Said in the model card of what is trained on it."""
     source: str = ""
     """Where to get the weights: printed when they are absent."""
+
+    @field_validator("lora", "max_tokens", mode="before")
+    @classmethod
+    def _false_is_none(cls, value: Any) -> Any:
+        return None if value is False else value

@@ -52,7 +52,8 @@ class GroupSettings(Entry):
 class TrainingSettings(Entry):
     """Optimiser, schedule, batches and bookkeeping."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=0)
+    """0: the run is what it starts from, to be evaluated."""
     batch_size: int = Field(ge=1)
     """Videos of one optimiser step, over all processes together."""
     tokens_per_batch: int | None = Field(None, ge=1)

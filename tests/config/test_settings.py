@@ -77,7 +77,7 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("pipelines.tny.tasks=[]", r"pipelines.toml has no \[pipelines.tny\]; did you mean 'tiny'"),
         ("pipelines.tiny.trainig.epochs=2", "pipelines.tiny.trainig: unknown key; did you mean 'training'"),
         ("pipelines.tiny.training.epoch=2", "training.epoch: unknown key; did you mean 'epochs'"),
-        ("pipelines.tiny.training.epochs=0", "training.epochs: input should be greater than .* found 0"),
+        ("pipelines.tiny.training.epochs=-1", "training.epochs: input should be greater than .* found -1"),
         ("pipelines.tiny.branches.spatial.encoder=ns", "spatial.encoder names 'ns'.*did you mean 'nss'"),
         (
             "pipelines.tiny.branches.spatial.projector.kind=mpl",

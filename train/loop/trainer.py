@@ -122,6 +122,8 @@ class Trainer:
             self.accelerator, self.pipeline, self.progress.step, self.total_steps, self.quiet
         )
         with remembers_signals() as requests, closing(self.report):
+            if self.settings.epochs == 0 and resumed is None:
+                self._end_step([0, 0, 0])
             while self.progress.epoch < self.settings.epochs and not self._no_longer_improves():
                 loss = self._epoch(requests)
         if self.accelerator.is_main_process:

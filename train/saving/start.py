@@ -1,15 +1,25 @@
-"""What a run starts from: another run, or a published model's folder."""
+"""What a run starts from: another run, a published model's folder, or an unpacked checkpoint of VQA²'s."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from config.schema import PipelineSettings
 from train.errors import RunError
 from train.saving.checkpoint import CONFIG, checkpoint_of
-from train.saving.decoder import DECODER
+from train.saving.decoder import DECODER, with_decoder_in
 from train.saving.digests import read_digests
-from train.saving.identity import check_decoder, weights_digest
+from train.saving.identity import check_decoder, decoder_identity, weights_digest
 from train.saving.run import FeatureTie, Start, read_run
+from train.saving.vqa2 import ORIGIN
+
+
+def weights_of(place: Path) -> Path:
+    """The folder of a start's weights: a run's selected checkpoint, a model's, or an unpacked checkpoint's.
+
+    Raises RunError where it is none of them.
+    """
+    return place if (place / ORIGIN).is_file() else checkpoint_of(place)
 
 
 def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, FeatureTie]) -> Start:
@@ -17,7 +27,9 @@ def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, 
 
     Raises RunError where it is no trained model, or one of another head, decoder or kind of features.
     """
-    checkpoint = checkpoint_of(place)
+    checkpoint = weights_of(place)
+    if (checkpoint / ORIGIN).is_file():
+        return _describe_unpacked(checkpoint, pipeline)
     origin = read_run(checkpoint / CONFIG)
     if origin.settings.pipeline.head != pipeline.head:
         raise RunError(
@@ -51,9 +63,22 @@ def describe_start(place: Path, pipeline: PipelineSettings, features: dict[str, 
         )
     shared = sorted(origin.features.keys() & features.keys())
     origin.check_features(checkpoint, {encoder: features[encoder].specification for encoder in shared})
-    digests = "".join(f"{name} {digest}\n" for name, digest in sorted(read_digests(checkpoint).items()))
     return Start(
-        pipeline=origin.settings.pipeline.name,
-        datasets=origin.seen,
-        weights=f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}",
+        pipeline=origin.settings.pipeline.name, datasets=origin.seen, weights=_weights_digest(checkpoint)
     )
+
+
+def _describe_unpacked(folder: Path, pipeline: PipelineSettings) -> Start:
+    """Of a checkpoint of VQA²'s that was taken apart; what it was trained on is not in it."""
+    if pipeline.head != "decoder" or pipeline.members != 1:
+        raise RunError(f"{folder} is of one member with a language model, which {pipeline.name} is not")
+    own = with_decoder_in(folder, pipeline).decoder
+    if not pipeline.trains("decoder"):
+        check_decoder(folder, pipeline, decoder_identity(own))
+    name = json.loads((folder / ORIGIN).read_text("utf-8"))["name"]
+    return Start(pipeline=name, datasets=(), weights=_weights_digest(folder))
+
+
+def _weights_digest(folder: Path) -> str:
+    digests = "".join(f"{name} {digest}\n" for name, digest in sorted(read_digests(folder).items()))
+    return f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}"

@@ -130,8 +130,9 @@ def predict(
 
     Exits with status 1 where one could not be read.
     """
-    from evaluate.files import expand, render
-    from evaluate.score import load_trained, predict_files
+    with cli.large_imports():
+        from evaluate.files import expand, render
+        from evaluate.score import load_trained, predict_files
 
     files = expand(videos)
     trained = load_trained(run, device)
@@ -205,11 +206,12 @@ def ladder(
 
     Takes the first 5 seconds of each video, at 540 lines at most.
     """
-    from tqdm import tqdm
+    with cli.large_imports():
+        from tqdm import tqdm
 
-    from evaluate.files import expand
-    from evaluate.ladder import climb, ladder_table, summary
-    from evaluate.score import load_trained
+        from evaluate.files import expand
+        from evaluate.ladder import climb, ladder_table, summary
+        from evaluate.score import load_trained
     from extract.errors import UnreadableVideo
 
     files = expand(videos)

@@ -1,6 +1,8 @@
 """The embedded model: made from published features by one command, shipped, and the default of `predict`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,6 @@ from config.load import EMBEDDED_MODEL, load_settings
 from demo.__main__ import app
 from demo.opinions import SUMMARY_FILE, build_model, with_labels_from
 from demo.published import PublishedFileMissing, import_published
-from evaluate.__main__ import app as evaluate_app
 from extract.encoders.registry import build_encoder
 from store.features import FeatureStore
 from train.pretrained import from_pretrained
@@ -25,6 +26,17 @@ SHORT = [
     "protocols.opinions-folds.repeats=2",
     'protocols.opinions-folds.datasets=["LIVE-VQC"]',
 ]
+SLOW_TO_IMPORT = {
+    "sklearn",
+    "scipy.stats",
+    "matplotlib",
+    "pandas",
+    "peft",
+    "bitsandbytes",
+    "pytorchvideo",
+    "ray",
+}
+"""What no prediction needs, and a person would wait for."""
 
 
 def test_it_comes_with_the_repository_small_and_without_anybodys_paths() -> None:
@@ -50,13 +62,15 @@ def test_it_is_tied_to_what_our_encoder_gives() -> None:
 
 def test_a_video_is_scored_by_it_where_no_run_is_named(tmp_path: Path) -> None:
     video = encode(tmp_path / "clip.mp4", frames=50, rate=25, size=(96, 128))
-    result = CliRunner().invoke(evaluate_app, ["predict", str(video), "--json"])
-    assert result.exit_code == 0, result.output
+    command = [sys.executable, "-X", "importtime", "-m", "evaluate", "predict", str(video), "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     (found,) = json.loads(result.stdout)
     assert (
         0 <= found["score"] <= 100 and found["std"] > 0 and found["text"].startswith("The quality score is")
     )
     assert found["distance"] > 1 and "unlike the videos" in " ".join(found["warnings"])
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "train.pretrained" in imported and not imported & SLOW_TO_IMPORT
 
 
 def test_published_features_are_what_our_encoder_gives(shared_data: Path, tmp_path: Path) -> None:

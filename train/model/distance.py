@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.covariance import LedoitWolf
 from torch import nn
 
 USUAL_SHARE = 0.99
@@ -47,6 +46,8 @@ class FeatureDistance(nn.Module):
 
 def _whitening(z: NDArray[np.float64]) -> NDArray[np.float64]:
     """[D, D] that makes rows [N, D] of mean 0 uncorrelated, with a variance of 1."""
+    from sklearn.covariance import LedoitWolf  # a second of start-up, for training alone
+
     if not z.any():
         return np.eye(z.shape[1])
     variances, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(z).covariance_)

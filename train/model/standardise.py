@@ -5,7 +5,6 @@ from abc import abstractmethod
 from collections.abc import Iterable
 
 import torch
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from config.schema import ProjectorSettings
@@ -55,6 +54,8 @@ class ZScores(Standardise):
 
     def fit(self, blocks: Iterable[torch.Tensor]) -> None:
         """See Standardise; holds one block at a time."""
+        from sklearn.preprocessing import StandardScaler  # a second of start-up, for training alone
+
         scaler = StandardScaler()
         largest = torch.ones(len(self.mean), dtype=torch.float64)
         for rows in blocks:

@@ -129,13 +129,11 @@ def _by_main(accelerator: Accelerator, action: Callable[[], None]) -> None:
 def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     """Fit the projectors' statistics on the training split's features, and on nothing else."""
     for branch, projectors in model.projectors.items():
-        first, *others = each(projectors)
-        if first.standardise is not None:
+        standardise = each(projectors)[0].standardise  # one for all members
+        if standardise is not None:
             media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
             rows = (medium[branch].flatten(0, 1) for medium in media)  # [K * T, D] each
-            first.standardise.fit(rows)  # type: ignore[operator,union-attr]
-            for other in others:
-                other.standardise.load_state_dict(first.standardise.state_dict())  # type: ignore[union-attr]
+            standardise.fit(rows)  # type: ignore[operator,union-attr]
 
 
 def fit_distances(model: VideoModel, training: QualityDataset) -> None:

@@ -41,7 +41,7 @@ SLOW_TO_IMPORT = {
 
 def test_it_comes_with_the_repository_small_and_without_anybodys_paths() -> None:
     files = [path for path in EMBEDDED_MODEL.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 2 << 20
+    assert sum(path.stat().st_size for path in files) < 2_000_000
     config = (EMBEDDED_MODEL / "config.json").read_text()
     assert "/home" not in config and "/work" not in config and "/tmp" not in config
     summary = json.loads((EMBEDDED_MODEL / SUMMARY_FILE).read_text())

@@ -215,7 +215,8 @@ def test_members_trained_together_are_each_as_trained_alone(
             if front != "head":
                 branch, behind = behind.split(".", 1)
                 front = f"{front}.{branch}"
-            torch.testing.assert_close(together[f"{front}.{member}.{behind}"], tensor, atol=1e-5, rtol=0)
+            saved_with = 0 if behind.startswith("standardise.") else member
+            torch.testing.assert_close(together[f"{front}.{saved_with}.{behind}"], tensor, atol=1e-5, rtol=0)
 
 
 @pytest.fixture(scope="module")
@@ -233,13 +234,23 @@ AVERAGED = (
 )
 
 
-def test_members_differ_but_for_the_statistics(place: Path) -> None:
+def test_members_differ_but_for_the_statistics_which_are_saved_once(place: Path) -> None:
     tensors = weights(place / "run")
     names = [name for name in tensors if name.startswith("projectors.spatial.0.")]
     for name in names:
-        first, second = tensors[name], tensors[name.replace(".0.", ".1.", 1)]
-        assert torch.equal(first, second) == name.endswith((".mean", ".std", ".scale"))
+        first, second = tensors[name], tensors.get(name.replace(".0.", ".1.", 1))
+        if ".standardise." in name:
+            assert second is None
+        else:
+            assert second is not None and torch.equal(first, second) == name.endswith(".scale")
     assert {name.split(".")[2] for name in tensors if name.startswith("projectors.")} == {"0", "1", "2"}
+
+
+def test_saved_statistics_are_those_of_every_member(place: Path) -> None:
+    members = each(from_pretrained(place / "run").model.projectors["spatial"])
+    mean = weights(place / "run")["projectors.spatial.0.standardise.mean"]
+    assert len(members) == MEMBERS and mean.any()
+    assert all(torch.equal(member.standardise.mean, mean) for member in members)  # type: ignore[union-attr]
 
 
 def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> None:

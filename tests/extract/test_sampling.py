@@ -1,3 +1,4 @@
+import json
 from fractions import Fraction
 
 import pytest
@@ -92,3 +93,23 @@ def test_chunk_counts_of_usual_durations(duration, chunks):
 def test_frames_that_last_for_seconds_give_a_chunk_for_each_whole_second(frames, frame_seconds, tail):
     count = chunk_count(frames * frame_seconds, frame_seconds, tail=tail)
     assert 0 <= frames * frame_seconds - count + (Fraction(1, 2) if tail == "drop" else 1) < 2
+
+
+def test_key_frames_and_motion_are_those_of_vqa2s_trainer(shared_data):
+    """They count key frames; ours are by time, which differs where the rate is far from whole."""
+    file = shared_data / "reference" / "vqa2" / "B4_frames.json"
+    if not file.is_file():
+        pytest.skip("the authors' numbers (../shared/data/reference/vqa2) are not on this machine")
+    for case in json.loads(file.read_text())["cases"]:
+        count, fps, theirs = case["n_frames"], case["fps"], case["trainer"]
+        seen = count - count % 4 if count >= 4 else count  # as `frames_multiple` has it
+        assert seen == case["motion_frames"]
+        if isinstance(theirs, str):  # below half a frame a second it divides by zero
+            continue
+        each = Fraction({29.97: "30000/1001", 23.976: "24000/1001"}.get(fps, str(fps)))
+        first = {}
+        for frame in range(count):
+            first.setdefault(chunk_of(frame / each), frame)
+        assert len(first) == len(theirs["frame_idx"]) == chunk_count(count / each, 1 / each, tail="keep")
+        if fps not in (24.5, 25.5):
+            assert list(first.values()) == theirs["frame_idx"]

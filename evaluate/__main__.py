@@ -11,6 +11,7 @@ from config import cli
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
 from evaluate.chat.command import ask
 from evaluate.options import Device, RunFolder, RunOption
+from evaluate.probe.command import probe
 from evaluate.questions.command import judge, questions
 from store.features import FeatureStore
 
@@ -18,6 +19,7 @@ app = cli.command_app("Score videos with a trained run, and judge scores against
 app.command()(ask)
 app.command()(questions)
 app.command()(judge)
+app.command()(probe)
 
 
 @app.command()

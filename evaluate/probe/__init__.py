@@ -1,0 +1,1 @@
+"""What is wrong when: eight dimensions of quality, second by second."""

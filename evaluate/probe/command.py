@@ -1,0 +1,47 @@
+"""`python -m evaluate probe`: eight dimensions of quality, second by second."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config import cli
+from config.load import EMBEDDED_MODEL
+from evaluate.options import Device, RunOption
+
+
+def probe(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
+    run: RunOption = EMBEDDED_MODEL,
+    plot: Annotated[Path, typer.Option(help="Where the plot goes: .svg, .png or .pdf.")] = Path(
+        "runs/probe.svg"
+    ),
+    device: Device = "auto",
+    json: cli.Json = False,
+) -> None:
+    """Ask a run about eight dimensions of every second: a table and a plot.
+
+    Sharpness, light, compression, flicker, fluency, colour, motion blur and noise, each from 0 to 100 (best).
+    They mean something of runs alone that have learnt to answer such questions.
+    """
+    from tqdm import tqdm
+
+    from evaluate.chat.watching import Watcher
+    from evaluate.files import expand
+    from evaluate.probe import probing, showing
+    from evaluate.score import load_trained
+
+    showing.check_plot(plot)
+    files = expand(videos)
+    trained = load_trained(run, device)
+    watcher = Watcher(trained)
+    progress = tqdm(files, desc="probe", unit="video", disable=json)
+    found = [probing.probe(trained, watcher, watcher.watch(video)) for video in progress]
+    showing.plot(found, plot)
+    if json:
+        cli.print_json(
+            {"videos": [{"video": str(e.video), "seconds": e.seconds} for e in found], "plot": str(plot)}
+        )
+        return
+    print("\n\n".join(map(showing.table, found)))
+    print(f"\n{plot}")

@@ -114,7 +114,7 @@ def train(
     names = list(dict.fromkeys(dataset or [chosen.dataset]))
     datasets = [lookup(settings.datasets, name, "dataset") for name in names]
     folder = run or Path("runs") / "-".join([pipeline, *(names if names != [chosen.dataset] else [])])
-    splits = {data.name: labelled_split(data) for data in datasets}
+    splits = {data.name: labelled_split(data) for data in datasets if not data.conversations}
 
     store = FeatureStore(settings.store.path)
     if dry_run:

@@ -14,9 +14,11 @@ from config.schema import MOS, RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
 from store.format.fingerprint import subset_hash
+from train.answers.forms import Value
+from train.data.dialogues import digest, samples_of
 from train.data.loading import QualityDataset
 from train.data.reader import FeatureReader
-from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
+from train.data.samples import DatasetSamples, Split, require_answers
 from train.errors import FeaturesMissingError, RunError
 from train.loop.processes import explains_lost_processes, make_accelerator
 from train.loop.sharding import loads_to, process_group
@@ -72,7 +74,7 @@ def train_run(
     accelerator = make_accelerator(settings.pipeline.training, folder)
     samples = run_samples(settings, store, splits, keys)
     columns = [name for name, task in settings.tasks.items() if task.label != MOS]
-    labels = {name: run_labels(samples[name], splits[name], columns) for name in samples}
+    labels = {name: run_labels(samples[name], splits.get(name, {}), columns) for name in samples}
     run = run_ties(settings, samples, labels, start)
     pipeline, place = settings.pipeline, loads_to(settings.pipeline, accelerator)
     with (
@@ -131,16 +133,14 @@ def fit_standardisation(model: VideoModel, training: QualityDataset) -> None:
     for branch, projectors in model.projectors.items():
         standardise = each(projectors)[0].standardise  # one for all members
         if standardise is not None:
-            media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
-            rows = (medium[branch].flatten(0, 1) for medium in media)  # [K * T, D] each
+            rows = (features.flatten(0, 1) for features in training.shown(branch))  # [K * T, D] each
             standardise.fit(rows)  # type: ignore[operator,union-attr]
 
 
 def fit_distances(model: VideoModel, training: QualityDataset) -> None:
     """Learn how the training split's features are spread, for the branches that ask for it."""
     for branch, distance in model.distances.items():
-        media = (medium for i in range(len(training)) for medium in training[i] if branch in medium)
-        distance.fit(medium[branch] for medium in media)  # type: ignore[operator]
+        distance.fit(training.shown(branch))  # type: ignore[operator]
 
 
 def run_samples(
@@ -151,14 +151,14 @@ def run_samples(
 ) -> dict[str, DatasetSamples]:
     """Each dataset's samples; all datasets' features have the keys of the first one's.
 
-    Raises FeaturesMissingError.
+    `splits`: of datasets with opinion scores; conversations are read here. Raises FeaturesMissingError.
     """
     keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
     samples: dict[str, DatasetSamples] = {}
     for dataset in settings.datasets:
         try:
             reader = FeatureReader(store, dataset, settings.pipeline.branches, keys)
-            samples[dataset.name] = dataset_samples(settings, dataset, splits[dataset.name], reader)
+            samples[dataset.name] = samples_of(settings, dataset, splits, reader)
         except (FeaturesMissingError, FeaturesNotFound) as error:
             raise FeaturesMissingError(
                 f"{error}\n  first run: make extract DATASET={dataset.name} PIPELINE={settings.pipeline.name}"
@@ -175,23 +175,23 @@ def dataset_part(samples: Mapping[str, DatasetSamples], part: str) -> QualityDat
 
 
 def run_labels(samples: DatasetSamples, split: Split, asked: Sequence[str]) -> Labelled:
-    """`asked`: the tasks that ask for columns of the labels."""
+    """`asked`: the tasks that ask for columns of the labels. `split`: none of conversations."""
     missing = set(samples.missing)
+    split = split or dict.fromkeys(samples.parts, ())
+    answers: dict[str, dict[str, Value]] = {}
+    for one in (one for part in samples.parts.values() for one in part):
+        for name in asked:
+            if name in one.answers:
+                answers.setdefault(name, {})[one.video] = one.answers[name]
+        if one.said is not None:
+            answers.setdefault("conversation", {})[one.video] = digest(one)
     return Labelled(
         videos={one.video: samples.labels[one.video] for part in samples.parts.values() for one in part},
         missing={
             part: [label.video for label in labels if label.video in missing]
             for part, labels in split.items()
         },
-        answers={
-            name: {
-                one.video: one.answers[name]
-                for part in samples.parts.values()
-                for one in part
-                if name in one.answers
-            }
-            for name in asked
-        },
+        answers={**{name: {} for name in asked}, **answers},
     )
 
 

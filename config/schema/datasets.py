@@ -1,7 +1,7 @@
 """`[store]` and `[datasets.NAME]`: where features, videos and opinion scores are, and how these are split."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,12 @@ class StoreSettings(Entry):
     path: Path
     backend: Literal["zarr", "hdf5"] = "zarr"
     """What new parts are written as; parts of all kinds are read."""
+
+
+_OF_SCORES = (
+    *("video_names", "folds", "video_column", "mos_column", "split_column", "spread_column"),
+    *("raters_column", "rater_column", "score_columns", "not_rated", "exclude", "aligned", "group"),
+)
 
 
 class AlignmentSettings(Entry):
@@ -38,6 +44,9 @@ class DatasetSettings(Entry):
     labels: Path | dict[str, Path]
     """One label file (delimited text, .xlsx, .json, .jsonl, .mat), or one for each split: `train`, `test` and
     any further test set by its name."""
+    conversations: bool = False
+    """Labels are conversations, which are trained on as they stand, whatever a pipeline's tasks: JSON, JSONL,
+    or the folder of a Hugging Face dataset; those for no split are all trained on."""
     video_names: Path | dict[str, Path] | None = None
     """A file that names the videos of a label file that names none, row by row (MaxWell); where there is a
     label file for each split, by the splits' names."""
@@ -59,7 +68,8 @@ class DatasetSettings(Entry):
     exclude: tuple[str, ...] | Path = ()
     """Videos that are left out of everything: their names, or a file that lists them."""
     mos_range: tuple[float, float]
-    """(worst, best) of the dataset's own opinion scale; [100, 0] where lower is better, as for DMOS."""
+    """(worst, best) of the dataset's own opinion scale; [100, 0] where lower is better, as for DMOS. Of
+    `conversations`, which have no scores, it is left out."""
     aligned: AlignmentSettings | None = None
     """What lays the scores on a scale that other datasets share; None takes `mos_range` for 0–100."""
     group: str | None = None
@@ -79,6 +89,13 @@ class DatasetSettings(Entry):
     source: str
     """Where to get the videos and labels: printed when they are absent."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _conversations_have_no_scores(cls, table: Any) -> Any:
+        if isinstance(table, dict) and table.get("conversations") and "mos_range" not in table:
+            return {**table, "mos_range": (0, 100)}
+        return table
+
     @field_validator("mos_range")
     @classmethod
     def _range_has_two_ends(cls, ends: tuple[float, float]) -> tuple[float, float]:
@@ -90,6 +107,10 @@ class DatasetSettings(Entry):
     def _files_and_columns_agree(self) -> Self:
         if self.score_columns and (self.rater_column or self.mos_column):
             raise ValueError("score_columns has one for each rater: expected no rater_column or mos_column")
+        if self.conversations:
+            fields = type(self).model_fields
+            for name in (name for name in _OF_SCORES if getattr(self, name) != fields[name].default):
+                raise ValueError(f"{name} is for opinion scores, which conversations have not: leave it out")
         labels, names = self.labels, self.video_names
         if isinstance(labels, dict) and isinstance(names, dict):
             fits = names.keys() <= labels.keys()

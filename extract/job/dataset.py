@@ -15,6 +15,7 @@ from store.labels.errors import VideoFolderError, some
 from store.labels.files import written_names
 from store.labels.folder import require_videos
 from store.labels.resolve import Coverage, resolve
+from store.labels.shown import conversations_of, media_ids
 
 Video = TypeVar("Video", bound=Location)
 
@@ -51,21 +52,22 @@ def chosen_videos(
 
 
 def labelled_videos(dataset: DatasetSettings) -> Coverage[Path]:
-    """Every label's video file, with the labels and files that found no partner.
+    """Every label's video file, with the labels and files that found no partner; of conversations, each
+    medium's that they show.
 
     Raises NoVideos, with directions, where the folder of videos is absent or holds none of the labelled
-    ones, and what `labels_of` and `resolve` raise.
+    ones, and what `labels_of`, `conversations_of` and `resolve` raise.
     """
-    labels = labels_of(dataset)
+    names = _names(dataset)
     if not dataset.videos.is_dir():
         raise NoVideos(_directions(dataset, f"{dataset.videos} is not there"))
     try:
         files = require_videos(dataset.videos)
     except VideoFolderError as error:
         raise NoVideos(_directions(dataset, str(error))) from None
-    coverage = resolve([label.video for label in labels], files, dataset.videos, written_names(labels))
+    coverage = resolve(names, files, dataset.videos, names)
     if not coverage.found:
-        example = f"no file is named like its {len(labels)} labels, such as {some([labels[0].video])}"
+        example = f"no file is named like its {len(names)} labels, such as {some([next(iter(names))])}"
         if coverage.elsewhere:
             label, file = next(iter(coverage.elsewhere.items()))
             example = (
@@ -73,6 +75,13 @@ def labelled_videos(dataset: DatasetSettings) -> Coverage[Path]:
             )
         raise NoVideos(_directions(dataset, f"in {dataset.videos}, {example}"))
     return coverage
+
+
+def _names(dataset: DatasetSettings) -> dict[str, str]:
+    """Id → name as it is written, of all that the labels name."""
+    if not dataset.conversations:
+        return written_names(labels_of(dataset))
+    return {own: name for name, own in media_ids(conversations_of(dataset).values()).items()}
 
 
 def _directions(dataset: DatasetSettings, found: str) -> str:

@@ -7,6 +7,7 @@
     resolve     which label belongs to which video; `folder`: the videos of a folder
     splits      seeded splits; `folds`: published ones
     dataset     all of it as a dataset's settings say, and what a run notes of it
+    records     any file as records with their lines; `conversations`: turns about media; `shown`: a dataset's
 
 Knows nothing of features: must not import any other room of store/.
 """

@@ -11,7 +11,15 @@ from pathlib import Path
 from config.errors import nearest
 from config.schema import DatasetSettings
 from store.labels.columns import Columns
-from store.labels.errors import GroupError, LabelsMissingError, MosRangeError, SplitError, shown, some
+from store.labels.errors import (
+    GroupError,
+    LabelLayoutError,
+    LabelsMissingError,
+    MosRangeError,
+    SplitError,
+    shown,
+    some,
+)
 from store.labels.excluding import without_excluded
 from store.labels.files import Label, MosScale, read_rows, split_name, written_names
 from store.labels.merging import distinct
@@ -20,8 +28,8 @@ from store.labels.splits import Split, train_test
 
 log = logging.getLogger(__name__)
 
-Record = tuple[float, str, str | None]
-"""What a run notes of a video: opinion score, split, content group."""
+Record = tuple[float | None, str, str | None]
+"""What a run notes of a video: opinion score, split, content group; of a conversation no score."""
 Records = Mapping[str, Record]
 """Video → its record."""
 
@@ -41,6 +49,11 @@ def labels_of(dataset: DatasetSettings) -> list[Label]:
     GroupError for a `group` that is neither a column nor a pattern, and what `read_rows` raises.
     """
     files, names = _files(dataset.labels), _files(dataset.video_names)
+    if dataset.conversations:
+        raise LabelLayoutError(
+            f"the labels of {dataset.name} are conversations (datasets.{dataset.name}.conversations), not"
+            " opinion scores: expected a dataset with scores"
+        )
     if absent := [str(path) for path in (*files.values(), *names.values()) if not path.is_file()]:
         raise LabelsMissingError(
             f"the labels of {dataset.name} are missing: {', '.join(absent)}\n"
@@ -139,7 +152,9 @@ def labels_digest(records: Records) -> str:
 def label_changes(before: Records, now: Records, limit: int = 5) -> list[str]:
     """A line for each kind of change: scores that differ, videos gone and come, other splits and groups."""
     both = [video for video in before if video in now]
-    scores = [f"{v}: {before[v][0]:.10g} → {now[v][0]:.10g}" for v in both if before[v][0] != now[v][0]]
+    scores = [
+        f"{v}: {_as_score(before[v][0])} → {_as_score(now[v][0])}" for v in both if before[v][0] != now[v][0]
+    ]
     splits = [f"{v}: {before[v][1]} → {now[v][1]}" for v in both if before[v][1] != now[v][1]]
     groups = [f"{v}: {before[v][2]} → {now[v][2]}" for v in both if before[v][2] != now[v][2]]
     kinds = {
@@ -150,6 +165,10 @@ def label_changes(before: Records, now: Records, limit: int = 5) -> list[str]:
         "videos are new": [video for video in now if video not in before],
     }
     return [f"{len(found)} {what}: {some(found, limit)}" for what, found in kinds.items() if found]
+
+
+def _as_score(score: float | None) -> str:
+    return "none" if score is None else f"{score:.10g}"
 
 
 def _files(files: Path | dict[str, Path] | None) -> dict[str, Path]:

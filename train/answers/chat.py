@@ -78,6 +78,10 @@ class Chat:
                 pieces.append(Text(part))  # type: ignore[arg-type]
         return pieces
 
+    def tokens(self, conversation: Conversation) -> int:
+        """Tokens that are read of it, those of media left out."""
+        return sum(0 if isinstance(piece, Slot) else len(piece.ids) for piece in self.pieces(conversation))
+
     def answer_tokens(self, conversation: Conversation) -> int:
         """Tokens that the model should write, ends of turns with them."""
         return sum(len(piece.ids) + 1 for piece in self.pieces(conversation) if isinstance(piece, Answer))

@@ -1,6 +1,6 @@
 """Conversations about videos and pictures: the one form of all that is trained on and asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from train.errors import ConversationError
@@ -50,6 +50,10 @@ class Conversation:
             raise ConversationError(f"{len(self.shown)} slots are said what to show, but there are {slots}")
         if any(SLOT in message.text for message in self.messages if message.role == "assistant"):
             raise ConversationError("an assistant's message cannot have a slot: it is what the model writes")
+
+    def moved(self, places: int) -> "Conversation":
+        """The same about media that stand so many places further on."""
+        return replace(self, media=tuple(medium + places for medium in self.media))
 
     @property
     def branches(self) -> tuple[tuple[str, ...] | None, ...]:

@@ -26,17 +26,31 @@ class QualityDataset(Dataset[list[Features]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> list[Features]:
-        return [
-            self.readers[medium.dataset].read(medium.video, medium.start, medium.stop, medium.branches)
-            for medium in self.samples[index].media
-        ]
+        return [self._read(medium) for medium in self.samples[index].media]
 
-    def tokens(self, visual: Callable[[Mapping[str, int]], int], text: int) -> list[int]:
-        """Tokens that each sample takes in the decoder: what its media's chunks become, and `text` more.
+    def _read(self, medium: Medium) -> Features:
+        reader = self.readers[medium.dataset]
+        return reader.read(medium.video, medium.start, medium.stop, medium.branches)
 
-        `visual`: the tokens of a medium with so many chunks of each branch.
+    def shown(self, branch: str) -> Iterator[torch.Tensor]:
+        """The branch's features [K, tokens, features] of each medium that has any, once."""
+        for medium in dict.fromkeys(medium for sample in self.samples for medium in sample.media):
+            if branch in (features := self._read(medium)):
+                yield features[branch]
+
+    def tokens(
+        self,
+        visual: Callable[[Mapping[str, int], Sequence[str] | None], int],
+        text: Callable[[Sample], int],
+    ) -> list[int]:
+        """Tokens that each sample takes in the decoder: what its media's chunks become, and its `text`.
+
+        `visual`: the tokens of a medium with so many chunks of each branch, of which some are shown, or all.
         """
-        return [text + sum(visual(self.chunks(medium)) for medium in sample.media) for sample in self.samples]
+        return [
+            text(sample) + sum(visual(self.chunks(medium), shown) for medium, shown in sample.read)
+            for sample in self.samples
+        ]
 
     def chunks(self, medium: Medium) -> dict[str, int]:
         """Branch → chunks of a medium, from the store's index."""

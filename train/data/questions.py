@@ -1,6 +1,6 @@
 """The tasks' questions about samples, in the wordings that an epoch draws."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from train.answers.conversation import Conversation
@@ -24,7 +24,7 @@ class Prompts(Protocol):
 
 
 class TaskQuestions:
-    """Each task's question about the samples of a batch that have its answer.
+    """Each task's question about the samples of a batch that have its answer; or what is said about them.
 
     All follows from seed, epoch and sample.
     """
@@ -40,13 +40,17 @@ class TaskQuestions:
         counts = [len(self._samples[number].media) for number in batch]
         places = [sum(counts[:place]) for place in range(len(counts))]
         return [
-            self._prompts.conversation(
-                task,
-                drawn_wording(self._seed, epoch, number, position, self._prompts.phrasings(task)),
-                self._samples[number].answers[task],
-                place,
-            )
+            conversation
             for place, number in zip(places, batch, strict=True)
-            for position, task in enumerate(self._tasks)
-            if task in self._samples[number].answers
+            for conversation in self._about(epoch, number, place)
         ]
+
+    def _about(self, epoch: int, number: int, place: int) -> Iterator[Conversation]:
+        sample = self._samples[number]
+        if sample.said is not None:
+            yield sample.said.moved(place)
+            return
+        for position, task in enumerate(self._tasks):
+            if task in sample.answers:
+                wording = drawn_wording(self._seed, epoch, number, position, self._prompts.phrasings(task))
+                yield self._prompts.conversation(task, wording, sample.answers[task], place)

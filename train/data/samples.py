@@ -8,6 +8,7 @@ from store.labels.dataset import Record, join_split, label_records
 from store.labels.files import Label, MosScale
 from store.labels.splits import place
 from store.labels.tables import number
+from train.answers.conversation import Conversation
 from train.answers.forms import Value, on_form
 from train.answers.levels import Levels
 from train.data.reader import FeatureReader
@@ -32,23 +33,34 @@ class Medium:
 
 @dataclass(frozen=True)
 class Sample:
-    """A video with its opinion score."""
+    """A video with its opinion score; or a conversation about media."""
 
     video: str
+    """Its id; of a conversation, where it stands in the labels."""
     dataset: str
     mos: float
-    """On the dataset's own scale."""
+    """On the dataset's own scale; NaN of a conversation, as the score is."""
     score: float
     """The MOS on 0–100, 100 is best; a little outside where the dataset is aligned with others."""
     answers: Mapping[str, Value]
     """Task → its true answer, where the labels have one."""
     further: tuple[Medium, ...] = ()
     """What a conversation about it may show beside the video, such as another to compare it with."""
+    said: Conversation | None = None
+    """What is asked and answered in the place of the tasks, about `further` alone, by its numbers there."""
 
     @property
     def media(self) -> tuple[Medium, ...]:
-        """The video, then what is further shown."""
-        return (Medium(self.dataset, self.video), *self.further)
+        """The video, then what is further shown; of a conversation, what it shows."""
+        return self.further if self.said is not None else (Medium(self.dataset, self.video), *self.further)
+
+    @property
+    def read(self) -> list[tuple[Medium, Sequence[str] | None]]:
+        """The media that the decoder reads, of a conversation one a slot; with the branches shown."""
+        if self.said is None:
+            return [(medium, None) for medium in self.media]
+        media = [self.media[number] for number in self.said.media]
+        return list(zip(media, self.said.branches, strict=True))
 
 
 @dataclass(frozen=True)
@@ -113,8 +125,13 @@ def nested_share(labels: Sequence[Label], share: float, seed: int) -> list[Label
 
 
 def require_answers(tasks: Mapping[str, TaskSettings], samples: Mapping[str, DatasetSamples]) -> None:
-    """Raise TaskLabelError where no training video of any dataset has an answer to one of the tasks."""
+    """Raise TaskLabelError where no training video of any dataset has an answer to one of the tasks.
+
+    Conversations answer none: where there is nothing else, the tasks are not trained on.
+    """
     train = [sample for each in samples.values() for sample in each.parts["train"]]
+    if all(sample.said is not None for sample in train):
+        return
     for name, task in tasks.items():
         if not any(name in sample.answers for sample in train):
             raise TaskLabelError(

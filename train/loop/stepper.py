@@ -41,6 +41,7 @@ class StepResult:
 class _Pass:
     conversations: Sequence[Conversation]
     videos: list[str]
+    """Of which sample each medium is."""
     losses: torch.Tensor
     """[conversations], without their graph."""
     weights: torch.Tensor
@@ -109,7 +110,8 @@ class Stepper:
                 losses: torch.Tensor = self._model([m for media in features for m in media], conversations)
             weights = (self._weights(conversations) * batch.counts).to(device)
             torch.autograd.backward((losses * weights).sum())
-        videos = [self._data.samples[video].video for video in batch.videos]
+        samples = [self._data.samples[video] for video in batch.videos]
+        videos = [sample.video for sample in samples for _ in sample.media]
         return _Pass(conversations, videos, losses.detach(), weights)
 
     def _weights(self, conversations: Sequence[Conversation]) -> torch.Tensor:

@@ -35,7 +35,7 @@ class Validator:
         self._pipeline = pipeline
         self._data = data
         self._tokens = tokens
-        counts = [sample.dataset for sample in data.samples]
+        counts = [sample.dataset for sample in data.samples if sample.said is None]
         asked = any(task.scores for task in tasks.values())
         self.datasets = [n for n in dict.fromkeys(counts) if asked and counts.count(n) >= _FEWEST]
         self._videos = [i for i, sample in enumerate(data.samples) if sample.dataset in self.datasets]

@@ -169,11 +169,15 @@ class QualityModel(GroupedModel):
         """The token embeddings that prompts and answers take."""
         return self.embeddings or embedding_table(self.decoder)
 
-    def tokens_of(self, chunks: Mapping[str, int]) -> int:
-        """Tokens that a medium with so many chunks of each branch takes in the decoder."""
+    def tokens_of(self, chunks: Mapping[str, int], shown: Sequence[str] | None = None) -> int:
+        """Tokens that a medium with so many chunks of each branch takes in the decoder.
+
+        `shown`: the branches that a slot shows; None: all of its slots.
+        """
         spans = self._spans(chunks)
         sizes = {name: span.stop - span.start for name, span in spans.items()}
-        return sum(sizes.get(name, 0) for slot in self.slots for name in slot)
+        named = [name for slot in self.slots for name in slot] if shown is None else shown
+        return sum(sizes.get(name, 0) for name in named)
 
     def _spans(self, chunks: Mapping[str, int]) -> dict[str, slice]:
         """Branch → where its block first stands among a medium's tokens."""

@@ -51,10 +51,10 @@ class RegressionModel(GroupedModel):
             [perceptron(inputs, settings.hidden, outputs, nn.Dropout(settings.dropout)) for _ in members]
         )
 
-    def tokens_of(self, chunks: Mapping[str, int]) -> int:
+    def tokens_of(self, chunks: Mapping[str, int], shown: Sequence[str] | None = None) -> int:
         """Tokens of a medium with so many chunks of each branch."""
         each_takes = {name: int(p.output_tokens) for name, p in self.projectors.items()}  # type: ignore[arg-type]
-        return sum(count * each_takes[name] for name, count in chunks.items())
+        return sum(count * each_takes[name] for name, count in chunks.items() if not shown or name in shown)
 
     def check_chunks(self, chunks: Mapping[str, int], video: str = "") -> None:
         """Nothing is appended."""

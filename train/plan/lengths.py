@@ -3,18 +3,20 @@
 import logging
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.schema import DatasetSettings, EncoderSettings, RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore, StreamShape
-from store.labels.files import Label, written_names
+from store.labels.files import written_names
 from store.labels.folder import find_videos
 from store.labels.resolve import resolve
+from store.labels.shown import conversations_of, media_ids
+from train.data.dialogues import samples_of
 from train.data.reader import FeatureReader
-from train.data.samples import DatasetSamples, Split, dataset_samples, require_answers
+from train.data.samples import DatasetSamples, Split, require_answers
 from train.errors import FeaturesMissingError, TrainError
 from train.job import run_samples
 
@@ -106,19 +108,27 @@ def planned_samples(
             pass
     samples, said = {}, {}
     for dataset in settings.datasets:
-        split = splits[dataset.name]
-        lengths, said[dataset.name] = _lengths(dataset, split, seconds)
+        names = _names(dataset, splits.get(dataset.name, {}))
+        lengths, said[dataset.name] = _lengths(dataset, names, seconds)
         reader = PlannedReader(settings, dataset, lengths)
-        samples[dataset.name] = dataset_samples(settings, dataset, split, reader)
+        samples[dataset.name] = samples_of(settings, dataset, splits, reader)
     require_answers(settings.tasks, samples)
     return PlannedSamples(samples, "; ".join(dict.fromkeys(said.values())))
 
 
-def _lengths(dataset: DatasetSettings, split: Split, seconds: float | None) -> tuple[dict[str, float], str]:
+def _names(dataset: DatasetSettings, split: Split) -> dict[str, str]:
+    """Id → name as it is written, of all that the labels name."""
+    if dataset.conversations:
+        return {own: name for name, own in media_ids(conversations_of(dataset).values()).items()}
+    return written_names([label for part in split.values() for label in part])
+
+
+def _lengths(
+    dataset: DatasetSettings, names: Mapping[str, str], seconds: float | None
+) -> tuple[dict[str, float], str]:
     """Video → seconds, and where they come from."""
-    labels = [label for part in split.values() for label in part]
-    files = _files(dataset, labels) if seconds is None else {}
-    videos = list(files) or [label.video for label in labels]
+    files = _files(dataset, names) if seconds is None else {}
+    videos = list(files) or list(names)
     asked = random.Random(_SEED).sample(sorted(files), min(_SAMPLE, len(files)))
     declared = [length for video in asked if (length := declared_seconds(files[video]))]
     if not declared:
@@ -130,11 +140,10 @@ def _lengths(dataset: DatasetSettings, split: Split, seconds: float | None) -> t
     )
 
 
-def _files(dataset: DatasetSettings, labels: Sequence[Label]) -> dict[str, Path]:
+def _files(dataset: DatasetSettings, names: Mapping[str, str]) -> dict[str, Path]:
     if not dataset.videos.is_dir():
         return {}
-    ids = [label.video for label in labels]
-    return resolve(ids, find_videos(dataset.videos), dataset.videos, written_names(labels)).found
+    return resolve(names, find_videos(dataset.videos), dataset.videos, names).found
 
 
 def declared_seconds(path: Path) -> float | None:

@@ -8,6 +8,7 @@ from store.features import FeatureStore
 from train.data.batches import Step, epoch_steps, plan_step, total_steps
 from train.data.samples import DatasetSamples, Split
 from train.job import dataset_part
+from train.loop.lengths import text_tokens
 from train.model.build import build_model
 from train.model.quality import QualityModel
 from train.model.regression import VideoModel
@@ -45,8 +46,9 @@ def make_plan(
         model = planned_model(pipeline, settings.tasks, shapes, config, tokenizer)
         layer_token = layer_bytes_per_token(pipeline, settings.tasks, shapes, config, tokenizer)
     data = dataset_part(samples, "train")
-    text = model.prompts.text_tokens(pipeline.tasks)
+    text = text_tokens(model, pipeline.tasks)
     tokens = data.tokens(model.tokens_of, text)
+    texts = fmean(map(text, data.samples))
     taken = [model.members * count for count in tokens]
     steps = [
         plan_step(videos, taken, training.tokens_per_batch, 0, processes, in_step=pipeline.shards)
@@ -66,7 +68,7 @@ def make_plan(
         missing={name: len(each.missing) for name, each in samples.items()},
         lengths=planned.lengths,
         feature_bytes=_feature_bytes(settings, samples),
-        tokens=_tokens(model, samples, pipeline.tasks, tokens, text, exact=exact),
+        tokens=_tokens(model, samples, pipeline.tasks, tokens, texts, exact=exact),
         steps=Steps(len(steps), total, fmean(len(step.batches) for step in steps)),
         trained=trained,
         frozen=sum(p.numel() for p in model.parameters()) - sum(trained.values()),
@@ -83,11 +85,12 @@ def _tokens(
     samples: Mapping[str, DatasetSamples],
     tasks: Sequence[str],
     tokens: Sequence[int],
-    text: int,
+    text: float,
     *,
     exact: bool,
 ) -> Tokens:
-    asked = max(model.prompts.text_tokens([task]) for task in tasks)
+    longest_task = max(tasks, key=lambda task: model.prompts.text_tokens([task]))
+    asked = text_tokens(model, [longest_task])
     context = model.context if isinstance(model, QualityModel) else None
     longest, too_long = 0, list[str]()
     for part in dict.fromkeys(part for each in samples.values() for part in each.parts):
@@ -101,7 +104,7 @@ def _tokens(
     return Tokens(
         members=model.members,
         visual_mean=fmean(tokens) - text,
-        text=text,
+        text=round(text),
         text_estimated=not exact,
         longest=longest,
         context=context,
@@ -121,10 +124,9 @@ def _feature_bytes(settings: RunSettings, samples: Mapping[str, DatasetSamples])
     return {
         f"{encoder}.{stream}": float(
             sum(
-                each.reader.item_bytes(encoder, stream) * each.reader.length(sample.video, encoder, stream)
+                each.reader.item_bytes(encoder, stream) * each.reader.length(video, encoder, stream)
                 for each in samples.values()
-                for own in each.parts.values()
-                for sample in own
+                for video in {m.video for own in each.parts.values() for s in own for m in s.media}
             )
         )
         for encoder, stream in sorted(streams)

@@ -1,0 +1,132 @@
+"""Conversations of a dataset, with the media that they show, as samples to train on."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from pathlib import PurePosixPath
+
+from config.schema import DatasetSettings, PipelineSettings, RunSettings
+from store.labels.conversations import Dialogue, Slot
+from store.labels.dataset import Record
+from store.labels.resolve import IMAGE_EXTENSIONS, resolve
+from store.labels.shown import conversations_of, media_ids
+from store.labels.splits import place
+from train.answers.conversation import SLOT, Conversation, Message
+from train.answers.levels import Levels
+from train.data.reader import FeatureReader
+from train.data.samples import DatasetSamples, Medium, Sample, Split, dataset_samples
+from train.errors import FeaturesMissingError, TrainError
+
+
+def samples_of(
+    settings: RunSettings, dataset: DatasetSettings, splits: Mapping[str, Split], reader: FeatureReader
+) -> DatasetSamples:
+    """One dataset's samples: its videos with scores, or its conversations. Raises TrainError."""
+    if dataset.conversations:
+        return dialogue_samples(settings, dataset, reader)
+    return dataset_samples(settings, dataset, splits[dataset.name], reader)
+
+
+def dialogue_samples(
+    settings: RunSettings, dataset: DatasetSettings, reader: FeatureReader
+) -> DatasetSamples:
+    """The conversations whose media all have features; of those to train on, the run's share.
+
+    There are no scores to cut levels by: they are of equal widths. Raises FeaturesMissingError where no
+    conversation to train on has features, TrainError where the pipeline has no language model, and what
+    `conversations_of` raises.
+    """
+    if settings.pipeline.head == "regression":
+        raise TrainError(f"{dataset.name} has conversations, which head = regression cannot learn")
+    found = conversations_of(dataset)
+    ids = media_ids(found.values())
+    stored = resolve(ids.values(), reader.videos(), written={own: name for name, own in ids.items()}).found
+    parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    missing = list[str]()
+    for split, conversations in found.items():
+        samples = parts.setdefault(split, [])
+        for said in conversations.used:
+            name = f"line {said.line}" if len(found) == 1 else f"{split} line {said.line}"
+            videos = [stored.get(ids[medium]) for medium in said.media]
+            if None in videos:
+                missing.append(name)
+            else:
+                samples.append(
+                    _sample(name, dataset.name, said, [str(video) for video in videos], settings.pipeline)
+                )
+    if not parts["train"]:
+        places = ", ".join(str(each.path) for each in reader.sets.values())
+        raise FeaturesMissingError(
+            f"no conversation of {dataset.name} to train on has all of its media's features in {places}"
+        )
+    parts["train"] = _share(
+        parts["train"], settings.pipeline.training.data_share, settings.pipeline.training.seed
+    )
+    levels = {name: Levels.fit(task.form, range(101)) for name, task in settings.cut.items()}  # type: ignore[arg-type]
+    labels: dict[str, Record] = {one.video: (None, part, None) for part in parts for one in parts[part]}
+    return DatasetSamples(reader, levels, parts, missing, labels)
+
+
+def digest(sample: Sample) -> str:
+    """16 hexadecimal digits of SHA-256 of what is said about which media."""
+    assert sample.said is not None
+    return hashlib.sha256(repr((astuple(sample.said), sample.media)).encode()).hexdigest()[:16]
+
+
+def _sample(
+    name: str, dataset: str, said: Dialogue, videos: Sequence[str], pipeline: PipelineSettings
+) -> Sample:
+    named = zip(videos, said.media, strict=True)
+    media = [_medium(dataset, video, written, pipeline) for video, written in named]
+    numbers = {medium: number for number, medium in enumerate(dict.fromkeys(media))}
+    conversation = _conversation(said, media, numbers, pipeline)
+    return Sample(name, dataset, math.nan, math.nan, {}, tuple(numbers), conversation)
+
+
+def _medium(dataset: str, video: str, written: str, pipeline: PipelineSettings) -> Medium:
+    """Of a picture, without the branches of motion."""
+    branches = pipeline.branches.items()
+    if PurePosixPath(written).suffix.lower() not in IMAGE_EXTENSIONS or all(b.pictures for _, b in branches):
+        return Medium(dataset, video)
+    return Medium(dataset, video, branches=tuple(own for own, branch in branches if branch.pictures))
+
+
+def _conversation(
+    said: Dialogue, media: Sequence[Medium], numbers: Mapping[Medium, int], pipeline: PipelineSettings
+) -> Conversation:
+    """What is said, with the tokens of each medium in its slot.
+
+    Those of one with two slots are divided by the pipeline's `slots`, or else by its branches; what cannot be
+    divided so stands in the first.
+    """
+    filled, shown = list[int](), list[tuple[str, ...] | None]()
+    messages = list[Message]()
+    for turn in said.turns:
+        text = ""
+        for part in turn.parts:
+            if isinstance(part, str):
+                text += part
+                continue
+            divided = _divided(part, media[part.medium], pipeline)
+            if divided is not None or part.part == 0:
+                text += SLOT
+                filled.append(numbers[media[part.medium]])
+                shown.append(divided)
+        messages.append(Message(turn.role, text))
+    return Conversation(tuple(filled), tuple(messages), tuple(shown) if any(shown) else ())
+
+
+def _divided(slot: Slot, medium: Medium, pipeline: PipelineSettings) -> tuple[str, ...] | None:
+    """The branches that the slot shows; None: all in the medium's first slot."""
+    own = [(name,) for name, branch in pipeline.branches.items() if branch.append_to is None]
+    slots = pipeline.slots or own
+    whole = slot.parts == 1 or medium.branches is not None or pipeline.token_order == "interleaved"
+    return None if whole or len(slots) != slot.parts else tuple(slots[slot.part])
+
+
+def _share(samples: Sequence[Sample], share: float, seed: int) -> list[Sample]:
+    """A random share of the samples, as of labels (`nested_share`); what is said decides which."""
+    places: Mapping[str, float] = {one.video: place(digest(one), f"{seed}, data share") for one in samples}
+    limit = max(share, min(places.values()))
+    return [one for one in samples if places[one.video] <= limit]

@@ -48,6 +48,9 @@ class WordsForm(Entry):
     cuts: tuple[float, ...] = ()
     """One fewer than words, rising; a score on a cut has the word below it. None: parts of equal count, or of
     equal width."""
+    between: Literal["scale", "training"] | tuple[float, float] = "scale"
+    """Equal widths are of 0–100, of what the training scores span, or of a range on 0–100 that is named, as
+    published words differ in it; what lies outside has the first or the last word."""
 
     @field_validator("words", mode="before")
     @classmethod
@@ -69,6 +72,11 @@ class WordsForm(Entry):
             map(str.strip, self.words)
         ):
             raise ValueError(f"the words {', '.join(self.words)} are not all different and not empty")
+        bounds = self.between if isinstance(self.between, tuple) else (0, 100)
+        if not 0 <= bounds[0] < bounds[1] <= 100:
+            raise ValueError(f"between = {list(bounds)}: expected two rising numbers of 0–100")
+        if self.between != "scale" and (self.cuts or self.cut_at == "quantiles"):
+            raise ValueError("between is for cut_at = scores without cuts: leave out one")
         if self.cuts:
             highest = 1 if self.cut_at == "quantiles" else 100
             inner = (0, *self.cuts, highest)

@@ -25,8 +25,11 @@ class Levels:
         shares = form.cuts or [number / len(form.words) for number in range(1, len(form.words))]
         if form.cut_at == "quantiles":
             cuts = np.quantile(np.asarray(scores, dtype=np.float64), shares).tolist()
+        elif form.cuts:
+            cuts = list(form.cuts)
         else:
-            cuts = form.cuts or [100 * share for share in shares]
+            low, high = _bounds(form, scores)
+            cuts = [low + (high - low) * share for share in shares]
         return cls(tuple(form.words), tuple(cuts))
 
     def __str__(self) -> str:
@@ -36,3 +39,9 @@ class Levels:
     def level(self, score: float) -> str:
         """The word of a score."""
         return self.words[bisect_left(self.cuts, score)]
+
+
+def _bounds(form: WordsForm, scores: Sequence[float]) -> tuple[float, float]:
+    if form.between == "training":
+        return min(scores), max(scores)
+    return (0.0, 100.0) if form.between == "scale" else form.between

@@ -103,7 +103,7 @@ def test_a_decoder_is_chosen_before_its_keys_are_changed_in_whatever_order(
         ("encoders.clip-vit-l14.weights=random:", "weights: 'random:': expected random:SEED"),
         ("tasks.score.answer=fine", "tasks.score.answer: 'fine': expected {value} in it"),
         ("tasks.level.answer={level}", "expected {value} in it"),
-        ("tasks.level.form.decimals=2", "tasks.level.form.decimals: unknown key; known: cut_at"),
+        ("tasks.level.form.decimals=2", "tasks.level.form.decimals: unknown key; known: between, cut_at"),
         ("tasks.level.form.kind=wrds", "tasks.level.form: .*'number', 'words', 'text'"),
         ('tasks.level.form.words=["good", "Good"]', "tasks.level.form: the words good, Good are not all"),
         ("tasks.level.form.words.bad=worst", "tasks.level.form.words.bad: input should be a valid number"),

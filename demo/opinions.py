@@ -15,6 +15,7 @@ from config.errors import count
 from config.load import lookup
 from config.schema import RunSettings, Settings
 from demo.published import MATRICES, import_published
+from evaluate.errors import EvaluationError
 from evaluate.outcome import ProtocolResult
 from evaluate.protocol import run_protocol
 from evaluate.spread import pooled
@@ -49,12 +50,19 @@ def build_model(target: Path, matrices: Path, settings: Settings, work: Path) ->
 
     Cross-validation comes first: its figures go into the card, and its errors say how large the standard
     deviations are to be. The model itself learns from all videos. `work`: the runs' folder; what is finished
-    there is used again. Raises PublishedFileMissing and what training raises.
+    there is used again. Raises PublishedFileMissing, EvaluationError where the pipeline's predictions have no
+    standard deviations, and what training raises.
     """
     pipeline = settings.pipelines[PIPELINE]
     found = judge_published(PROTOCOL, matrices, settings, work)
     run = settings.run(pipeline, *(settings.datasets[name] for name in settings.protocols[PROTOCOL].datasets))
-    scale = pooled([split.spread[PIPELINE] for split in found.splits]).std_scale
+    spreads = [split.spread[PIPELINE] for split in found.splits if PIPELINE in split.spread]
+    if not spreads:
+        raise EvaluationError(
+            f"pipelines.{PIPELINE} predicts no standard deviations, which the protocol {PROTOCOL} should make"
+            " as large as its errors: expected head = decoder"
+        )
+    scale = pooled(spreads).std_scale
     run = run.model_copy(update={"pipeline": pipeline.model_copy(update={"std_scale": scale})})
     everything = {
         dataset.name: {"train": grouped_labels(dataset), "val": [], "test": []} for dataset in run.datasets

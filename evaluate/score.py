@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from config.load import EMBEDDED_MODEL
 from config.schema import DatasetSettings
 from extract.encoders.registry import build_encoder
 from extract.executors.devices import device_names
@@ -16,12 +17,23 @@ from train.answers.forms import fails, scored
 from train.data.branches import video_features
 from train.data.items import step_seconds
 from train.data.reader import FeatureReader
-from train.errors import TrainError
+from train.errors import RunError, TrainError
 from train.inference.predict import Prediction, batched
 from train.model.distance import USUAL_SHARE
 from train.pretrained import TrainedModel, from_pretrained
+from train.saving.checkpoint import CONFIG
+from train.saving.decoder import DECODER
+from train.saving.digests import SUMS
+from train.saving.weights import WEIGHTS
 
 BATCH = 16
+_EMBEDDED = (
+    CONFIG,
+    WEIGHTS,
+    SUMS,
+    *(f"{DECODER}/{name}" for name in ("config.json", WEIGHTS, "tokenizer.json")),
+)
+"""The files that the embedded model is loaded from."""
 
 
 def load_trained(folder: Path, device: torch.device | str = "auto") -> TrainedModel:
@@ -29,6 +41,14 @@ def load_trained(folder: Path, device: torch.device | str = "auto") -> TrainedMo
 
     Raises RunError where it is neither, NoSuchDevice.
     """
+    if folder == EMBEDDED_MODEL and (
+        missing := [name for name in _EMBEDDED if not (folder / name).is_file()]
+    ):
+        raise RunError(
+            f"{folder}, the embedded model, lacks {', '.join(missing)}: it is part of the repository, and"
+            " `git checkout -- models/embedded` brings it back; `make embedded` trains it anew; --run names"
+            " another model"
+        )
     trained = from_pretrained(folder, device=device_names(str(device))[0])
     threads = trained.settings.pipeline.training.threads
     if threads is not None:

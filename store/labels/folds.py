@@ -49,9 +49,11 @@ def _labelled(file: Path, labels: Sequence[Label], dataset: DatasetSettings) -> 
     names = dict.fromkeys(videos_of(file, dataset.video_column))
     joined = resolve([label.video for label in labels], names, written=written_names(labels))
     if joined.extra:
+        key = f"datasets.{dataset.name}.exclude"
+        hint = f", without those that {key} leaves out" if dataset.exclude else ""
         raise SplitError(
             f"{file} names {len(joined.extra)} of {len(names)} videos without a label in {dataset.name}:"
-            f" {some(joined.extra)}; expected a fold of the labelled videos"
+            f" {some(joined.extra)}; expected a fold of the labelled videos{hint}"
         )
     return set(joined.found)
 

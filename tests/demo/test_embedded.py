@@ -1,6 +1,7 @@
 """The embedded model: made from published features by one command, shipped, and the default of `predict`."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ from config.load import EMBEDDED_MODEL, load_settings
 from demo.__main__ import app
 from demo.opinions import SUMMARY_FILE, build_model, with_labels_from
 from demo.published import PublishedFileMissing, import_published
+from evaluate.score import load_trained
 from extract.encoders.registry import build_encoder
 from store.features import FeatureStore
+from train.errors import RunError
 from train.pretrained import from_pretrained
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +61,22 @@ def test_it_is_tied_to_what_our_encoder_gives() -> None:
     settings = load_settings(ROOT / "pipelines.toml")
     trained.check_features({"videval": build_encoder(settings.encoders["videval"]).specification()})
     assert trained.settings.pipeline.branches["quality"].distance
+
+
+def test_without_its_files_it_is_said_which_and_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "embedded"
+    shutil.copytree(EMBEDDED_MODEL, own)
+    monkeypatch.setattr("evaluate.score.EMBEDDED_MODEL", own)
+    shutil.rmtree(own / "decoder")
+    with pytest.raises(
+        RunError, match=r"lacks decoder/config\.json, decoder/model.*git checkout.*make embedded"
+    ):
+        load_trained(own, "cpu")
+    shutil.rmtree(own)
+    with pytest.raises(RunError, match=r"lacks config\.json, model\.safetensors, SHA256SUMS, decoder/"):
+        load_trained(own, "cpu")
 
 
 def test_a_video_is_scored_by_it_where_no_run_is_named(tmp_path: Path) -> None:

@@ -120,6 +120,17 @@ def test_folds_that_are_none_are_refused(
         published_folds(settings(labels, folds))
 
 
+def test_a_fold_with_an_excluded_video_is_refused_by_the_setting_that_excludes_it(
+    tmp_path: Path, labels: Path
+) -> None:
+    folds = [text_file(tmp_path / "1.txt", "a1\n"), text_file(tmp_path / "2.txt", "b1\nb2\n")]
+    said = (
+        r"2\.txt names 1 of 2 videos without a label in own: b2; .*without those that datasets\.own\.exclude"
+    )
+    with pytest.raises(SplitError, match=said):
+        published_folds(settings(labels, folds, exclude=["v/b2"]))
+
+
 def test_one_file_is_no_folds_and_absent_ones_come_with_directions(tmp_path: Path, labels: Path) -> None:
     one = text_file(tmp_path / "1.txt", "a1\n")
     for folds in (one, [one, one]):

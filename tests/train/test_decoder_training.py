@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from several_processes import finish, start, together
-from training_set import logged, make_features, progress_of, run_settings, train, weights
+from training_set import die_after_saving, logged, make_features, progress_of, run_settings, train, weights
 from transformers import AutoModelForCausalLM, AutoTokenizer, get_scheduler
 
 from train.data.batches import epoch_steps
@@ -71,17 +71,7 @@ def dies_after(step: int, run: Callable[[], object]) -> Callable[[], None]:
     """What trains, and is gone once it has saved that step."""
 
     def dying() -> None:
-        import train.loop.trainer as module
-
-        save = module.save_checkpoint
-
-        def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> Path:
-            final = save(folder, model, progress, *rest)
-            if progress.step == step:
-                os._exit(7)
-            return final
-
-        module.save_checkpoint = saved_and_gone
+        die_after_saving(step)
         run()
 
     return dying

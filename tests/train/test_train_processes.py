@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from several_processes import finish, start, together
-from training_set import logged, progress_of, train, weights
+from training_set import die_after_saving, logged, progress_of, train, weights
 
 STEPS = (
     "pipelines.tiny.training.epochs=2",
@@ -82,16 +82,7 @@ def test_a_run_that_one_process_began_is_continued_by_two(place: Path) -> None:
     saved_often = (*STEPS, "pipelines.tiny.training.save_every_steps=4")
 
     def begin() -> None:
-        import train.loop.trainer as module
-
-        save = module.save_checkpoint
-
-        def saved_and_gone(folder: Path, model: Any, progress: Any, *rest: Any) -> None:
-            save(folder, model, progress, *rest)
-            if progress.step == 4:
-                os._exit(7)
-
-        module.save_checkpoint = saved_and_gone
+        die_after_saving(4)
         train(place, "moved", *saved_often)
 
     assert finish(start(begin, 1)) == [7]

@@ -12,7 +12,7 @@ from train.draws import normal
 
 KNOTS = 129
 """Quantiles that are kept of each feature."""
-_ROWS = 65_536
+_ROWS = 16_384
 """Feature vectors that the quantiles are taken of, at most: twice as many are thinned out."""
 
 
@@ -90,17 +90,18 @@ class NormalScores(Standardise):
         for rows in blocks:
             stride = stride or 1
             first = -seen % stride
-            kept.append(rows[first::stride].double())
+            kept.append(rows[first::stride].clone())
             seen, count = seen + len(rows), count + len(kept[-1])
             while count > 2 * _ROWS:
-                kept, stride = [torch.cat(kept)[::2]], 2 * stride
+                kept, stride = [torch.cat(kept)[::2].clone()], 2 * stride
                 count = len(kept[0])
         places = torch.linspace(0, 1, KNOTS, dtype=torch.float64)
-        ordered = torch.cat(kept).sort(dim=0).values  # [N, D]
-        at = places * (len(ordered) - 1)
-        low = at.long().clamp(max=len(ordered) - 1)
-        high = (low + 1).clamp(max=len(ordered) - 1)
-        self.knots.copy_(torch.lerp(ordered[low], ordered[high], (at - low)[:, None]).T)
+        at = places * (count - 1)
+        low = at.long().clamp(max=count - 1)
+        high = (low + 1).clamp(max=count - 1)
+        for own, values in zip(self.knots, torch.cat(kept).T, strict=True):
+            ordered = values.sort().values.double()
+            own.copy_(torch.lerp(ordered[low], ordered[high], at - low))
 
     def scaled(self, features: torch.Tensor) -> torch.Tensor:
         """See Standardise."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.sparse import csr_array
 
 from extract.encoders.videval.bands import Edges, Plane, Taps, bands, correlated
@@ -157,7 +158,8 @@ def _expansion(size: int) -> csr_array:
 def _binomial(size: int) -> csr_array:
     taps = np.sqrt(2) * np.array([1, 4, 6, 4, 1]) / 16
     sources = np.pad(np.arange(size), 2, mode="reflect")
-    matrix = np.zeros((size, size))
-    for offset, tap in enumerate(taps):
-        np.add.at(matrix, (np.arange(size), sources[offset : offset + size]), tap)
-    return csr_array(matrix)
+    columns = sliding_window_view(sources, len(taps))  # [size, 5]
+    ends = np.arange(0, columns.size + 1, len(taps), dtype=np.int32)
+    matrix = csr_array((np.tile(taps, size), columns.astype(np.int32).ravel(), ends), shape=(size, size))
+    matrix.sum_duplicates()  # at the edges
+    return matrix

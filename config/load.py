@@ -233,6 +233,7 @@ def _check_references(settings: Settings, file: Path) -> None:
             references.append((f"{own}.continues", pipeline.continues, settings.pipelines))
     for name, protocol in settings.protocols.items():
         references += [(f"protocols.{name}.datasets", d, settings.datasets) for d in protocol.datasets]
+        references += [(f"protocols.{name}.also", d, settings.datasets) for d in protocol.also]
         references += [(f"protocols.{name}.pipelines", p, settings.pipelines) for p in protocol.pipelines]
     for key, target, entries in references:
         if target not in entries:

@@ -67,7 +67,7 @@ def model(
     from demo.opinions import build_model
 
     settings = _settings(config, overrides, labels, work)
-    built = build_model(into, matrices, settings, work)
+    built = build_model(into, matrices, settings, work, config=config)
     print(
         f"{built.folder}: SRCC {built.summary['all']['expected']['srcc']:.3f} on videos left out of training"
     )

@@ -1,22 +1,12 @@
 """A labelled dataset made from nothing: painted clips, distorted, encoded with x264, scored by similarity."""
 
-import csv
-import hashlib
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
-from tqdm import tqdm
 
-from config.errors import Problem
+from demo.dataset import Recipe, Row, Sizes, generate
 from demo.scenes import SIZES, Clip, film
 from demo.similarity import opinion, ssim
 from distort.coding import write_footage
@@ -30,15 +20,11 @@ COLUMNS = ("video", "mos", "split", "content", "distortion", "severity", "crf", 
 _COMPARED_FRAMES = 5
 # More of it, or harder, and no one could tell a worse copy from a worse source: the labels would contradict.
 _COMPRESSED_SHARE, _SOURCE_CRF = 0.1, (14, 20)
-_SOURCES = ("clips.py", "scenes.py", "textures.py", "similarity.py")
-_DISTORTIONS = ("coding.py", "degrade.py", "footage.py", "pictures.py", "severities.py", "timing.py")
-
-Row = dict[str, str | float]
-Sizes = tuple[tuple[int, int], ...]
-
-
-class DatasetFolderTaken(Problem):
-    """The folder holds something that is not a generated dataset."""
+PAINTED = ("demo/dataset.py", "demo/clips.py", "demo/scenes.py", "demo/textures.py")
+"""The code that decides how a clip looks."""
+_DISTORTED = tuple(
+    f"distort/{name}.py" for name in ("coding", "degrade", "footage", "pictures", "severities", "timing")
+)
 
 
 def make_dataset(
@@ -54,47 +40,17 @@ def make_dataset(
     """Make folder/videos/*.mp4 and folder/labels.csv, and give the path of the labels.
 
     Seven versions of each content, `seconds` long, in one of the `sizes` (width, height). The same
-    arguments give the same dataset, with any number of workers; if it is there already, it is kept.
-    labels.csv is written last: that it exists means that the dataset is complete. Raises DatasetFolderTaken.
+    arguments give the same dataset, with any number of workers; if it is there already, it is kept. Raises
+    DatasetFolderTaken.
     """
-    recipe = {"contents": contents, "seed": seed, "seconds": seconds, "sizes": sizes, "code": _code_digest()}
-    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
-    labels = folder / "labels.csv"
-    if _is_complete(folder, digest):
-        if progress:
-            print(f"     reused: {folder} (recipe {digest})")
-        return labels
-    _clear(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
-        made = Path(temporary) / "videos"
-        made.mkdir()
-        make = partial(_make_content, made, seed, seconds, sizes)
-        rows = [row for content in _each(make, contents, workers, progress) for row in content]
-        made.rename(folder / "videos")
-    split_of = _splits(contents, seed)
-    rows = [{**row, "split": split_of[str(row["content"])]} for row in rows]
-    facts = {"digest": digest, "recipe": recipe, "videos": len(rows)}
-    (folder / "dataset.json").write_text(json.dumps(facts, indent=2) + "\n")
-    _write_labels(labels, rows)
-    return labels
+    recipe = Recipe(contents, seed, seconds, sizes, (*PAINTED, "demo/similarity.py", *_DISTORTED))
+    return generate(folder, recipe, _make_content, COLUMNS, workers=workers, progress=progress)
 
 
-def _each(
-    make: Callable[[int], list[Row]], contents: int, workers: int, progress: bool
-) -> Iterator[list[Row]]:
-    bar = partial(tqdm, total=contents, unit="content", disable=not progress, leave=False)
-    if workers < 2:
-        yield from bar(map(make, range(contents)))
-        return
-    # Spawned, not forked: the parent may have started threads (PyTorch, libav).
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from bar(pool.map(make, range(contents)))
-
-
-def _make_content(folder: Path, seed: int, seconds: float, sizes: Sizes, content: int) -> list[Row]:
-    random = np.random.default_rng([seed, content])
-    clip = _developed(random, film(random, seconds, sizes), folder / f"{content:04}-source.mp4")
+def _make_content(folder: Path, recipe: Recipe, content: int) -> list[Row]:
+    random = np.random.default_rng([recipe.seed, content])
+    clip = filmed(random, recipe, folder / f"{content:04}-source.mp4")
+    split = _splits(recipe.contents, recipe.seed)[f"content-{content:04}"]
     frames = [VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames]
     times = [Fraction(index, clip.fps) for index in range(len(frames))]
     rows: list[Row] = []
@@ -103,12 +59,16 @@ def _make_content(folder: Path, seed: int, seconds: float, sizes: Sizes, content
         seen, shown = distorted(frames, distortion, clip.fps, int(random.integers(2**31)))
         write_footage(folder / name, seen, times, distortion.crf)
         mos = _score(clip, folder / name, shown, distortion)
-        rows.append(_row(name, mos, content, distortion, clip))
+        rows.append({**_row(name, mos, content, distortion, clip), "split": split})
     return rows
 
 
-def _developed(random: np.random.Generator, clip: Clip, file: Path) -> Clip:
-    """Some of the clips as videos reach us: the best copy there is was compressed before, by a camera."""
+def filmed(random: np.random.Generator, recipe: Recipe, file: Path) -> Clip:
+    """A new clip; some as videos reach us: the best copy there is was compressed before, by a camera.
+
+    `file`: for the time being.
+    """
+    clip = film(random, recipe.seconds, recipe.sizes)
     crf = int(random.integers(*_SOURCE_CRF))
     if random.random() > _COMPRESSED_SHARE:
         return clip
@@ -152,59 +112,3 @@ def _splits(contents: int, seed: int) -> dict[str, str]:
     names = ["test"] * max(1, round(TEST_SHARE * contents))
     names += ["val"] * max(1, round(VALIDATION_SHARE * contents)) + ["train"] * contents
     return {f"content-{content:04}": name for content, name in zip(order, names, strict=False)}
-
-
-def _write_labels(path: Path, rows: list[Row]) -> None:
-    unfinished = path.with_suffix(".partial")
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    unfinished.replace(path)
-
-
-def _code_digest() -> str:
-    """Of the files that decide how a clip comes out."""
-    here = Path(__file__).parent
-    sources = [here / name for name in _SOURCES]
-    sources += [here.parent / "distort" / name for name in _DISTORTIONS]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-
-
-def _is_complete(folder: Path, digest: str) -> bool:
-    facts, labels = folder / "dataset.json", folder / "labels.csv"
-    if not (facts.is_file() and labels.is_file()):
-        return False
-    with labels.open(newline="") as file:
-        named = [row["video"] for row in csv.DictReader(file)]
-    known = json.loads(facts.read_text())
-    return (
-        known["digest"] == digest
-        and len(named) == known["videos"]
-        and all((folder / "videos" / name).is_file() for name in named)
-    )
-
-
-def _clear(folder: Path) -> None:
-    """Remove an outdated or unfinished generated dataset; refuse to touch anything else."""
-    if not folder.exists():
-        return
-    ours = {"videos", "labels.csv", "labels.partial", "dataset.json"}
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".unfinished-"))
-    if strangers := [name for name in names if name not in ours]:
-        raise DatasetFolderTaken(
-            f"{folder}: holds {', '.join(strangers[:3])}, which no generated dataset has: "
-            "choose a new or an empty folder"
-        )
-    if names == ["videos"] or (names and "dataset.json" not in names and "labels.csv" in names):
-        raise DatasetFolderTaken(
-            f"{folder}: holds {', '.join(names)} but no dataset.json, so they were not generated here: "
-            "choose a new or an empty folder"
-        )
-    # The labels go first: without them, what is left is known to be incomplete.
-    (folder / "labels.csv").unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from config.errors import count
-from config.load import lookup
+from config.load import DEFAULT_FILE, lookup
 from config.schema import RunSettings, Settings
+from demo.graded import make_graded
 from demo.published import MATRICES, import_published
+from demo.steps import forget_features, run_command
 from evaluate.errors import EvaluationError
 from evaluate.outcome import ProtocolResult
 from evaluate.protocol import run_protocol
@@ -33,6 +35,8 @@ from train.saving.weights import WEIGHTS
 
 PIPELINE: Final = "opinions"
 PROTOCOL: Final = "opinions-folds"
+GRADED: Final = "graded"
+GRADED_CONTENTS: Final = 40
 SUMMARY_FILE: Final = "model.json"
 """Beside the weights: data, versions, and how well the model does on videos that it has not seen."""
 
@@ -45,17 +49,21 @@ class Built:
     summary: Mapping[str, Any]
 
 
-def build_model(target: Path, matrices: Path, settings: Settings, work: Path) -> Built:
+def build_model(
+    target: Path, matrices: Path, settings: Settings, work: Path, *, config: Path = DEFAULT_FILE
+) -> Built:
     """Train the embedded model on VIDEVAL's published matrices, and put it beside its decoder in `target`.
 
-    Cross-validation comes first: its figures go into the card, and its errors say how large the standard
-    deviations are to be. The model itself learns from all videos. `work`: the runs' folder; what is finished
-    there is used again. Raises PublishedFileMissing, EvaluationError where the pipeline's predictions have no
-    standard deviations, and what training raises.
+    It learns from graded copies of painted clips too, which are made in `work`. Cross-validation comes
+    first: its figures go into the card, and its errors say how large the standard deviations are to be. The
+    model itself learns from all videos. `work`: the runs' folder; what is finished there is used again.
+    Raises PublishedFileMissing, StepFailed, DatasetFolderTaken, EvaluationError where the pipeline's
+    predictions have no standard deviations, and what training raises.
     """
     pipeline = settings.pipelines[PIPELINE]
+    settings = _with_graded(settings, work, config)
     found = judge_published(PROTOCOL, matrices, settings, work)
-    run = settings.run(pipeline, *(settings.datasets[name] for name in settings.protocols[PROTOCOL].datasets))
+    run = settings.run(pipeline, *(settings.datasets[name] for name in settings.protocols[PROTOCOL].trained))
     spreads = [split.spread[PIPELINE] for split in found.splits if PIPELINE in split.spread]
     if not spreads:
         raise EvaluationError(
@@ -79,16 +87,34 @@ def judge_published(
 ) -> ProtocolResult:
     """Import what the protocol's pipelines read of the published matrices, and run it in `work`/NAME."""
     protocol = lookup(settings.protocols, name, "protocol")
-    datasets = {each: settings.datasets[each] for each in protocol.datasets}
+    datasets = {each: settings.datasets[each] for each in protocol.trained}
+    published = {name: dataset for name, dataset in datasets.items() if name in MATRICES}
     pipelines = [settings.pipelines[each] for each in protocol.pipelines]
     work.mkdir(parents=True, exist_ok=True)
     store = FeatureStore(settings.store.path)
     for encoder in {each: settings.encoders[each] for one in pipelines for each in one.encoders}.values():
-        for dataset, done in import_published(store, encoder, datasets, matrices).items():
+        for dataset, done in import_published(store, encoder, published, matrices).items():
             print(f"{dataset}: {count(done.videos, 'video')} of {encoder.name}, {done.new} of them new")
     runs = [settings.run(pipeline, *datasets.values()) for pipeline in pipelines]
     trials = protocol_trials(protocol, runs[0].datasets)
     return run_protocol(protocol, runs, trials, store, work / name, restart=restart)
+
+
+def _with_graded(settings: Settings, work: Path, config: Path) -> Settings:
+    """Make the graded copies that the protocol also trains on, and put their features into the store."""
+    name = GRADED
+    if name not in settings.protocols[PROTOCOL].also:
+        return settings
+    folder = work / name
+    print("graded copies of painted clips")
+    with forget_features(folder, name, store := FeatureStore(settings.store.path)):
+        labels = make_graded(folder, contents=GRADED_CONTENTS, seed=0, workers=2)
+    at = {"videos": (folder / "videos").resolve(), "labels": labels.resolve()}
+    places = [f"--set=datasets.{name}.{key}={path}" for key, path in at.items()]
+    places.append(f"--set=store.path={store.root}")
+    run_command("extract", name, "--pipeline", PIPELINE, *places, f"--config={config}")
+    datasets = {**settings.datasets, name: settings.datasets[name].model_copy(update=at)}
+    return settings.model_copy(update={"datasets": datasets})
 
 
 def with_labels_from(folder: Path, settings: Settings) -> Settings:

@@ -1,25 +1,18 @@
 """The demo from end to end: every step is the command that a user runs."""
 
 import json
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from config.errors import Problem
 from config.load import load_settings
 from demo.clips import make_dataset
+from demo.steps import forget_features, run_command
 from store.features import FeatureStore
 
 PIPELINE = "tiny"
 CONTENTS = 64
 SEED = 0
-
-
-class StepFailed(Problem):
-    """A command of the demo did not succeed."""
 
 
 def take_tour(folder: Path, config: Path, *, contents: int = CONTENTS, restart: bool = False) -> None:
@@ -35,12 +28,12 @@ def take_tour(folder: Path, config: Path, *, contents: int = CONTENTS, restart: 
     dataset += [f"--set=datasets.demo.labels={folder.resolve() / 'dataset' / 'labels.csv'}"]
     dataset += [f"--config={config}"]
     print("2/4  features")
-    _command("extract", "demo", "--pipeline", PIPELINE, *dataset)
+    run_command("extract", "demo", "--pipeline", PIPELINE, *dataset)
     print("3/4  training")
     again = restart or _older(folder / "run.json", folder / "dataset" / "dataset.json")
-    _command("train", PIPELINE, "--run", str(folder), *(["--restart"] if again else []), *dataset)
+    run_command("train", PIPELINE, "--run", str(folder), *(["--restart"] if again else []), *dataset)
     print("4/4  evaluation")
-    _command("evaluate", "run", str(folder), f"--config={config}")
+    run_command("evaluate", "run", str(folder), f"--config={config}")
     summary = _summary(folder, time.perf_counter() - started)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _farewell(folder, summary)
@@ -53,20 +46,8 @@ def _older(file: Path, other: Path) -> bool:
 
 def _make_dataset(folder: Path, contents: int, store: FeatureStore) -> None:
     """Make the dataset; where its videos are new, features of earlier ones of those names are forgotten."""
-    facts = folder / "dataset.json"
-    before = facts.stat().st_mtime_ns if facts.is_file() else None
-    make_dataset(folder, contents=contents, seed=SEED, workers=2)
-    if facts.stat().st_mtime_ns != before:
-        for features in store.paths("demo"):
-            shutil.rmtree(Path(store.root, features))
-
-
-def _command(package: str, *arguments: str) -> None:
-    shown = [argument for argument in arguments if "=" not in argument]
-    print(f"$ python -m {package} {' '.join(shown)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", package, *arguments], check=False)
-    if done.returncode != 0:
-        raise StepFailed(f"`python -m {package}` ended with status {done.returncode}; its message is above")
+    with forget_features(folder, "demo", store):
+        make_dataset(folder, contents=contents, seed=SEED, workers=2)
 
 
 def _summary(folder: Path, seconds: float) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def protocol(
 
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.protocols, name, "protocol")
-    datasets = [settings.datasets[each] for each in chosen.datasets]
+    datasets = [settings.datasets[each] for each in chosen.trained]
     result = run_protocol(
         chosen,
         [settings.run(settings.pipelines[pipeline], *datasets) for pipeline in chosen.pipelines],

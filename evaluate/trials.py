@@ -26,13 +26,15 @@ class Trial:
 
 
 def protocol_trials(protocol: ProtocolSettings, datasets: Sequence[DatasetSettings]) -> list[Trial]:
-    """The protocol's trials: seeded splits keep content groups together; or as published.
+    """The protocol's trials on all its datasets: seeded splits keep content groups together; or as published.
 
     Raises SplitError where datasets have different numbers of published folds, and what reading and splitting
     labels raises.
     """
+    also = {each.name: _training_only(each) for each in datasets if each.name in protocol.also}
+    datasets = [each for each in datasets if each.name not in protocol.also]
     if protocol.kind == "cross-dataset":
-        return _each_in_turn(protocol, datasets)
+        return _each_in_turn(protocol, datasets, also)
     by_dataset = {dataset.name: _splits(protocol, dataset) for dataset in datasets}
     counts = {name: len(splits) for name, splits in by_dataset.items()}
     if len(set(counts.values())) > 1:
@@ -41,7 +43,7 @@ def protocol_trials(protocol: ProtocolSettings, datasets: Sequence[DatasetSettin
     return [
         Trial(
             f"split-{number}",
-            {name: splits[number] for name, splits in by_dataset.items()},
+            {**{name: splits[number] for name, splits in by_dataset.items()}, **also},
             {name: splits[number]["test"] for name, splits in by_dataset.items()},
         )
         for number in range(min(counts.values()))
@@ -58,7 +60,13 @@ def _splits(protocol: ProtocolSettings, dataset: DatasetSettings) -> list[Split]
     return random_splits(labels, protocol.repeats, protocol.test_share, validation, seed)
 
 
-def _each_in_turn(protocol: ProtocolSettings, datasets: Sequence[DatasetSettings]) -> list[Trial]:
+def _training_only(dataset: DatasetSettings) -> Split:
+    return {"train": grouped_labels(dataset), "val": [], "test": []}
+
+
+def _each_in_turn(
+    protocol: ProtocolSettings, datasets: Sequence[DatasetSettings], also: Mapping[str, Split]
+) -> list[Trial]:
     labels = {dataset.name: grouped_labels(dataset) for dataset in datasets}
     splits = {
         name: train_test(every, 0.0, protocol.validation_share, protocol.seed)
@@ -67,7 +75,7 @@ def _each_in_turn(protocol: ProtocolSettings, datasets: Sequence[DatasetSettings
     return [
         Trial(
             f"{tested}-{number}",
-            {name: split for name, split in splits.items() if name != tested},
+            {**{name: split for name, split in splits.items() if name != tested}, **also},
             {tested: every},
             number,
         )

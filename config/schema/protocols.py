@@ -16,6 +16,8 @@ class ProtocolSettings(Entry):
     datasets: tuple[str, ...] = Field(min_length=1)
     """Of several, each is split on its own. The training parts are trained on together, and the test parts
     are tested one by one and together. `dataset = "NAME"` is the same as one."""
+    also: tuple[str, ...] = ()
+    """Datasets that every trial trains on as a whole, and none tests."""
     kind: Literal["random-splits", "k-fold", "published-folds", "cross-dataset"]
     """`published-folds`: the dataset's own `folds`, whose number they say. `cross-dataset`: each dataset in
     turn is tested as a whole, by what was trained on all the others."""
@@ -41,8 +43,13 @@ class ProtocolSettings(Entry):
 
     @model_validator(mode="after")
     def _datasets_suit_the_kind(self) -> "ProtocolSettings":
-        if len(set(self.datasets)) < len(self.datasets):
-            raise ValueError(f"datasets names one twice: {', '.join(self.datasets)}")
+        if len(set(self.trained)) < len(self.trained):
+            raise ValueError(f"datasets and also name one twice: {', '.join(self.trained)}")
         if self.kind == "cross-dataset" and len(self.datasets) < 2:
             raise ValueError("kind = 'cross-dataset': expected two or more datasets")
         return self
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """All datasets that some trial trains on."""
+        return self.datasets + self.also

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.clips import DatasetFolderTaken, make_dataset
+from demo.clips import make_dataset
+from demo.dataset import DatasetFolderTaken
 from demo.similarity import opinion, ssim
 from extract.video.decode import decode
 

@@ -28,6 +28,7 @@ SHORT = [
     "pipelines.opinions.training.data_share=0.1",
     "protocols.opinions-folds.repeats=2",
     'protocols.opinions-folds.datasets=["LIVE-VQC"]',
+    "protocols.opinions-folds.also=[]",
 ]
 SLOW_TO_IMPORT = {
     "sklearn",

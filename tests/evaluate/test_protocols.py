@@ -84,6 +84,19 @@ def test_each_dataset_is_split_as_it_is_alone(place: Path) -> None:
     assert counts == {"demo": 8, "KoNViD-1k": 6}
 
 
+def test_a_dataset_may_be_trained_on_as_well_and_never_tested(place: Path) -> None:
+    protocol = COMBINED.model_copy(update={"name": "also", "datasets": ("demo",), "also": ("KoNViD-1k",)})
+    result = run(place, protocol)
+    assert [(split.train, split.test) for split in result.splits] == [(32 + 30, 8)] * 2
+    assert set(result.datasets) == {"demo"}
+    recorded = load_labels(place / "also" / "tiny" / "split-0")
+    assert len(recorded["KoNViD-1k"].split["train"]) == 30 and not recorded["KoNViD-1k"].split["test"]
+    with pytest.raises(ValueError, match="datasets and also name one twice: demo, demo"):
+        ProtocolSettings(**{**COMBINED.model_dump(), "datasets": ("demo",), "also": ("demo",)})
+    with pytest.raises(SettingsError, match=r"protocols\.opinions-folds\.also names 'graed'.*graded"):
+        load_settings(ROOT / "pipelines.toml", ['protocols.opinions-folds.also=["graed"]'])
+
+
 def test_one_run_learns_from_all_training_parts(place: Path, combined: ProtocolResult) -> None:
     assert [(split.train, split.test) for split in combined.splits] == [(32 + 24, 8 + 6)] * 2
     recorded = load_labels(place / "combined" / "tiny" / "split-1")

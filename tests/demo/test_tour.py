@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.tour import StepFailed, take_tour
+from demo.steps import StepFailed
+from demo.tour import take_tour
 
 
 def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another_decoder(

@@ -63,7 +63,9 @@ def settings_of(folder: Path, *tasks: str, **changes: str) -> RunSettings:
     """The pipeline `tiny` with tasks of a pipelines.toml that is longer than the repository's."""
     file = folder / "pipelines.toml"
     file.write_text((ROOT / "pipelines.toml").read_text() + ADDED)
-    texts = task_texts(load_settings(file).tasks)
+    # The random decoder, and so how soon it learns, follows from its vocabulary: VQA²'s words stay out.
+    known = load_settings(file).tasks
+    texts = task_texts({name: task for name, task in known.items() if not name.startswith("vqa2-")})
     build_tokenizer([*texts, "sharp soft and all of it"]).save_pretrained(folder / "tokenizer")
     chosen = [f"pipelines.tiny.tasks={json.dumps(tasks)}", "pipelines.tiny.training.targets.sigma=3"]
     keys = {name: name.replace("__", ".") for name in changes}

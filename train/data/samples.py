@@ -130,7 +130,7 @@ def require_answers(tasks: Mapping[str, TaskSettings], samples: Mapping[str, Dat
     Conversations answer none: where there is nothing else, the tasks are not trained on.
     """
     train = [sample for each in samples.values() for sample in each.parts["train"]]
-    if all(sample.said is not None for sample in train):
+    if train and all(sample.said is not None for sample in train):
         return
     for name, task in tasks.items():
         if not any(name in sample.answers for sample in train):

@@ -67,7 +67,8 @@ def model(
     from demo.opinions import build_model
 
     settings = _settings(config, overrides, labels, work)
-    built = build_model(into, matrices, settings, work, config=config)
+    options = [f"--config={config}", *(f"--set={override}" for override in overrides or [])]
+    built = build_model(into, matrices, settings, work, options)
     print(
         f"{built.folder}: SRCC {built.summary['all']['expected']['srcc']:.3f} on videos left out of training"
     )

@@ -1,10 +1,8 @@
 """A labelled dataset made from nothing: painted clips, distorted, encoded with x264, scored by similarity."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from demo.dataset import Recipe, Row, Sizes, generate
 from demo.scenes import SIZES, Clip, film
@@ -22,9 +20,8 @@ _COMPARED_FRAMES = 5
 _COMPRESSED_SHARE, _SOURCE_CRF = 0.1, (14, 20)
 PAINTED = ("demo/dataset.py", "demo/clips.py", "demo/scenes.py", "demo/textures.py")
 """The code that decides how a clip looks."""
-_DISTORTED = tuple(
-    f"distort/{name}.py" for name in ("coding", "degrade", "footage", "pictures", "severities", "timing")
-)
+DEGRADED = tuple(f"distort/{name}.py" for name in ("coding", "degrade", "footage", "pictures", "timing"))
+"""The code that decides how a copy comes out."""
 
 
 def make_dataset(
@@ -43,7 +40,8 @@ def make_dataset(
     arguments give the same dataset, with any number of workers; if it is there already, it is kept. Raises
     DatasetFolderTaken.
     """
-    recipe = Recipe(contents, seed, seconds, sizes, (*PAINTED, "demo/similarity.py", *_DISTORTED))
+    own = ("demo/similarity.py", "distort/severities.py")
+    recipe = Recipe(contents, seed, seconds, sizes, (*PAINTED, *DEGRADED, *own))
     return generate(folder, recipe, _make_content, COLUMNS, workers=workers, progress=progress)
 
 
@@ -51,13 +49,12 @@ def _make_content(folder: Path, recipe: Recipe, content: int) -> list[Row]:
     random = np.random.default_rng([recipe.seed, content])
     clip = filmed(random, recipe, folder / f"{content:04}-source.mp4")
     split = _splits(recipe.contents, recipe.seed)[f"content-{content:04}"]
-    frames = [VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames]
-    times = [Fraction(index, clip.fps) for index in range(len(frames))]
+    footage = clip.footage()
     rows: list[Row] = []
-    for index, distortion in enumerate(versions(random, frames[0].height)):
+    for index, distortion in enumerate(versions(random, footage.frames[0].height)):
         name = f"{content:04}-{index}-{distortion.kind.replace('+', '-')}.mp4"
-        seen, shown = distorted(frames, distortion, clip.fps, int(random.integers(2**31)))
-        write_footage(folder / name, seen, times, distortion.crf)
+        seen, shown = distorted(footage.frames, distortion, clip.fps, int(random.integers(2**31)))
+        write_footage(folder / name, seen, footage.times, distortion.crf)
         mos = _score(clip, folder / name, shown, distortion)
         rows.append({**_row(name, mos, content, distortion, clip), "split": split})
     return rows
@@ -72,9 +69,9 @@ def filmed(random: np.random.Generator, recipe: Recipe, file: Path) -> Clip:
     crf = int(random.integers(*_SOURCE_CRF))
     if random.random() > _COMPRESSED_SHARE:
         return clip
-    frames = (VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames)
-    times = [Fraction(index, clip.fps) for index in range(len(clip.frames))]
-    coded = read_footage(write_footage(file, frames, times, crf), float("inf"), clip.frames.shape[1]).frames
+    footage = clip.footage()
+    write_footage(file, footage.frames, footage.times, crf)
+    coded = read_footage(file, float("inf"), clip.frames.shape[1]).frames
     file.unlink()
     return Clip(np.stack([frame.to_ndarray(format="yuv420p") for frame in coded]), clip.fps)
 

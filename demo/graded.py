@@ -1,16 +1,13 @@
 """Ever worse copies of painted clips: nobody has watched them, but which of two is worse is known."""
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from av.video.frame import VideoFrame
 
-from demo.clips import PAINTED, filmed
+from demo.clips import DEGRADED, PAINTED, filmed
 from demo.dataset import Recipe, Row, Sizes, generate
 from distort.degrade import KINDS, STEPS, write_degraded
-from distort.footage import Footage
 
 COLUMNS = ("video", "mos", "content", "kind", "step")
 SIZES: Sizes = ((640, 352), (480, 272), (480, 352), (960, 544))
@@ -31,18 +28,14 @@ def make_graded(
     (`distort.degrade`): 17 videos. Same arguments, same dataset; what is there is kept. Raises
     DatasetFolderTaken.
     """
-    sources = tuple(f"distort/{name}.py" for name in ("coding", "degrade", "footage", "pictures", "timing"))
-    recipe = Recipe(contents, seed, SECONDS, sizes, (*PAINTED, "demo/graded.py", *sources))
+    recipe = Recipe(contents, seed, SECONDS, sizes, (*PAINTED, "demo/graded.py", *DEGRADED))
     return generate(folder, recipe, _make_content, COLUMNS, workers=workers, progress=progress)
 
 
 def _make_content(folder: Path, recipe: Recipe, content: int) -> list[Row]:
     random = np.random.default_rng([recipe.seed, content])
     clip = filmed(random, recipe, folder / f"{content:04}-source.mp4")
-    footage = Footage(
-        [VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames],
-        [Fraction(index, clip.fps) for index in range(len(clip.frames))],
-    )
+    footage = clip.footage()
     ladders = [(KINDS[0], 0), *((kind, step) for kind in KINDS for step in range(1, STEPS + 1))]
     rows: list[Row] = []
     for kind, step in ladders:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from config.errors import count
-from config.load import DEFAULT_FILE, lookup
+from config.load import lookup
 from config.schema import RunSettings, Settings
 from demo.graded import make_graded
 from demo.published import MATRICES, import_published
@@ -50,18 +50,19 @@ class Built:
 
 
 def build_model(
-    target: Path, matrices: Path, settings: Settings, work: Path, *, config: Path = DEFAULT_FILE
+    target: Path, matrices: Path, settings: Settings, work: Path, options: Sequence[str] = ()
 ) -> Built:
     """Train the embedded model on VIDEVAL's published matrices, and put it beside its decoder in `target`.
 
     It learns from graded copies of painted clips too, which are made in `work`. Cross-validation comes
     first: its figures go into the card, and its errors say how large the standard deviations are to be. The
     model itself learns from all videos. `work`: the runs' folder; what is finished there is used again.
+    `options`: those of the command line, --config and --set, that the settings were read with.
     Raises PublishedFileMissing, StepFailed, DatasetFolderTaken, EvaluationError where the pipeline's
     predictions have no standard deviations, and what training raises.
     """
     pipeline = settings.pipelines[PIPELINE]
-    settings = _with_graded(settings, work, config)
+    settings = _with_graded(settings, work, options)
     found = judge_published(PROTOCOL, matrices, settings, work)
     run = settings.run(pipeline, *(settings.datasets[name] for name in settings.protocols[PROTOCOL].trained))
     spreads = [split.spread[PIPELINE] for split in found.splits if PIPELINE in split.spread]
@@ -100,7 +101,7 @@ def judge_published(
     return run_protocol(protocol, runs, trials, store, work / name, restart=restart)
 
 
-def _with_graded(settings: Settings, work: Path, config: Path) -> Settings:
+def _with_graded(settings: Settings, work: Path, options: Sequence[str]) -> Settings:
     """Make the graded copies that the protocol also trains on, and put their features into the store."""
     name = GRADED
     if name not in settings.protocols[PROTOCOL].also:
@@ -112,7 +113,7 @@ def _with_graded(settings: Settings, work: Path, config: Path) -> Settings:
     at = {"videos": (folder / "videos").resolve(), "labels": labels.resolve()}
     places = [f"--set=datasets.{name}.{key}={path}" for key, path in at.items()]
     places.append(f"--set=store.path={store.root}")
-    run_command("extract", name, "--pipeline", PIPELINE, *places, f"--config={config}")
+    run_command("extract", name, "--pipeline", PIPELINE, *options, *places)
     datasets = {**settings.datasets, name: settings.datasets[name].model_copy(update=at)}
     return settings.model_copy(update={"datasets": datasets})
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from demo.textures import DENSITY, Canvas, Plane, paint
+from distort.footage import Footage
 
 SIZES = (
     *((176, 144), (256, 144), (320, 176), (320, 240), (352, 288), (432, 240)) * 4,
@@ -28,6 +31,11 @@ class Clip:
 
     frames: Frames
     fps: int
+
+    def footage(self) -> Footage:
+        """The same as frames of a video, with the time of each."""
+        frames = [VideoFrame.from_ndarray(planes, format="yuv420p") for planes in self.frames]
+        return Footage(frames, [Fraction(index, self.fps) for index in range(len(frames))])
 
 
 @dataclass(frozen=True)

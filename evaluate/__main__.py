@@ -40,7 +40,7 @@ def metrics(
     json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
-    from evaluate.judge import judge as judge_predictions
+    from evaluate.agreement import judge as judge_predictions
 
     judgement = judge_predictions(
         predictions,

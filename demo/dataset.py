@@ -5,16 +5,15 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from tqdm import tqdm
 
 from config.errors import Problem
+from distort.pool import Pool
 
 Row = dict[str, str | float]
 Sizes = tuple[tuple[int, int], ...]
@@ -68,7 +67,7 @@ def generate(
 
     If the recipe's dataset is there already, it is kept. labels.csv is written last: that it exists means
     that the dataset is complete. `make`: a function of a module, as it may run in other processes. Raises
-    DatasetFolderTaken.
+    DatasetFolderTaken, WorkerDied.
     """
     digest = recipe.digest()
     labels = folder / "labels.csv"
@@ -81,25 +80,19 @@ def generate(
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
         made = Path(temporary) / "videos"
         made.mkdir()
-        contents = _each(partial(make, made, recipe), recipe.contents, workers, progress)
-        rows = [row for content in contents for row in content]
+        contents = range(recipe.contents)
+        bar = tqdm(total=len(contents), unit="content", disable=not progress, leave=False)
+        with bar, Pool(workers) as pool:
+            done = dict[int, list[Row]]()
+            for number, found in pool.each(partial(make, made, recipe), contents):
+                done[number] = found
+                bar.update()
+        rows = [row for content in contents for row in done[content]]
         made.rename(folder / "videos")
     facts = {"digest": digest, "recipe": recipe.facts(), "videos": len(rows)}
     (folder / "dataset.json").write_text(json.dumps(facts, indent=2) + "\n")
     _write_labels(labels, rows, columns)
     return labels
-
-
-def _each(
-    make: Callable[[int], list[Row]], contents: int, workers: int, progress: bool
-) -> Iterator[list[Row]]:
-    bar = partial(tqdm, total=contents, unit="content", disable=not progress, leave=False)
-    if workers < 2:
-        yield from bar(map(make, range(contents)))
-        return
-    # Spawned, not forked: the parent may have started threads (PyTorch, libav).
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from bar(pool.map(make, range(contents)))
 
 
 def _write_labels(path: Path, rows: list[Row], columns: Sequence[str]) -> None:

@@ -148,19 +148,26 @@ def test_a_dataset_can_be_sent_to_a_worker_that_is_spawned(tmp_path: Path) -> No
     assert all(torch.equal(tokens, other[branch]) for branch, tokens in medium.items())
 
 
+def by_video(label: Label) -> str:
+    return label.video
+
+
 def test_a_smaller_share_lies_in_a_larger_one_and_added_videos_redraw_none() -> None:
     labels = [Label(f"clip-{i}", 0.0) for i in range(400)]
-    shares = [[label.video for label in nested_share(labels, share, 0)] for share in (0.25, 0.5, 0.75, 1.0)]
+    shares = [
+        [label.video for label in nested_share(labels, share, 0, by_video)]
+        for share in (0.25, 0.5, 0.75, 1.0)
+    ]
     assert [len(share) for share in shares] == pytest.approx([100, 200, 300, 400], abs=30)
-    assert len(shares[3]) == 400 and len(nested_share(labels, 1e-9, 0)) == 1
+    assert len(shares[3]) == 400 and len(nested_share(labels, 1e-9, 0, by_video)) == 1
     assert all(set(small) < set(large) for small, large in pairwise(shares))
-    assert shares[0] != [label.video for label in nested_share(labels, 0.25, 1)]
-    backwards = nested_share(labels[::-1], 0.25, 0)
+    assert shares[0] != [label.video for label in nested_share(labels, 0.25, 1, by_video)]
+    backwards = nested_share(labels[::-1], 0.25, 0, by_video)
     assert sorted((label.video for label in backwards), key=shares[3].index) == shares[0]
-    more = nested_share([*(Label(f"new-{i}", 0.0) for i in range(100)), *labels], 0.25, 0)
+    more = nested_share([*(Label(f"new-{i}", 0.0) for i in range(100)), *labels], 0.25, 0, by_video)
     assert [label.video for label in more if not label.video.startswith("new")] == shares[0]
 
 
 def test_a_share_of_the_training_videos_is_drawn_apart_from_the_split() -> None:
     train = train_test([Label(f"clip-{i}", 0.0) for i in range(400)], 0.3, 0.1, seed=0)["train"]
-    assert len(nested_share(train, 0.25, 0)) == pytest.approx(0.25 * len(train), rel=0.3)
+    assert len(nested_share(train, 0.25, 0, by_video)) == pytest.approx(0.25 * len(train), rel=0.3)

@@ -11,11 +11,10 @@ from store.labels.conversations import Dialogue, Slot
 from store.labels.dataset import Record
 from store.labels.resolve import IMAGE_EXTENSIONS, resolve
 from store.labels.shown import conversations_of, media_ids
-from store.labels.splits import place
 from train.answers.conversation import SLOT, Conversation, Message
 from train.answers.levels import Levels
 from train.data.reader import FeatureReader
-from train.data.samples import DatasetSamples, Medium, Sample, Split, dataset_samples
+from train.data.samples import DatasetSamples, Medium, Sample, Split, dataset_samples, nested_share
 from train.errors import FeaturesMissingError, TrainError
 
 
@@ -60,9 +59,8 @@ def dialogue_samples(
         raise FeaturesMissingError(
             f"no conversation of {dataset.name} to train on has all of its media's features in {places}"
         )
-    parts["train"] = _share(
-        parts["train"], settings.pipeline.training.data_share, settings.pipeline.training.seed
-    )
+    training = settings.pipeline.training
+    parts["train"] = nested_share(parts["train"], training.data_share, training.seed, digest)
     levels = {name: Levels.fit(task.form, range(101)) for name, task in settings.cut.items()}  # type: ignore[arg-type]
     labels: dict[str, Record] = {one.video: (None, part, None) for part in parts for one in parts[part]}
     return DatasetSamples(reader, levels, parts, missing, labels)
@@ -123,10 +121,3 @@ def _divided(slot: Slot, medium: Medium, pipeline: PipelineSettings) -> tuple[st
     slots = pipeline.slots or own
     whole = slot.parts == 1 or medium.branches is not None or pipeline.token_order == "interleaved"
     return None if whole or len(slots) != slot.parts else tuple(slots[slot.part])
-
-
-def _share(samples: Sequence[Sample], share: float, seed: int) -> list[Sample]:
-    """A random share of the samples, as of labels (`nested_share`); what is said decides which."""
-    places: Mapping[str, float] = {one.video: place(digest(one), f"{seed}, data share") for one in samples}
-    limit = max(share, min(places.values()))
-    return [one for one in samples if places[one.video] <= limit]

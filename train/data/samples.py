@@ -1,7 +1,8 @@
 """The labelled videos of a dataset that have features, by split, with the true answers of the tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from config.schema import MOS, DatasetSettings, NumberForm, RunSettings, TaskSettings, WordsForm
 from store.labels.dataset import Record, join_split, label_records
@@ -13,6 +14,8 @@ from train.answers.forms import Value, on_form
 from train.answers.levels import Levels
 from train.data.reader import FeatureReader
 from train.errors import FeaturesMissingError, TaskLabelError
+
+Item = TypeVar("Item")
 
 Split = Mapping[str, Sequence[Label]]
 """train, val, test… → labels."""
@@ -97,7 +100,9 @@ def dataset_samples(
             if count
             else f"the labels of {dataset.name} give no training video, but {others or 'none at all'}"
         )
-    present["train"] = nested_share(present["train"], training.data_share, training.seed)
+    present["train"] = nested_share(
+        present["train"], training.data_share, training.seed, lambda label: label.video
+    )
     scale = MosScale.of(dataset)
     scores = [scale.to_100(label.mos) for label in present["train"]]
     levels = {name: Levels.fit(task.form, scores) for name, task in settings.cut.items()}  # type: ignore[arg-type]
@@ -113,15 +118,15 @@ def dataset_samples(
     return DatasetSamples(reader, levels, parts, missing, label_records(present))
 
 
-def nested_share(labels: Sequence[Label], share: float, seed: int) -> list[Label]:
-    """A random share of the labels, in their order; at least one.
+def nested_share(items: Sequence[Item], share: float, seed: int, name: Callable[[Item], str]) -> list[Item]:
+    """A random share of labels or samples, in their order; at least one. `name`: what one is known by.
 
-    Whether a video is kept follows from its id, the seed and the share alone. So by one seed a larger share
-    holds all that a smaller one does, videos that are added move no other, and sizes are approximate.
+    Whether one is kept follows from its name, the seed and the share alone. So by one seed a larger share
+    holds all that a smaller one does, items that are added move no other, and sizes are approximate.
     """
-    places = {label.video: place(label.video, f"{seed}, data share") for label in labels}
-    limit = max(share, min(places.values(), default=0.0))
-    return [label for label in labels if places[label.video] <= limit]
+    places = [place(name(item), f"{seed}, data share") for item in items]
+    limit = max(share, min(places, default=0.0))
+    return [item for item, own in zip(items, places, strict=True) if own <= limit]
 
 
 def require_answers(tasks: Mapping[str, TaskSettings], samples: Mapping[str, DatasetSamples]) -> None:

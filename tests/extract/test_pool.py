@@ -173,10 +173,11 @@ def test_a_defect_fails_the_video_and_not_its_worker(pool, video):
     assert decoders.pids == [pid]
 
 
-def test_a_worker_that_hangs_is_killed_and_its_video_times_out(pool, video, monkeypatch):
+def test_a_worker_that_hangs_is_killed_and_its_video_times_out(pool, video, tmp_path, monkeypatch):
+    long = encode(tmp_path / "long.mp4", frames=2400, rate=20)  # far from its end when the worker is stopped
     monkeypatch.setattr(pools, "_TICK_SECONDS", 0.1)
     decoders = pool({"mean": FragileEncoder()}, workers=1, time_budget_seconds=1.0)
-    tasks = [VideoTask(f"v{n}", video, ("mean",)) for n in range(2)]
+    tasks = [VideoTask("v0", long, ("mean",)), VideoTask("v1", video, ("mean",))]
     stopped, last = [], {}
     for attempt, message in filter(None, decoders.events(tasks)):
         if not stopped:

@@ -26,7 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.plain_step import plain_loss
-from benchmarks.step_model import hold_in_4_bits, packed_loss, step_batch, step_model
+from benchmarks.step_model import FEATURES, hold_in_4_bits, packed_loss, step_batch, step_model
 from benchmarks.stored_run import stored_run
 from config.interruption import Interrupted
 from config.schema import LoraSettings, StepSettings
@@ -34,6 +34,7 @@ from train.answers.conversation import Conversation
 from train.data.reader import Features
 from train.inference.predict import predict
 from train.model.decoder import add_lora
+from train.model.distance import FeatureDistance
 from train.model.quality import QualityModel
 
 TOKENS = 512
@@ -153,11 +154,13 @@ def _step(model: QualityModel, loss_of: Loss) -> Numbers:
 
 def _read(device: str) -> Numbers:
     model = _model(device).eval()
-    videos, _ = step_batch(model, VIDEOS, TOKENS, device)
-    found = predict(model, videos)
+    model.distances.update({name: FeatureDistance(width) for name, width in FEATURES.items()})
+    videos, _ = step_batch(model, VIDEOS, TOKENS, "cpu")  # as a reader gives them
+    found = predict(model.to(device), videos)
     texts = "\n".join(answer.text or "" for each in found for answer in each.answers.values())
     written = torch.tensor([*texts.encode()], dtype=torch.float32)
-    return {"scores": torch.tensor([[each.score, each.std or 0.0] for each in found]), texts: written}
+    numbers = [[each.score, each.std or 0.0, each.distance] for each in found]
+    return {"scores": torch.tensor(numbers), texts: written}
 
 
 def _trained(device: str, stop_after: int | None = None) -> Numbers:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What a GPU shows, in under 9 minutes: correctness first, then figures, most important first, each step under a
-# time limit of its own.
-#   benchmarks/gpu.sh OUT [--tiny]      JSON of each step lies in OUT; --tiny runs all but the encoders on a CPU
+# What a GPU shows, in under 10 minutes: correctness first, then figures, most important first, each step under
+# a time limit of its own.
+#   [STEPS="equality ask …"] benchmarks/gpu.sh OUT [--tiny]
+# JSON of each step lies in OUT; STEPS chooses some of them; --tiny runs all but the encoders on a CPU.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?"usage: benchmarks/gpu.sh OUT [--tiny]"}; mkdir -p "$out"
@@ -14,6 +15,7 @@ if [ "${2:-}" = --tiny ]; then
 fi
 step() { # seconds, name, command…
   local limit=$(($1 * patience)) name=$2; shift 2
+  [[ -z ${STEPS:-} || " $STEPS " == *" $name "* ]] || return 0
   echo "== $name"; local started=$SECONDS
   timeout --kill-after=5 "$limit" "$@" --json "$out/$name.json" || { echo "== $name ended with status $?"; status=1; }
   echo "== $name took $((SECONDS - started)) s"
@@ -24,9 +26,10 @@ train() { # seconds, name, options…
 }
 step 80 equality "$python" benchmarks/device_equality.py ${ways[@]+"${ways[@]}"}
 train 130 packed --prediction
+train 130 assistant --pipeline vqa2-assistant --steps 5
+step 50 ask "$python" benchmarks/ask.py "${talk[@]}"
+[ ${#small[@]} = 0 ] && step 55 encoders "$python" benchmarks/encoders.py --videos 8
 train 70 released --pipeline lmm-vqa-released --steps 5 --batch-size 64
 train 70 plain --way plain --steps 3
 train 70 4bit --way 4bit --steps 4
-step 50 ask "$python" benchmarks/ask.py "${talk[@]}"
-[ ${#small[@]} = 0 ] && step 55 encoders "$python" benchmarks/encoders.py --videos 8
 exit $status

@@ -5,7 +5,7 @@ What benchmarks measure, and what they compare between devices, goes through the
 
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from train.loop.trainer import Trainer
 from train.model.build import assemble
 from train.model.decoder import decoder_config, decoder_of, load_tokenizer, weights_dtype
 from train.model.quality import QualityModel
+from train.plan.lengths import PlannedReader
 from train.plan.model import prompts_tokenizer
 from train.saving.run import claim_run
 
@@ -113,7 +114,7 @@ def stored_run(
     file, tokenizer = Path(__file__).parents[1] / DEFAULT_FILE, folder / "tokenizer"
     usual = load_settings(file)
     asked = usual.run(usual.pipelines[pipeline], usual.datasets["LSVQ"]).tasks
-    maps = usual.pipelines[pipeline].branches["temporal"].grid
+    grids = [name for name, branch in usual.pipelines[pipeline].branches.items() if branch.grid]
     prompts_tokenizer(asked).save_pretrained(tokenizer)
     settings = load_settings(
         file,
@@ -128,17 +129,20 @@ def stored_run(
                 if tiny
             ),
             *(f"pipelines.{pipeline}.{override}" for override in overrides),
-            *([f"pipelines.{pipeline}.branches.temporal.grid=[1, 1, 2]"] if tiny and maps else []),
+            *(f"pipelines.{pipeline}.branches.{name}.grid=[1, 1, 2]" for name in grids if tiny),
         ],
     )
     run = settings.run(settings.pipelines[pipeline], settings.datasets["LSVQ"])
     store, lengths = FeatureStore(settings.store.path), random.Random(0)
-    seconds = [lengths.randint(*SECONDS) for _ in range(videos)]
-    for name, encoder in run.encoders.items():
-        branches = [branch for branch in run.pipeline.branches.values() if branch.encoder == name]
-        shapes = {branch.stream: encoder.shapes[branch.stream] for branch in branches}
-        _write(store, name, {s: _small(shape) if tiny else shape for s, shape in shapes.items()}, seconds)
-    labels = [Label(f"v{number}", lengths.uniform(0, 100)) for number in range(videos)]
+    seconds = {f"v{number}": float(lengths.randint(*SECONDS)) for number in range(videos)}
+    planned = PlannedReader(run, settings.datasets["LSVQ"], seconds)
+    for name in run.encoders:
+        streams = {branch.stream for branch in run.pipeline.branches.values() if branch.encoder == name}
+        shapes = {stream: planned.item_shape(name, stream) for stream in streams}
+        shapes = {stream: _small(shape) if tiny else shape for stream, shape in shapes.items()}
+        items = {v: {stream: planned.length(v, name, stream) for stream in streams} for v in seconds}
+        _write(store, name, shapes, items)
+    labels = [Label(video, lengths.uniform(0, 100)) for video in seconds]
     return StoredRun(
         run, run_samples(run, store, {"LSVQ": {"train": labels, "val": []}}), torch.device(device)
     )
@@ -149,15 +153,21 @@ def _small(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _write(
-    store: FeatureStore, encoder: str, shapes: dict[str, tuple[int, ...]], seconds: Sequence[int]
+    store: FeatureStore,
+    encoder: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    items: Mapping[str, Mapping[str, int]],
 ) -> None:
+    """Noise for every video, so many items of each stream; its first number tells the videos apart."""
     drawn = np.random.default_rng(0)
     longest = {
-        stream: (0.1 * drawn.standard_normal((max(SECONDS), *shape), np.float32)).astype(np.float16)
+        stream: (
+            0.1 * drawn.standard_normal((max(each[stream] for each in items.values()), *shape), np.float32)
+        ).astype(np.float16)
         for stream, shape in shapes.items()
     }
     with store.feature_set("LSVQ", encoder, {"made": "for benchmarks"}).writer() as writer:
-        for number, length in enumerate(seconds):
+        for number, (video, lengths) in enumerate(items.items()):
             for features in longest.values():
-                features.flat[0] = number / len(seconds)
-            writer.add(f"v{number}", {stream: features[:length] for stream, features in longest.items()})
+                features.flat[0] = number / len(items)
+            writer.add(video, {stream: longest[stream][:length] for stream, length in lengths.items()})

@@ -17,7 +17,7 @@ def test_all_that_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: 
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {file.stem: json.loads(file.read_text()) for file in tmp_path.iterdir()}
-    assert found.keys() == {"equality", "packed", "released", "plain", "4bit", "ask"}
+    assert found.keys() == {"equality", "packed", "released", "assistant", "plain", "4bit", "ask"}
     turns = found.pop("ask")
     assert turns["same_texts"] and len(turns["of_first"]) == 3
     equal = found.pop("equality")

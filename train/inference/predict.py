@@ -69,10 +69,11 @@ def predict(
     device = next(model.projectors.parameters()).device
     predictions = []
     for video in videos:
-        visual = model.visual_tokens([{name: block.to(device) for name, block in video.items()}])
+        on_device = {name: block.to(device) for name, block in video.items()}
+        visual = model.visual_tokens([on_device])
         answers = _regressed(model, visual) if isinstance(model, RegressionModel) else _read(model, visual[0])
         answers = {name: _rescaled(each, std_scale) for name, each in answers.items()}
-        predictions.append(replace(_overall(model, answers, levels), distance=model.distance(video)))
+        predictions.append(replace(_overall(model, answers, levels), distance=model.distance(on_device)))
     return predictions
 
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from evaluate.chat.conversation import system_prompt
 from evaluate.chat.watching import Watcher, content_digest
 from evaluate.errors import EvaluationError
+from evaluate.questions.keeping import KeptAnswers
 from evaluate.questions.question import Question
 from extract.errors import UnreadableVideo
 from store.labels.folder import require_videos
@@ -57,17 +59,24 @@ class Asked:
 
 
 def ask_all(
-    trained: TrainedModel, questions: Sequence[Question], folder: Path, open_tokens: int = 128
+    trained: TrainedModel,
+    questions: Sequence[Question],
+    folder: Path,
+    open_tokens: int = 128,
+    kept: Path | None = None,
 ) -> Iterator[Asked]:
     """Every question with its answer, those about the same videos together.
 
     Files with the same bytes are one video: it is decoded, and read by the language model, once. `folder`
-    holds the videos; `open_tokens`: at most in an open answer. Raises VideoFolderError, AmbiguousVideoError,
-    EvaluationError where none of the videos is there, TrainError where the model writes no text.
+    holds the videos; `open_tokens`: at most in an open answer. Answers are kept in the file `kept`, each from
+    the moment that it is given, and not asked for again while model, question and videos are the same. Raises
+    VideoFolderError, AmbiguousVideoError, EvaluationError where none of the videos is there, TrainError
+    where the model writes no text.
     """
     files = _files(questions, folder)
     watcher, system = Watcher(trained), system_prompt(trained)
     trained.talk()
+    answers = KeptAnswers(kept, trained)
     there = []
     for question in questions:
         try:
@@ -78,29 +87,54 @@ def ask_all(
         except UnreadableVideo as error:
             yield Asked(question, problem=str(error))
     there.sort(key=lambda pair: pair[0])
-    for _, group in groupby(there, key=lambda pair: pair[0]):
-        together = [question for _, question in group]
+    for digests, group in groupby(there, key=lambda pair: pair[0]):
+        together = []
+        for _, question in group:
+            key = answers.key(_decides(question, digests, system, open_tokens))
+            if known := answers.get(key):
+                yield Asked(question, known["likelihoods"], known["written"])
+            else:
+                together.append((key, question))
+        if not together:
+            continue
         try:
-            watched = [watcher.watch(files[name]) for name in together[0].videos]
+            watched = [watcher.watch(files[name]) for name in together[0][1].videos]
             talk = trained.talk([watcher.medium(each) for each in watched])
         except (UnreadableVideo, TrainError) as error:
-            yield from (Asked(question, problem=str(error)) for question in together)
+            yield from (Asked(question, problem=str(error)) for _, question in together)
             continue
-        for question in together:
-            yield _asked(talk, question, system, open_tokens)
+        for key, question in together:
+            found = _asked(talk, question, system, _limit(question, open_tokens))
+            if found.problem is None:
+                answers.add(key, {"likelihoods": found.likelihoods, "written": found.written})
+            yield found
 
 
-def _asked(talk: Talk, question: Question, system: str, open_tokens: int) -> Asked:
+def _asked(talk: Talk, question: Question, system: str, limit: int) -> Asked:
     try:
         likelihoods = None
         if question.closed:
             found = talk.likelihoods(messages(question, system), list(question.options.values()))
             likelihoods = dict(zip(question.options, found, strict=True))
-        limit = LETTER_TOKENS if question.closed else open_tokens
         written = talk.reply(messages(question, system, options=True), max_new_tokens=limit)
     except TrainError as error:
         return Asked(question, problem=str(error))
     return Asked(question, likelihoods, written)
+
+
+def _limit(question: Question, open_tokens: int) -> int:
+    return LETTER_TOKENS if question.closed else open_tokens
+
+
+def _decides(question: Question, videos: Sequence[str], system: str, open_tokens: int) -> dict[str, Any]:
+    """All that the model's answer depends on; `videos`: digests of the files."""
+    said = [messages(question, system, options) for options in (False, True)]
+    return {
+        "videos": list(videos),
+        "messages": [[(message.role, message.text) for message in each] for each in said],
+        "options": list(question.options.items()),
+        "tokens": _limit(question, open_tokens),
+    }
 
 
 def messages(question: Question, system: str, options: bool = False) -> list[Message]:

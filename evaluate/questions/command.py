@@ -28,21 +28,22 @@ def questions(
     """Ask a run the questions of a benchmark: accuracy by category, open answers for a judge.
 
     Options are chosen twice: the likeliest as an answer, and the one whose letter the answer begins with.
+    Answers are kept as they are given; run again, it continues.
     """
     from tqdm import tqdm
 
     from evaluate.questions.asking import ask_all
-    from evaluate.questions.outcome import Outcome, write_outcome
+    from evaluate.questions.outcome import KEPT, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
     from evaluate.score import load_trained
     from train.saving.folder import writing
 
     found = read_questions(file)
-    asked = ask_all(load_trained(run, device), found.asked, videos, open_tokens)
+    folder = out or Path("runs") / "questions" / file.stem
+    asked = ask_all(load_trained(run, device), found.asked, videos, open_tokens, folder / KEPT)
     progress = tqdm(asked, total=len(found.asked), desc="questions", disable=json)
     order = {id(question): place for place, question in enumerate(found.asked)}
     outcome = Outcome(found, sorted(progress, key=lambda each: order[id(each.question)]))
-    folder = out or Path("runs") / "questions" / file.stem
     with writing(folder):
         write_outcome(folder, outcome)
     if json:

@@ -5,7 +5,6 @@ relevance; an answer's score is their mean over two.
 """
 
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from evaluate.errors import JudgeError
-from store.durable.commit import append_lines
+from evaluate.questions.keeping import keep, kept_records
 from store.labels.records import read_records
 
 PROMPT_VERSION = 1
@@ -116,7 +115,7 @@ def judge_all(path: Path, judge: Judge, repeats: int = 5) -> Iterator[Judgement]
     """
     kept = path.with_suffix(".judged.jsonl")
     answers = read_answers(path)
-    known = dict(_kept(kept)) if kept.is_file() else {}
+    known = dict(_kept(kept))
     for number, answer in enumerate(answers, start=1):
         user = _ASKED.format(**{key: answer[key] for key in _NEEDED})
         asked = hashlib.sha256(user.encode()).hexdigest()[:16]
@@ -125,7 +124,7 @@ def judge_all(path: Path, judge: Judge, repeats: int = 5) -> Iterator[Judgement]
             if key not in known:
                 known[key] = judge(_SYSTEM, user, repeat)
                 record = dict(zip(_KEY, key, strict=True)) | {"written": known[key]}
-                append_lines(kept, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+                keep(kept, record)
             yield Judgement(number, repeat, mark_in(known[key]), known[key])
 
 
@@ -133,9 +132,9 @@ _KEY = ("judge", "prompt", "asked", "repeat")
 
 
 def _kept(path: Path) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Judgements that were made before; a line that was not written to its end is none."""
-    for _, record in read_records(path):
-        if isinstance(record, dict) and isinstance(record.get("written"), str):
+    """Judgements that were made before."""
+    for record in kept_records(path):
+        if isinstance(record.get("written"), str):
             yield tuple(record.get(key) for key in _KEY), record["written"]
 
 

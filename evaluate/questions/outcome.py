@@ -21,6 +21,9 @@ WAYS: dict[str, Callable[[Asked], str | None]] = {
 }
 """How an option is read from the model."""
 
+KEPT = "kept.jsonl"
+"""What was answered so far, for a run that was stopped."""
+
 
 @dataclass(frozen=True)
 class Outcome:

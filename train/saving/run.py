@@ -112,10 +112,14 @@ class Run(Entry):
         """Write it durably."""
         write_file(file, self.model_dump_json(indent=2).encode())
 
+    @property
+    def ties(self) -> dict[str, Any]:
+        """What two may not differ in where they are to be one run, as JSON; labels aside."""
+        return self.model_dump(mode="json", exclude=_FREE)
+
     def differences(self, other: "Run") -> list[str]:
-        """What the two may not differ in where they are to be one run, a line each; labels aside."""
-        ties, others = (each.model_dump(mode="json", exclude=_FREE) for each in (self, other))
-        return changes(ties, others)
+        """Between the ties of the two, a line each."""
+        return changes(self.ties, other.ties)
 
     def check_features(self, place: Path, specifications: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise RunError, with the differences, where features of other specifications are brought to it.

@@ -1,0 +1,49 @@
+"""Answers and judgements are kept from the moment that they are given: who was stopped does not ask again."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from store.durable.commit import append_lines
+from store.format.fingerprint import fingerprint
+from store.labels.records import read_records
+from train.pretrained import TrainedModel
+from train.saving.digests import read_digests
+from train.saving.folder import writing
+
+
+def keep(path: Path, record: Mapping[str, Any]) -> None:
+    """Add a line to a file of JSON lines, which is made with its folder. Raises RunError."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        append_lines(path, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+
+def kept_records(path: Path) -> Iterator[dict[str, Any]]:
+    """What the file holds; a line that was not written to its end is none."""
+    if path.is_file() and path.stat().st_size:
+        yield from (record for _, record in read_records(path) if isinstance(record, dict))
+
+
+class KeptAnswers:
+    """What a model answered, by all that decides it: weights, settings, and what it was asked."""
+
+    def __init__(self, path: Path | None, trained: TrainedModel) -> None:
+        """None keeps nothing. Raises RunError, and what `read_records` raises."""
+        self._path = path
+        self._model = {"run": trained.run.ties, "weights": read_digests(trained.checkpoint)}
+        self._known = {record.get("key"): record for record in (kept_records(path) if path else ())}
+
+    def key(self, asked: Mapping[str, Any]) -> str:
+        """Of an answer; `asked`: all of the question that decides it, as JSON."""
+        return fingerprint({**self._model, "asked": asked})
+
+    def get(self, key: str) -> Mapping[str, Any] | None:
+        """The answer that was given before."""
+        return self._known.get(key)
+
+    def add(self, key: str, answer: Mapping[str, Any]) -> None:
+        """Keep an answer. Raises RunError."""
+        if self._path is not None:
+            keep(self._path, {"key": key, **answer})

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from evaluate.errors import QuestionError
-from evaluate.questions.question import Question
+from evaluate.questions.question import Question, text_of
 from store.labels.resolve import EXTENSIONS
 
 _NAMES = ("video", "video_name", "video_path")
@@ -22,7 +22,7 @@ def benchmark_question(record: Mapping[str, Any], number: int) -> Question:
     An open question (`question_type` "open_ended") has its reference among the answers. Raises QuestionError
     where the record cannot be asked.
     """
-    text = _text(record, "question")
+    text = text_of(record, "question")
     answers = record.get("answers")
     if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
         raise QuestionError(f"`answers` is {answers!r:.60}: expected a list of texts")
@@ -46,13 +46,6 @@ def benchmark_question(record: Mapping[str, Any], number: int) -> Question:
         MappingProxyType(_categories(record)),
         contradiction,
     )
-
-
-def _text(record: Mapping[str, Any], key: str) -> str:
-    value = record.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise QuestionError(f"`{key}` is {value!r:.60}: expected a text")
-    return value.strip()
 
 
 def _letter(choice: Any, options: Mapping[str, str]) -> str:

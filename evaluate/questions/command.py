@@ -11,14 +11,15 @@ from evaluate.options import Device, RunOption
 
 
 def questions(
-    file: Annotated[Path, typer.Argument(help="Q-Bench-Video's JSON, or conversations.")],
+    file: Annotated[Path, typer.Argument(help="Q-Bench-Video's or VCGBench's JSON, or conversations.")],
     videos: Annotated[Path, typer.Option(help="The folder of the videos that the file names.")],
     run: RunOption = EMBEDDED_MODEL,
     out: Annotated[
         Path | None,
         typer.Option(
             show_default=False,
-            help="Folder of metrics.json, answers.jsonl, open.jsonl; runs/questions/FILE where not given.",
+            help="Folder of metrics.json, answers.jsonl, open.jsonl and, of VCGBench, predictions.json;"
+            " runs/questions/FILE where not given.",
         ),
     ] = None,
     open_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an open answer.")] = 128,
@@ -33,7 +34,7 @@ def questions(
     from tqdm import tqdm
 
     from evaluate.questions.asking import ask_all
-    from evaluate.questions.outcome import KEPT, Outcome, write_outcome
+    from evaluate.questions.outcome import KEPT, PREDICTIONS, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
     from evaluate.score import load_trained
     from train.saving.folder import writing
@@ -50,7 +51,8 @@ def questions(
         cli.print_json({**outcome.as_json(), "folder": str(folder)})
         return
     print(outcome.table())
-    print(f"{folder}: every answer, and open.jsonl for a judge")
+    also = f", and {PREDICTIONS} for VCGBench's scripts" if found.records else ""
+    print(f"{folder}: every answer, open.jsonl for a judge{also}")
 
 
 def judge(

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from config.errors import count
 from evaluate.questions.asking import Asked
 from evaluate.questions.question import Question, Questions
+from evaluate.questions.vcgbench import predictions
 from store.durable.commit import write_file
 
 WAYS: dict[str, Callable[[Asked], str | None]] = {
@@ -21,6 +22,7 @@ WAYS: dict[str, Callable[[Asked], str | None]] = {
 }
 """How an option is read from the model."""
 
+PREDICTIONS = "predictions.json"
 KEPT = "kept.jsonl"
 """What was answered so far, for a run that was stopped."""
 
@@ -42,6 +44,11 @@ class Outcome:
         """Those without that were asked."""
         return [each for each in self.asked if not each.question.closed and each.problem is None]
 
+    @property
+    def predictions(self) -> list[dict[str, Any]]:
+        """The records of VCGBench that were answered, with the answers."""
+        return predictions(self.questions, self.asked)
+
     def as_json(self) -> dict[str, Any]:
         """Figures, and every record that is peculiar, by its number in the file."""
         every = self.questions.asked
@@ -53,6 +60,7 @@ class Outcome:
             "inconsistent": len(self.questions.inconsistent),
             "scored": len(closed),
             "exported": len(self.open),
+            "predicted": len(self.predictions),
             "accuracy": {way: self.accuracy(read) for way, read in WAYS.items()},
             "chance": fmean(1 / len(question.options) for question in closed) if closed else None,
             "counts": {
@@ -112,7 +120,9 @@ class Outcome:
             f"{count(figures['questions'], 'question')}: {figures['closed']:,} with options,"
             f" {figures['open']:,} open; {figures['inconsistent']} contradict themselves"
         )
-        lines = [head, tabulate(rows, ["accuracy", "", "n", *WAYS], floatfmt=".3f", missingval="–")]
+        lines = [head]
+        if self.closed:
+            lines.append(tabulate(rows, ["accuracy", "", "n", *WAYS], floatfmt=".3f", missingval="–"))
         if figures["chance"] is not None:
             lines.append(f"chance {figures['chance']:.3f}")
         for what, text in (("unusable", "not usable"), ("not_asked", "not asked")):
@@ -127,11 +137,16 @@ def _share(rights: Sequence[bool]) -> float | None:
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """Write metrics.json, answers.jsonl, and of open questions open.jsonl, which a judge reads."""
+    """Write metrics.json, answers.jsonl, open.jsonl of open questions, which a judge reads.
+
+    Of VCGBench also predictions.json, which its own evaluation scripts read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "metrics.json", json.dumps(outcome.as_json(), indent=2).encode())
     write_file(folder / "answers.jsonl", _lines(map(_answer, outcome.asked)))
     write_file(folder / "open.jsonl", _lines(map(_exported, outcome.open)))
+    if outcome.questions.records:
+        write_file(folder / PREDICTIONS, json.dumps(outcome.predictions, indent=1).encode())
 
 
 def _lines(records: Iterable[dict[str, Any]]) -> bytes:

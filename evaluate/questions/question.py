@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
+
+from evaluate.errors import QuestionError
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Question:
     """Whether the answer is a letter; otherwise it is the option itself, as yes or no."""
     listed: bool = False
     """Whether the text lists the options and says how to answer."""
+    predicts: str | None = None
+    """The field that the answer has in the record's prediction, of benchmarks that ask for such a file."""
 
     @property
     def closed(self) -> bool:
@@ -49,8 +54,18 @@ class Questions:
 
     asked: list[Question]
     unusable: list[Unusable]
+    records: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Number → record, of benchmarks whose records come back with predictions."""
 
     @property
     def inconsistent(self) -> list[Question]:
         """Those that contradict themselves about the right answer."""
         return [question for question in self.asked if question.inconsistent]
+
+
+def text_of(record: Mapping[str, Any], key: str) -> str:
+    """A field's text, without space around it. Raises QuestionError where there is none."""
+    value = record.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise QuestionError(f"`{key}` is {value!r:.60}: expected a text")
+    return value.strip()

@@ -1,6 +1,6 @@
 """A file of questions as it is published: records of a benchmark, or conversations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from evaluate.errors import QuestionError, QuestionFileError
 from evaluate.questions.benchmark import benchmark_question
 from evaluate.questions.conversations import conversation_question
 from evaluate.questions.question import Question, Questions, Unusable
-from store.labels.conversations import read_conversations
+from evaluate.questions.vcgbench import is_vcgbench, vcgbench_questions
+from store.labels.conversations import Dialogue, read_conversations
 from store.labels.records import Broken, read_records
 
 
@@ -23,10 +24,15 @@ def read_questions(path: Path) -> Questions:
     if any(isinstance(record, dict) and "question" in record for _, record in records):
         for number, record in records:
             _add(found, number, partial(_benchmark, record, number))
+    elif any(is_vcgbench(record) for _, record in records):
+        for number, record in records:
+            _add(found, number, partial(_vcgbench, record, number))
+        asked = {question.number for question in found.asked}
+        found.records.update((number, record) for number, record in records if number in asked)
     else:
         conversations = read_conversations(path)
         for dialogue in conversations.used:
-            _add(found, dialogue.line, partial(conversation_question, dialogue))
+            _add(found, dialogue.line, partial(_conversation, dialogue))
         found.unusable.extend(Unusable(each.line, each.reason) for each in conversations.reported)
     if not found.asked:
         first = f"; the first {found.unusable[0].reason}" if found.unusable else ""
@@ -34,16 +40,28 @@ def read_questions(path: Path) -> Questions:
     return found
 
 
-def _add(found: Questions, number: int, question: Callable[[], Question]) -> None:
+def _add(found: Questions, number: int, questions: Callable[[], list[Question]]) -> None:
     try:
-        found.asked.append(question())
+        found.asked.extend(questions())
     except QuestionError as error:
         found.unusable.append(Unusable(number, str(error)))
 
 
-def _benchmark(record: Any, number: int) -> Question:
+def _benchmark(record: Any, number: int) -> list[Question]:
+    return [benchmark_question(_object(record), number)]
+
+
+def _vcgbench(record: Any, number: int) -> list[Question]:
+    return vcgbench_questions(_object(record), number)
+
+
+def _conversation(dialogue: Dialogue) -> list[Question]:
+    return [conversation_question(dialogue)]
+
+
+def _object(record: Any) -> Mapping[str, Any]:
     if isinstance(record, Broken):
         raise QuestionError(record.reason)
     if not isinstance(record, dict):
         raise QuestionError(f"is {record!r:.40}: expected an object")
-    return benchmark_question(record, number)
+    return record

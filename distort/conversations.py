@@ -8,11 +8,14 @@ from itertools import groupby, permutations
 from pathlib import Path
 from typing import Any
 
+from distort.chain import Span
 from distort.kinds import kind_of
 from distort.labels import Labelled
 from distort.plan import Recipe, draws
 from store.durable.commit import write_file
 
+STALL_SECONDS = 0.3
+"""The shortest stall of which it is asked when it is."""
 PAIRS = 4
 """Of the copies of one kind of a source, so many pairs are asked about."""
 
@@ -45,9 +48,15 @@ def _about_one(copy: Labelled, recipe: Recipe) -> Iterator[Record]:
     about = {"kind": names[0]}
     yield _record("strength", [copy], about, _WORDINGS["strength"]["answers"][parts[0].strength - 1], recipe)
     if copy.copy.stretch is not None:
-        start, end = copy.outline.distorted
-        answer = _WORDINGS["when"]["answer"].format(start=start, end=end)
-        yield _record("when", [copy], about, answer, recipe)
+        yield _record("when", [copy], about, _from_to(copy.outline.distorted), recipe)
+    still = copy.outline.still
+    if still and still[0][1] - still[0][0] >= STALL_SECONDS:
+        wording = "still" if len(still) == 1 else "first-still"
+        yield _record("when", [copy], about, _from_to(still[0]), recipe, wording)
+
+
+def _from_to(span: Span) -> str:
+    return str(_WORDINGS["when"]["answer"].format(start=span[0], end=span[1]))
 
 
 def _pairs(copies: Sequence[Labelled], recipe: Recipe) -> Iterator[tuple[str, Record]]:
@@ -64,15 +73,22 @@ def _pairs(copies: Sequence[Labelled], recipe: Recipe) -> Iterator[tuple[str, Re
 
 
 def _record(
-    task: str, copies: Sequence[Labelled], about: dict[str, str], answer: str, recipe: Recipe
+    task: str,
+    copies: Sequence[Labelled],
+    about: dict[str, str],
+    answer: str,
+    recipe: Recipe,
+    wording: str | None = None,
 ) -> Record:
+    """`wording`: the table of the questions' wordings; the task's own where not given."""
+    wording = wording or task
     videos = [copy.video for copy in copies]
-    wordings = _WORDINGS[task]["questions"]
-    question = wordings[draws(recipe.seed, task, *videos).integers(len(wordings))].format(**about)
+    wordings = _WORDINGS[wording]["questions"]
+    question = wordings[draws(recipe.seed, wording, *videos).integers(len(wordings))].format(**about)
     media = _WORDINGS["media"]["one" if len(copies) == 1 else "two"]
     rates = [_rate(copy) for copy in copies]
     return {
-        "id": " ".join([task, *videos]),
+        "id": " ".join([wording, *videos]),
         "task_mark": task,
         "image": videos[0] if len(videos) == 1 else videos,
         "frames per sec": rates[0] if len(rates) == 1 else rates,

@@ -232,7 +232,7 @@ def test_nothing_to_make_is_said(tmp_path: Path) -> None:
 def test_conversations_ask_what_the_labels_say(made: Path) -> None:
     rows = {row["video"]: row for row in rows_of(made)}
     strengths = ["barely visible", "slight", "moderate", "strong", "very strong"]
-    asked = {"kind": 0, "strength": 0, "worse": 0, "when": 0}
+    asked, stalls = {"kind": 0, "strength": 0, "worse": 0, "when": 0}, 0
     for record in records_of(made):
         task = str(record["task_mark"])
         asked[task] += 1
@@ -251,9 +251,49 @@ def test_conversations_ask_what_the_labels_say(made: Path) -> None:
             first_is_worse = int(found[0]["strength"]) > int(found[1]["strength"])
             assert gpt["value"] == ("the first" if first_is_worse else "the second")
         else:
-            start, end = (float(found[0][column]) for column in ("start", "end"))
-            assert gpt["value"] == f"from {start:.1f} to {end:.1f} seconds"
-    assert asked == {"kind": 30, "strength": 24, "worse": 18, "when": 6}
+            stands = "stand" in human["value"] or "stall" in human["value"]
+            times = (
+                found[0]["still"].split(" ")[0].split("-") if stands else [found[0]["start"], found[0]["end"]]
+            )
+            start, end = map(float, times)
+            said = [float(number) for number in re.findall(r"[\d.]+", gpt["value"])]
+            assert said == pytest.approx([start, end], abs=0.051)
+            assert gpt["value"] == "from {:.1f} to {:.1f} seconds".format(*said)
+            stalls += stands
+            assert not stands or (end - start >= 0.3 and record["id"] == f"still {media[0]}")
+    longest = [max(span_seconds(row["still"]), default=0) for row in rows.values() if "+" not in row["kind"]]
+    assert stalls == sum(seconds >= 0.3 for seconds in longest) > 0
+    assert asked == {"kind": 30, "strength": 24, "worse": 18, "when": 6 + stalls}
+    assert len({str(record["id"]) for record in records_of(made)}) == sum(asked.values())
+
+
+def span_seconds(still: str) -> list[float]:
+    spans = [[float(number) for number in span.split("-")] for span in still.split()]
+    return [end - start for start, end in spans]
+
+
+def test_of_several_stalls_it_is_asked_for_the_first(tmp_path: Path, shared_data: Path) -> None:
+    recipe = Recipe(
+        seconds=8,
+        max_lines=64,
+        kinds=(KINDS["stutter"], KINDS["rebuffering"]),
+        strengths=(5,),
+        mixed=0,
+        stretches=0,
+        validation_share=0,
+        test_share=0,
+    )
+    make_copies([shared_data / "videos" / "nasa_13013.mp4"], tmp_path / "copies", recipe, quiet=True)
+    rows = {row["video"]: row for row in rows_of(tmp_path / "copies")}
+    asked = [record for record in records_of(tmp_path / "copies") if record["task_mark"] == "when"]
+    assert {str(record["image"]).split("/")[1] for record in asked} <= {"stutter-5.mp4", "rebuffering-5.mp4"}
+    assert len(asked) >= 1
+    for record in asked:
+        spans = rows[str(record["image"])]["still"].split()
+        human, gpt = record["conversations"]  # type: ignore[misc]
+        assert len(spans) > 1 and "first" in human["value"]
+        said = [float(number) for number in re.findall(r"[\d.]+", gpt["value"])]
+        assert said == pytest.approx([float(number) for number in spans[0].split("-")], abs=0.051)
 
 
 def test_training_can_use_every_conversation(made: Path) -> None:

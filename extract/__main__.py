@@ -14,7 +14,7 @@ from extract.encoders.base import Encoder
 from extract.encoders.registry import build_encoder
 from extract.executors.base import Executor, InvalidShare
 from extract.executors.local import local_executor
-from extract.job.dataset import InvalidChoice, chosen_videos, labelled_videos
+from extract.job.dataset import InvalidChoice, chosen_videos, labelled_videos, spared_pictures
 from extract.job.job import ExtractionJob, NothingExtracted, OutdatedFeatures, default_workers
 from extract.job.plan import make_plan
 from extract.job.sources import videos_at
@@ -113,7 +113,8 @@ def extract(
     from extract.executors.devices import device_names
 
     settings = load_settings(config, overrides or [])
-    names = lookup(settings.pipelines, pipeline, "pipeline").encoders
+    chosen_pipeline = lookup(settings.pipelines, pipeline, "pipeline")
+    names = chosen_pipeline.encoders
     if share and (shard or executor is Where.RAY):
         raise InvalidShare(
             f"--share {share} goes with neither --shard nor --executor ray: they share by themselves"
@@ -143,7 +144,8 @@ def extract(
         commit_seconds,
         largest_gap,
     )
-    job = ExtractionJob(recipe, encoders)
+    spared = spared_pictures(settings.datasets[dataset], chosen_pipeline, chosen) if dataset else {}
+    job = ExtractionJob(recipe, encoders, spared)
     facts = {"dataset": name, "pipeline": pipeline, "device": ",".join(devices), "workers": workers}
     if dry_run:
         plan = make_plan(

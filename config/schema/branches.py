@@ -93,7 +93,7 @@ class BranchSettings(Entry):
     """Learn how the training videos' features are spread, so that a prediction says how far a video's lie
     from them; takes the square of the features' width in memory."""
     pictures: bool = True
-    """False: pictures have no tokens of this branch, as they have no motion."""
+    """False: pictures have no tokens of this branch, as they have no motion, and are not extracted for it."""
     projector: ProjectorSettings
 
     @field_validator("grid", "first_chunks", "at_most", "append_to", mode="before")

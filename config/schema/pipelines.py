@@ -163,3 +163,13 @@ class PipelineSettings(Entry):
     def encoders(self) -> list[str]:
         """Names of the encoders that the branches read, without repeats."""
         return list(dict.fromkeys(branch.encoder for branch in self.branches.values()))
+
+    @property
+    def picture_branches(self) -> tuple[str, ...]:
+        """The branches of which pictures have tokens."""
+        return tuple(name for name, branch in self.branches.items() if branch.pictures)
+
+    @property
+    def picture_encoders(self) -> frozenset[str]:
+        """The encoders that see pictures."""
+        return frozenset(self.branches[name].encoder for name in self.picture_branches)

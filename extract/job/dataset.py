@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from config.errors import Problem
-from config.schema import DatasetSettings
+from config.schema import DatasetSettings, PipelineSettings
 from extract.errors import NoVideos
 from extract.location import Location
 from store.labels.dataset import labels_of
 from store.labels.errors import VideoFolderError, some
 from store.labels.files import written_names
 from store.labels.folder import require_videos
-from store.labels.resolve import Coverage, resolve
+from store.labels.resolve import IMAGE_EXTENSIONS, Coverage, resolve
 from store.labels.shown import conversations_of, media_ids
 
 Video = TypeVar("Video", bound=Location)
@@ -75,6 +75,20 @@ def labelled_videos(dataset: DatasetSettings) -> Coverage[Path]:
             )
         raise NoVideos(_directions(dataset, f"in {dataset.videos}, {example}"))
     return coverage
+
+
+def spared_pictures(
+    dataset: DatasetSettings, pipeline: PipelineSettings, videos: Mapping[str, Location]
+) -> dict[str, frozenset[str]]:
+    """Picture → the encoders whose features of it no conversation reads, as those of motion."""
+    spared = frozenset(pipeline.encoders) - pipeline.picture_encoders
+    if not dataset.conversations or not spared:
+        return {}
+    return {
+        video: spared
+        for video, file in videos.items()
+        if isinstance(file, Path) and file.suffix.lower() in IMAGE_EXTENSIONS
+    }
 
 
 def _names(dataset: DatasetSettings) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """The batch job: videos to feature sets in the store, resumable, whatever single videos do."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 from zlib import crc32
 
@@ -55,9 +56,18 @@ class ExtractionJob:
     `sets`: encoder → its feature set.
     """
 
-    def __init__(self, recipe: Recipe, encoders: Mapping[str, Encoder]) -> None:
-        """`encoders`: those of the recipe, on any device. Raises StoreError."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        encoders: Mapping[str, Encoder],
+        spared: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
+        """`encoders`: those of the recipe, on any device; `spared`: video → those that need not see it.
+
+        Raises StoreError.
+        """
         self._encoders = encoders
+        self._spared = spared
         self._largest_gap_seconds = recipe.largest_gap_seconds
         self._outdated: set[str] = set()
         self._asked: dict[str, str] = {}
@@ -82,6 +92,10 @@ class ExtractionJob:
             self._asked.get(entry.video, entry.video): Refusal(entry.error_type, entry.reason)
             for entry in self.sets[encoder].quarantine.entries()
         }
+
+    def spared(self, encoder: str) -> set[str]:
+        """The videos that the encoder need not see."""
+        return {video for video, names in self._spared.items() if encoder in names}
 
     def stores_any(self, videos: Mapping[str, Location]) -> bool:
         """Whether there are features of any of the videos, which `run` was about."""
@@ -157,7 +171,12 @@ class ExtractionJob:
         ids = {
             name: have.ids.get(video, usual)
             for name, have in stored.items()
-            if name in outdated or (video not in have.ids and not {video, usual} & refused.get(name, set()))
+            if name in outdated
+            or (
+                video not in have.ids
+                and name not in self._spared.get(video, ())
+                and not {video, usual} & refused.get(name, set())
+            )
         }
         for identity in dict.fromkeys(ids.values() or [usual]):
             encoders = tuple(name for name, own in ids.items() if own == identity)

@@ -102,7 +102,8 @@ def make_plan(
         waiting = () if retry_quarantined else job.refused(name)
         refused = sum(video in videos and video not in doing for video in waiting)
         size = None if mean_seconds is None else to_do * mean_seconds * bytes_per_second(encoder, fps)
-        done = len(videos) - to_do - refused
+        spared = len(job.spared(name) & videos.keys() - doing)
+        done = len(videos) - to_do - refused - spared
         plans[name] = EncoderPlan(to_do, done, refused, size, job.sets[name].location)
     video_seconds = None if mean_seconds is None else mean_seconds * len(tasks)
     return ExtractionPlan(

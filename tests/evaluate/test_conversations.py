@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from evaluate.__main__ import app as evaluate_app
 from extract.__main__ import app as extract_app
+from store.features import FeatureStore
 from store.labels.errors import LabelLayoutError, LabelsMissingError
 from train.__main__ import app as train_app
 from train.errors import FeaturesMissingError, RunError, TrainError
@@ -131,3 +132,33 @@ def test_what_conversations_cannot_do_is_said(place: Any) -> None:
     with pytest.raises(LabelsMissingError, match=r"(?s)talks\.jsonl.*get them from: made here"):
         place.train()
     place.write(RECORDS)
+
+
+MOTION = (
+    '--set=encoders.moving={ kind = "nss", dtype = "float32", shapes = { temporal = [1, 90] } }',
+    "--set=pipelines.tiny.branches.temporal.encoder=moving",
+    "--set=pipelines.tiny.branches.temporal.pictures=false",
+)
+
+
+def test_pictures_are_not_extracted_for_motion_that_nothing_reads(tmp_path: Path) -> None:
+    place = Place(tmp_path / "talks")
+    asked = ("talks", "--pipeline", "tiny", "--workers", "0", "--json", *MOTION)
+    plan = json.loads(place.command(extract_app, *asked, "--dry-run"))
+    to_do = {name: (each["to_do"], each["done"]) for name, each in plan["encoders"].items()}
+    assert plan["to_do"] == 3 and sorted(to_do.values()) == [(2, 0), (3, 0)]
+    extracted = json.loads(place.command(extract_app, *asked))
+    assert (extracted["done"], extracted["quarantined"]) == (3, {})
+    store = FeatureStore(place.folder / "features")
+    stored = sorted(sorted(features.videos()) for features in store.feature_sets())
+    assert stored == [["b", "c", "day/a"], ["b", "day/a"]]
+    again = json.loads(place.command(extract_app, *asked))
+    assert (again["done"], again["already"]) == (0, 3)
+
+    trained = place.train("--restart", *MOTION)
+    assert trained["videos"]["talks"]["train"] == 5 and trained["missing"]["talks"] == ["line 7"]
+    assert place.train("--dry-run", *MOTION)["videos"]["talks"]["train"] == 5
+    # A pipeline that does see pictures so gets what it lacks.
+    with_motion = json.loads(place.command(extract_app, *asked[:-1]))
+    assert (with_motion["done"], with_motion["already"]) == (1, 2)
+    assert place.train("--restart", *MOTION[:-1])["videos"]["talks"]["train"] == 5

@@ -40,14 +40,18 @@ def dialogue_samples(
         raise TrainError(f"{dataset.name} has conversations, which head = regression cannot learn")
     found = conversations_of(dataset)
     ids = media_ids(found.values())
-    stored = resolve(ids.values(), reader.videos(), written={own: name for name, own in ids.items()}).found
+    written = {own: name for name, own in ids.items()}
+    stored = resolve(ids.values(), reader.videos(), written=written).found
+    # Pictures have no motion, and need none.
+    seen = settings.pipeline.picture_branches
+    pictures = resolve(ids.values(), reader.videos(seen), written=written).found if seen else stored
     parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     missing = list[str]()
     for split, conversations in found.items():
         samples = parts.setdefault(split, [])
         for said in conversations.used:
             name = f"line {said.line}" if len(found) == 1 else f"{split} line {said.line}"
-            videos = [stored.get(ids[medium]) for medium in said.media]
+            videos = [(pictures if _is_picture(medium) else stored).get(ids[medium]) for medium in said.media]
             if None in videos:
                 missing.append(name)
             else:
@@ -84,10 +88,13 @@ def _sample(
 
 def _medium(dataset: str, video: str, written: str, pipeline: PipelineSettings) -> Medium:
     """Of a picture, without the branches of motion."""
-    branches = pipeline.branches.items()
-    if PurePosixPath(written).suffix.lower() not in IMAGE_EXTENSIONS or all(b.pictures for _, b in branches):
+    if not _is_picture(written) or len(pipeline.picture_branches) == len(pipeline.branches):
         return Medium(dataset, video)
-    return Medium(dataset, video, branches=tuple(own for own, branch in branches if branch.pictures))
+    return Medium(dataset, video, branches=pipeline.picture_branches)
+
+
+def _is_picture(written: str) -> bool:
+    return PurePosixPath(written).suffix.lower() in IMAGE_EXTENSIONS
 
 
 def _conversation(

@@ -75,9 +75,12 @@ class FeatureReader:
             for name, branch in self.branches.items()
         }
 
-    def videos(self) -> set[str]:
-        """Videos that every encoder has seen."""
-        return set.intersection(*(set(features.videos()) for features in self.sets.values()))
+    def videos(self, branches: Collection[str] | None = None) -> set[str]:
+        """Videos that every encoder of these branches, or of all, has seen."""
+        encoders = {
+            self.branches[name].encoder for name in self.branches if branches is None or name in branches
+        }
+        return set.intersection(*(set(self.sets[encoder].videos()) for encoder in encoders))
 
     def chunks(
         self, video: str, start: int = 0, stop: int | None = None, branches: Collection[str] | None = None

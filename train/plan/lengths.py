@@ -3,7 +3,7 @@
 import logging
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class PlannedReader(FeatureReader):
         for branch in self.branches.values():
             self.item_shape(branch.encoder, branch.stream)
 
-    def videos(self) -> set[str]:
+    def videos(self, _branches: Collection[str] | None = None) -> set[str]:
         """Those whose length is known."""
         return set(self._seconds)
 

@@ -1,5 +1,6 @@
 """The plan of a training: everything that `python -m train PIPELINE --dry-run` says."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
@@ -120,17 +121,25 @@ def _largest(steps: Sequence[Step], tokens: Sequence[int]) -> int:
 
 def _feature_bytes(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> dict[str, float]:
     """Of each stream that a branch reads: what is stored of the samples' videos, or would be."""
-    streams = {(branch.encoder, branch.stream) for branch in settings.pipeline.branches.values()}
+    streams: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, branch in settings.pipeline.branches.items():
+        streams[branch.encoder, branch.stream].add(name)
     return {
         f"{encoder}.{stream}": float(
             sum(
                 each.reader.item_bytes(encoder, stream) * each.reader.length(video, encoder, stream)
                 for each in samples.values()
-                for video in {m.video for own in each.parts.values() for s in own for m in s.media}
+                for video in _videos_of(each, branches)
             )
         )
-        for encoder, stream in sorted(streams)
+        for (encoder, stream), branches in sorted(streams.items())
     }
+
+
+def _videos_of(samples: DatasetSamples, branches: set[str]) -> set[str]:
+    """The videos that one of the branches reads."""
+    media = (medium for part in samples.parts.values() for sample in part for medium in sample.media)
+    return {m.video for m in media if m.branches is None or not branches.isdisjoint(m.branches)}
 
 
 def _held(decoder: DecoderSettings) -> str:

@@ -19,6 +19,7 @@ from evaluate.questions.asking import Asked, ask_all, messages
 from evaluate.questions.keeping import KeptAnswers
 from evaluate.questions.outcome import WAYS, Outcome
 from evaluate.questions.question import Question, Questions, Unusable
+from evaluate.questions.reading import read_questions
 from evaluate.score import load_trained
 from train.answers.conversation import SLOT
 from train.inference.talk import Talk
@@ -174,6 +175,50 @@ def test_nothing_to_ask_about_is_said(tmp_path: Path) -> None:
     encode(tmp_path / "b.mp4", frames=30)
     result = CliRunner().invoke(app, ["questions", str(tmp_path / "q.json"), "--videos", str(tmp_path)])
     assert "none of the 1 videos that are asked about is in" in str(result.exception)
+
+
+FINEVQ = {
+    "If there is no {0} in the video, answer [No].If there is {0} in the video, answer [Yes]. ": "Yes",
+    "Which dimension matters most, of the options{{A:[Noise], B:[Video quality is good], C:[{0}],"
+    " D:[Temporal]}}(Just answer the letter)": "C",
+    "Select one type from below options{{A:[None], B:[饱和度过低], C:[other noise], D:[moire pattern],"
+    " E:[{0}]}}Just answer the letter.": "E",
+}
+"""The forms of FineVQ's yesno, abcd2 and abcd files, with their spaces, brackets and Chinese options."""
+
+
+def test_finevqs_files_are_scored(tmp_path: Path) -> None:
+    videos = stand_ins(tmp_path, {"0_00_05_1613502823-yase.mp4", "1_05_05_1727504395.mp4"})
+    records = [
+        {
+            "video": video,
+            "conversations": [
+                {"from": "human", "value": text.format("compression blur")},
+                {"from": "gpt", "value": answer},
+            ],
+        }
+        for video in ("0_00_05_1613502823-yase.mp4", "\ufeff1_05_05_1727504395.mp4")
+        for text, answer in FINEVQ.items()
+    ]
+    (tmp_path / "f.jsonl").write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in records))
+    read = read_questions(tmp_path / "f.jsonl").asked
+    assert [(len(each.options), each.right, each.lettered) for each in read[:3]] == [
+        (2, "A", False),
+        (4, "C", True),
+        (5, "E", True),
+    ]
+    assert [each.options["C"] for each in read[1:3]] == ["compression blur", "other noise"]
+    assert [Asked(read[0], {}, said).letter for said in ("[Yes]", "No, there is not", "B")] == [
+        "A",
+        "B",
+        None,
+    ]
+    # The text lists the options already, and says how to answer.
+    assert messages(read[2], "", options=True)[-1].text == f"{SLOT} {records[2]['conversations'][0]['value']}"
+    found = questions(tmp_path / "f.jsonl", "--videos", videos, "--out", tmp_path / "out")
+    assert (found["questions"], found["closed"], found["scored"], found["open"]) == (6, 6, 6, 0)
+    assert found["counts"]["question_type"] == {"which": 4, "yes-or-no": 2}
+    assert found["chance"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 5) / 3)
 
 
 def test_a_stop_loses_no_answer(

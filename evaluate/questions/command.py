@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from config import cli
+from config.errors import count
 from config.load import EMBEDDED_MODEL
 from evaluate.options import Device, RunOption
 
@@ -51,8 +52,11 @@ def questions(
         cli.print_json({**outcome.as_json(), "folder": str(folder)})
         return
     print(outcome.table())
-    also = f", and {PREDICTIONS} for VCGBench's scripts" if found.records else ""
-    print(f"{folder}: every answer, open.jsonl for a judge{also}")
+    print(f"{folder}: every answer, and open.jsonl for a judge")
+    if found.records:
+        records = count(len(found.records) + len(found.unusable), "record")
+        predicted = f"{len(outcome.predictions):,} of {records}"
+        print(f"{folder / PREDICTIONS}: {predicted}, as VCGBench's scripts read them")
 
 
 def judge(

@@ -126,9 +126,11 @@ class Outcome:
         if figures["chance"] is not None:
             lines.append(f"chance {figures['chance']:.3f}")
         for what, text in (("unusable", "not usable"), ("not_asked", "not asked")):
-            lines += [f"record {each['number']} is {text}: {each['reason']}" for each in figures[what][:10]]
-            if len(figures[what]) > 10:
-                lines.append(f"… {len(figures[what]):,} records in all are {text}")
+            # A record of two questions is named once.
+            named = {f"record {each['number']} is {text}: {each['reason']}": None for each in figures[what]}
+            lines += list(named)[:10]
+            if len(named) > 10:
+                lines.append(f"… {len(named):,} records in all are {text}")
         return "\n".join(lines)
 
 

@@ -96,10 +96,15 @@ def test_predictions_about_real_videos_are_read_as_the_scripts_do(shared_data: P
 def test_what_is_shown_has_no_table_of_accuracy(videos: Path) -> None:
     (videos.parent / "qa.json").write_text(json.dumps(GENERIC))
     line = ["questions", videos.parent / "qa.json", "--videos", videos, "--out", videos.parent / "out"]
-    shown = CliRunner().invoke(app, [*map(str, line), "--open-tokens", "2"], catch_exceptions=False).stdout
+    asked = [*map(str, line), "--open-tokens", "2"]
+    shown = CliRunner().invoke(app, asked, catch_exceptions=False).stdout
     assert "4 questions: 0 with options, 4 open" in shown and "accuracy" not in shown
     assert "record 2 is not asked: the video 'v_gone' is not in" in shown
-    assert "predictions.json for VCGBench's scripts" in shown
+    assert "predictions.json: 3 of 4 records, as VCGBench's scripts read them" in shown
+    (videos.parent / "qa.json").write_text(json.dumps(CONSISTENCY))
+    shown = CliRunner().invoke(app, asked, catch_exceptions=False).stdout
+    assert shown.count("record 2 is not asked") == 1 and "record 3 is not usable: `Q2` is None" in shown
+    assert "predictions.json: 1 of 3 records" in shown
 
 
 def test_records_that_lack_a_text_are_named(tmp_path: Path) -> None:

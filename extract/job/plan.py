@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from config.errors import count
 from extract.encoders.base import Encoder, WholeVideoEncoder
 from extract.errors import UnreadableVideo
 from extract.job.job import ExtractionJob
@@ -30,11 +31,15 @@ _TRIAL_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class EncoderPlan:
-    """What an encoder would do. `feature_bytes`: estimated; None if no length is known."""
+    """What an encoder would do. `feature_bytes`: estimated; None if no length is known.
+
+    spared: pictures that it need not see.
+    """
 
     to_do: int
     done: int
     quarantined: int
+    spared: int
     feature_bytes: float | None
     path: str
 
@@ -65,6 +70,7 @@ class ExtractionPlan:
         for name, plan in self.encoders.items():
             size = "" if plan.feature_bytes is None else f", about {in_bytes(plan.feature_bytes)} more"
             counts = f"{plan.to_do} to do, {plan.done} done, {plan.quarantined} in quarantine"
+            counts += f", {count(plan.spared, 'picture')} left out" if plan.spared else ""
             lines += [f"  {name}: {counts}{size}", f"    {plan.path}"]
         if self.seconds is not None and self.video_seconds is not None:
             lines.append(
@@ -104,7 +110,7 @@ def make_plan(
         size = None if mean_seconds is None else to_do * mean_seconds * bytes_per_second(encoder, fps)
         spared = len(job.spared(name) & videos.keys() - doing)
         done = len(videos) - to_do - refused - spared
-        plans[name] = EncoderPlan(to_do, done, refused, size, job.sets[name].location)
+        plans[name] = EncoderPlan(to_do, done, refused, spared, size, job.sets[name].location)
     video_seconds = None if mean_seconds is None else mean_seconds * len(tasks)
     return ExtractionPlan(
         videos=len(videos),

@@ -145,8 +145,10 @@ def test_pictures_are_not_extracted_for_motion_that_nothing_reads(tmp_path: Path
     place = Place(tmp_path / "talks")
     asked = ("talks", "--pipeline", "tiny", "--workers", "0", "--json", *MOTION)
     plan = json.loads(place.command(extract_app, *asked, "--dry-run"))
-    to_do = {name: (each["to_do"], each["done"]) for name, each in plan["encoders"].items()}
-    assert plan["to_do"] == 3 and sorted(to_do.values()) == [(2, 0), (3, 0)]
+    counts = [(each["to_do"], each["done"], each["spared"]) for each in plan["encoders"].values()]
+    assert plan["to_do"] == 3 and sorted(counts) == [(2, 0, 1), (3, 0, 0)]
+    shown = place.command(extract_app, *(each for each in asked if each != "--json"), "--dry-run")
+    assert "moving: 2 to do, 0 done, 0 in quarantine, 1 picture left out" in shown
     extracted = json.loads(place.command(extract_app, *asked))
     assert (extracted["done"], extracted["quarantined"]) == (3, {})
     store = FeatureStore(place.folder / "features")

@@ -1,14 +1,13 @@
 """Asking a benchmark's questions, of the shipped model: stand-in videos, every record accounted for."""
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from asked_questions import decoded_files, dev_file, questions, stand_ins
 from small_videos import encode
 from typer.testing import CliRunner
 
@@ -16,41 +15,18 @@ from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
 from evaluate.chat.watching import Watcher
 from evaluate.questions.asking import Asked, ask_all, messages
-from evaluate.questions.keeping import KeptAnswers
 from evaluate.questions.outcome import WAYS, Outcome
 from evaluate.questions.question import Question, Questions, Unusable
 from evaluate.questions.reading import read_questions
 from evaluate.score import load_trained
 from train.answers.conversation import SLOT
 from train.inference.talk import Talk
-from train.saving.digests import SUMS
-
-
-def questions(*arguments: str | Path) -> Any:
-    command = ["questions", *map(str, arguments), "--json"]
-    return json.loads(CliRunner().invoke(app, command, catch_exceptions=False).stdout)
-
-
-def stand_ins(folder: Path, names: set[str]) -> Path:
-    """Two clips, under all the names that are asked about."""
-    clips = [encode(folder / f"{n}.mp4", frames=30 + 15 * n, size=(64, 96)) for n in range(2)]
-    (folder / "videos").mkdir()
-    for number, name in enumerate(sorted(names)):
-        os.link(clips[number % 2], folder / "videos" / name)
-    return folder / "videos"
 
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were decoded."""
-    files: list[Path] = []
-    original = Watcher._watched
-    monkeypatch.setattr(Watcher, "_watched", lambda self, video: files.append(video) or original(self, video))
-    return files
-
-
-def dev_file(shared_data: Path) -> Path:
-    return shared_data / "conversations" / "qbench-video" / "qbvideo_dev_single.json"
+    return decoded_files(monkeypatch)
 
 
 def test_questions_of_the_real_file_on_stand_ins_decoded_once(
@@ -219,60 +195,3 @@ def test_finevqs_files_are_scored(tmp_path: Path) -> None:
     assert (found["questions"], found["closed"], found["scored"], found["open"]) == (6, 6, 6, 0)
     assert found["counts"]["question_type"] == {"which": 4, "yes-or-no": 2}
     assert found["chance"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 5) / 3)
-
-
-def test_a_stop_loses_no_answer(
-    shared_data: Path, tmp_path: Path, decoded: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    records = json.loads(dev_file(shared_data).read_text())[:8]
-    (tmp_path / "some.json").write_text(json.dumps(records))
-    videos = stand_ins(tmp_path, {record["video"] for record in records})
-    asked = (tmp_path / "some.json", "--videos", videos, "--open-tokens", "4", "--out")
-    whole = questions(*asked, tmp_path / "whole")
-    written: list[str] = []
-    original, left = Talk.reply, [3]
-
-    def reply(self: Talk, *messages: Any, **options: Any) -> str:
-        if len(written) == left[0]:
-            raise KeyboardInterrupt
-        written.append(original(self, *messages, **options))
-        return written[-1]
-
-    monkeypatch.setattr(Talk, "reply", reply)
-    command = ["questions", *map(str, asked), str(tmp_path / "stopped")]
-    assert CliRunner().invoke(app, command).exit_code != 0
-    kept = tmp_path / "stopped" / "kept.jsonl"
-    assert len(kept.read_text().splitlines()) == 3 and not (kept.parent / "metrics.json").exists()
-    kept.write_text(kept.read_text() + '{"key": "0123456789ab", "writt')  # as kill -9 may leave it
-    written.clear()
-    left[0] = 100
-    found = questions(*asked, tmp_path / "stopped")
-    assert len(written) == 8 - 3
-    answers = [
-        [json.loads(line) for line in (tmp_path / name / "answers.jsonl").read_text().splitlines()]
-        for name in ("whole", "stopped")
-    ]
-    for one, other in zip(*answers, strict=True):
-        likelihoods = [each.pop("likelihoods") or {} for each in (one, other)]
-        assert one == other and likelihoods[0] == pytest.approx(likelihoods[1], abs=1e-4)
-    assert found["accuracy"] == whole["accuracy"] and found["counts"] == whole["counts"]
-
-    written.clear()
-    decoded.clear()
-    assert questions(*asked, tmp_path / "stopped") == found and not written and not decoded
-    records[3]["question"] += " Say why."
-    (tmp_path / "some.json").write_text(json.dumps(records))
-    questions(*asked, tmp_path / "stopped")
-    assert len(written) == 1
-
-
-def test_answers_are_kept_for_the_model_that_gave_them(tmp_path: Path) -> None:
-    trained = load_trained(EMBEDDED_MODEL, "cpu")
-    key = KeptAnswers(None, trained).key({"videos": ["a"]})
-    assert key == KeptAnswers(None, load_trained(EMBEDDED_MODEL, "cpu")).key({"videos": ["a"]})
-    assert key != KeptAnswers(None, trained).key({"videos": ["b"]})
-    trained_otherwise = replace(trained, run=trained.run.model_copy(update={"decoder": {"weights": "1"}}))
-    assert key != KeptAnswers(None, trained_otherwise).key({"videos": ["a"]})
-    (tmp_path / SUMS).write_text(f"{'0' * 64}  model.safetensors\n")
-    other_weights = replace(trained, checkpoint=tmp_path)
-    assert key != KeptAnswers(None, other_weights).key({"videos": ["a"]})

@@ -1,0 +1,157 @@
+"""What VQA²'s first stage and its order of tokens are worth, at a size for any CPU.
+
+    python benchmarks/vqa2_stages.py runs/vqa2-stages [--sources 30 --seeds 5]
+
+Painted clips are distorted in six kinds at five strengths. Stage 1 learns the kind; stage 2 learns a score,
+100 less 20 for each strength, of a seventh of the videos: from stage 1, and from scratch. Both in both orders
+of tokens, with several training seeds; SRCC on contents that were not seen. Finished runs are reused.
+"""
+
+import csv
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Annotated
+
+import numpy as np
+import typer
+from av.video.frame import VideoFrame
+from scipy.stats import spearmanr
+from tabulate import tabulate
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from config import cli
+from config.load import load_settings
+from config.schema import Settings
+from demo.decoder import task_texts
+from demo.decoder_tokenizer import build_tokenizer
+from demo.scenes import film
+from distort.coding import write_footage
+from evaluate.score import load_trained, predict_stored, run_reader
+from store.features import FeatureStore
+from store.labels.dataset import labelled_split
+from train.job import train_run
+
+CONFIG = Path(__file__).with_suffix(".toml")
+WORDS = {
+    "none": "clean",
+    "gaussian-blur": "blur",
+    "noise": "noise",
+    "blocking": "blocking",
+    "flicker": "flicker",
+    "judder": "judder",
+    "shake": "shake",
+}
+SECONDS, SIZE = 3.0, (160, 96)
+ORDERS = ("blocks", "interleaved")
+
+app = cli.command_app("Measure stage 2 from stage 1 and from scratch, in both orders of tokens.")
+
+
+@app.command()
+def main(
+    folder: Annotated[Path, typer.Argument(help="Where data and runs go; what is finished is reused.")],
+    sources: Annotated[int, typer.Option(min=3)] = 30,
+    seeds: Annotated[int, typer.Option(min=2)] = 5,
+    overrides: cli.Overrides = None,
+) -> None:
+    """Make the data, train all runs, print their table."""
+    folder = folder.resolve()
+    videos = make_data(folder, sources)
+    own = [
+        f"store.path={folder / 'features'}",
+        f"datasets.distorted.videos={videos}",
+        f"datasets.distorted.labels={folder / 'labels.csv'}",
+        *decoder(folder / "tokenizer"),
+        *(overrides or []),
+    ]
+    options = [part for each in own for part in ("--set", each)]
+    extract = ["-m", "extract", "distorted", "--pipeline", "stage1", "--config", str(CONFIG), *options]
+    subprocess.run([sys.executable, *extract], check=True, cwd=Path(__file__).parents[1])
+    found = [
+        measure(folder, [*own, f"pipelines.stage1.training.seed={seed}"], order, seed)
+        for order in ORDERS
+        for seed in range(seeds)
+    ]
+    (folder / "vqa2-stages.json").write_text(json.dumps(found, indent=2))
+    print(report(found))
+
+
+def make_data(folder: Path, count: int) -> Path:
+    """The folder of distorted copies; labels.csv beside it has their word and score."""
+    (folder / "sources").mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        target = folder / "sources" / f"{number:03}.mp4"
+        if not target.exists():
+            clip = film(np.random.default_rng([0, number]), SECONDS, (SIZE,))
+            frames = (VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames)
+            write_footage(target, frames, [Fraction(n, clip.fps) for n in range(len(clip.frames))], 12)
+    kinds = [part for kind in WORDS if kind != "none" for part in ("--kind", kind)]
+    few = ["--mixed", "0", "--stretches", "0", "--seconds", str(SECONDS), "--max-lines", str(SIZE[1])]
+    made = folder / "distorted"
+    command = ["-m", "distort", str(folder / "sources"), "--into", str(made), *kinds, *few]
+    subprocess.run([sys.executable, *command], check=True, cwd=Path(__file__).parents[1])
+    with (made / "labels.csv").open(newline="") as file, (folder / "labels.csv").open("w", newline="") as new:
+        writer = csv.writer(new)
+        writer.writerow(["video", "mos", "word", "split", "source"])
+        for row in csv.DictReader(file):
+            score = 100 - 20 * int(row["strength"])
+            writer.writerow([row["video"], score, WORDS[row["kind"]], row["split"], row["source"]])
+    return made / "videos"
+
+
+def decoder(tokenizer: Path) -> list[str]:
+    """Make a tokenizer of the tasks' words, and give the overrides that name it."""
+    tasks = load_settings(CONFIG).tasks.values()
+    own = build_tokenizer([*task_texts(tasks), *(task.answer for task in tasks), *WORDS.values()])
+    own.save_pretrained(tokenizer)
+    return [f"decoders.own.tokenizer={tokenizer}", f"decoders.own.architecture.vocab_size={len(own)}"]
+
+
+def measure(folder: Path, overrides: list[str], order: str, seed: int) -> dict[str, object]:
+    """Stage 1, and stage 2 from it and from scratch: accuracy of kinds, SRCC of scores."""
+    of_order = [f"pipelines.stage1.token_order={order}", f"pipelines.stage2.token_order={order}"]
+    settings = load_settings(CONFIG, [*overrides, *of_order, f"pipelines.stage2.training.seed={seed}"])
+    place = folder / "runs" / f"{order}-{seed}"
+    kinds = trained(settings, "stage1", place / "stage1", None)
+    after = trained(settings, "stage2", place / "stage2", place / "stage1")
+    alone = trained(settings, "stage2", place / "scratch", None)
+    return {"order": order, "seed": seed, "kinds": kinds, "from_stage1": after, "from_scratch": alone}
+
+
+def trained(settings: Settings, name: str, folder: Path, start: Path | None) -> float:
+    """Of a run, on its test videos: SRCC, or of stage 1 the share of kinds that are right."""
+    dataset = settings.datasets["distorted"]
+    split, store = labelled_split(dataset), FeatureStore(settings.store.path)
+    run = settings.run(settings.pipelines[name], dataset)
+    train_run(run, store, {dataset.name: split}, folder, quiet=True, start=start)
+    model = load_trained(folder, "cpu")
+    labels = split["test"]
+    predictions = predict_stored(
+        model, run_reader(model, store, dataset), [label.video for label in labels], quiet=True
+    )
+    if name == "stage1":
+        pairs = zip(predictions, labels, strict=True)
+        return mean(found.answers["kind"].value == label.extra["word"] for found, label in pairs)
+    scores = [found.score for found in predictions]
+    return float(spearmanr(scores, [label.mos for label in labels]).statistic)
+
+
+def report(found: list[dict[str, object]]) -> str:
+    """Mean and deviation over the seeds."""
+    rows = []
+    for order in ORDERS:
+        own = [each for each in found if each["order"] == order]
+        columns = ("kinds", "from_stage1", "from_scratch")
+        numbers = [[float(str(each[column])) for each in own] for column in columns]
+        rows.append([order, *(f"{mean(each):.3f} ± {stdev(each):.3f}" for each in numbers)])
+    headers = ["order", "stage 1, kinds right", "stage 2 from stage 1, SRCC", "from scratch, SRCC"]
+    return tabulate(rows, headers, tablefmt="github")
+
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -15,7 +15,7 @@ SECONDS: Final = 2.0
 
 UNDEGRADED: Final = 65.0
 """Points, on 0–100, of every clip as it was painted: what people's datasets call good."""
-STEP_COSTS: Final = {"crf": 7.0, "blur": 9.0, "noise": 8.0, "freeze": 8.0}
+STEP_COSTS: Final = {"crf": 7.0, "blur": 9.0, "noise": 8.0, "freeze": 12.0}
 """Points that a step down a ladder costs. That it costs some is certain; how many is our choice."""
 
 

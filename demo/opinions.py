@@ -33,7 +33,7 @@ from train.saving.digests import write_digests
 from train.saving.run import read_run
 from train.saving.weights import WEIGHTS
 
-PIPELINE: Final = "opinions"
+PIPELINE: Final = "embedded"
 PROTOCOL: Final = "opinions-folds"
 GRADED: Final = "graded"
 GRADED_CONTENTS: Final = 40

@@ -6,13 +6,19 @@ Files: vztu/VIDEVAL, features/ (MIT; Tu et al., IEEE TIP 2021).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from config.errors import Problem
 from config.schema import DatasetSettings, EncoderSettings
 from extract.encoders.registry import build_encoder
+from extract.encoders.videval.encoder import STILL
 from store.exchange.importing import Imported, import_features, open_source
-from store.exchange.source import Options
+from store.exchange.source import Options, Source
 from store.features import FeatureStore
 
 KEY = "feats_mat"
@@ -50,6 +56,8 @@ def import_published(
 ) -> dict[str, Imported]:
     """Import the encoder's variant of every dataset's matrix from the folder; done again, nothing changes.
 
+    Of a stream `still`, which the matrices lack, every share is taken as 0.
+
     `datasets`: by name, with the label file whose rows are the matrix's. What each video's numbers were read
     from is in its meta data, as `imported`. Raises PublishedFileMissing and what an import raises.
     """
@@ -68,7 +76,16 @@ def import_published(
                 )
         with open_source(file, Options(key=KEY, ids=f"{labels}:{matrix.column}")) as source:
             origin = {"file": file.name, **source.specification}
+            if STILL in specification["streams"]:
+                origin[STILL] = "taken as 0: the matrix does not say"
             metas = {video: {**source.metas.get(video, {}), "imported": origin} for video in source.videos}
             own = replace(source, specification=specification, metas=metas)
+            if STILL in specification["streams"]:
+                own = replace(own, read=partial(_with_still, source))
             found[name] = import_features(store, name, encoder.name, own)
     return found
+
+
+def _with_still(source: Source, video: str) -> dict[str, NDArray[Any]]:
+    streams = source.read(video)
+    return {**streams, STILL: np.zeros((len(streams["features"]), 1, 1), np.float32)}

@@ -24,8 +24,8 @@ from train.pretrained import from_pretrained
 
 ROOT = Path(__file__).parents[2]
 SHORT = [
-    "pipelines.opinions.training.epochs=1",
-    "pipelines.opinions.training.data_share=0.1",
+    "pipelines.embedded.training.epochs=1",
+    "pipelines.embedded.training.data_share=0.1",
     "protocols.opinions-folds.repeats=2",
     'protocols.opinions-folds.datasets=["LIVE-VQC"]',
     "protocols.opinions-folds.also=[]",
@@ -60,7 +60,8 @@ def test_it_comes_with_the_repository_small_and_without_anybodys_paths() -> None
 def test_it_is_tied_to_what_our_encoder_gives() -> None:
     trained = from_pretrained(EMBEDDED_MODEL, device="cpu")
     settings = load_settings(ROOT / "pipelines.toml")
-    trained.check_features({"videval": build_encoder(settings.encoders["videval"]).specification()})
+    encoder = build_encoder(settings.encoders["videval-still"])
+    trained.check_features({"videval-still": encoder.specification()})
     assert trained.settings.pipeline.branches["quality"].distance
 
 
@@ -104,10 +105,16 @@ def test_published_features_are_what_our_encoder_gives(shared_data: Path, tmp_pa
     assert sets[0].key == sets[1].key and sets[0].specification == build_encoder(encoder).specification()
     meta = sets[0].meta("10053703034")
     assert meta["imported"]["file"] == "KONVID_1K_VIDEVAL_light480_3fps_feats.mat"
+    assert "still" not in meta["imported"]
     again = import_published(store, encoder, datasets, shared_data / "features")
     assert all(each.new == 0 for each in again.values())
     with pytest.raises(PublishedFileMissing, match=r"KONVID_1K_VIDEVAL_light480_3fps_feats\.mat"):
         import_published(store, encoder, datasets, tmp_path)
+    import_published(store, settings.encoders["videval-still"], datasets, shared_data / "features")
+    both = store.find("KoNViD-1k", "videval-still")
+    assert both.read("10053703034", "features").tolist() == sets[0].read("10053703034", "features").tolist()
+    assert both.read("10053703034", "still").tolist() == [[[0.0]]]
+    assert "taken as 0" in both.meta("10053703034")["imported"]["still"]
 
 
 def test_made_twice_it_is_the_same_to_the_bit(shared_data: Path, tmp_path: Path) -> None:
@@ -130,9 +137,11 @@ def test_made_anew_it_scores_as_the_one_that_is_shipped(shared_data: Path, tmp_p
     arguments += ["--into", str(tmp_path / "model"), "--work", str(tmp_path / "work")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    features = FeatureStore(tmp_path / "work" / "features").find("KoNViD-1k", "videval")
+    features = FeatureStore(tmp_path / "work" / "features").find("KoNViD-1k", "videval-still")
+    streams = {"quality": "features", "stillness": "still"}
     videos = [
-        {"quality": torch.from_numpy(features.read(video, "features"))} for video in features.videos()[:300]
+        {branch: torch.from_numpy(features.read(video, stream)) for branch, stream in streams.items()}
+        for video in features.videos()[:300]
     ]
     scores = [
         np.array([found.score for found in from_pretrained(place, device="cpu").predict(videos)])

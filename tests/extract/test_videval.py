@@ -14,6 +14,8 @@ from small_videos import encode
 
 from config.load import load_settings
 from config.schema import EncoderSettings
+from distort.degrade import FREEZE_SHARE, STEPS, write_degraded
+from distort.footage import read_footage
 from extract.encoders.base import WholeVideoEncoder
 from extract.encoders.registry import build_encoder
 from extract.encoders.videval.encoder import VidevalEncoder
@@ -179,6 +181,18 @@ def test_the_usual_variant_and_the_streams_that_are_kept():
         VidevalEncoder(settings(streams=("spatial",)))
 
 
+def test_frozen_copies_of_a_camera_clip_stand_still_for_as_long_as_they_do(shared_data, tmp_path):
+    footage = read_footage(shared_data / "videos" / "8069880437.mp4", 3.0, 240)
+    shares = []
+    for step in range(STEPS + 1):
+        copy = write_degraded(footage, tmp_path / f"{step}.mp4", "freeze", step)
+        still = video_features(copy, streams=("features", "still"))["still"]
+        assert still.shape[1:] == (1, 1)
+        shares.append(still.mean())
+    assert shares[0] == 0 and shares[2] > 0
+    np.testing.assert_allclose(shares[3:], FREEZE_SHARE[2:], atol=0.2)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -202,6 +216,7 @@ def test_the_variants_of_the_settings_file_can_be_built_and_sent_to_a_process(ro
     }
     assert variants == {
         "videval": "light480-3fps",
+        "videval-still": "light480-3fps",
         "videval-light720-3fps": "light720-3fps",
         "videval-light720-6fps": "light720-6fps",
         "videval-full": "full",

@@ -11,6 +11,7 @@ from extract.encoders.videval.pooling import (
     nan_deviation,
     nan_mean,
     seconds,
+    still_shares,
 )
 
 PUBLISHED = "octave as published"
@@ -73,6 +74,13 @@ def test_seconds_are_blocks_that_share_a_row(rows, high, blocks):
         assert pooled[second, NAMES.index("m_hg13")] == pytest.approx(expected, rel=1e-14)
     for second in range(high):
         np.testing.assert_array_equal(pooled[second, -6:], details[second])
+
+
+def test_a_second_has_the_share_of_its_rows_that_stand_still():
+    still = np.array([0, 1, 1, 1, 0, 0, 0], np.float64)
+    assert still_shares(still, block=3, count=2).tolist() == [[0.75], [0.25]]
+    assert still_shares(still, block=3, count=3).tolist() == [[0.75], [0.25], [0.5]]  # as the others
+    assert still_shares(still[:3], block=3, count=1)[0, 0] == pytest.approx(2 / 3)
 
 
 def test_a_second_that_lacks_a_number_has_the_mean_of_the_others():

@@ -15,7 +15,7 @@ from extract.encoders.videval.frames import colour_planes, luma_plane
 from extract.encoders.videval.high import high_features
 from extract.encoders.videval.luma import luma_features
 from extract.encoders.videval.memory import keep_freed_memory
-from extract.encoders.videval.motion import motion_features, prepared
+from extract.encoders.videval.motion import motion_features, prepared, stands_still
 from extract.encoders.videval.sampling import HIGH, ROWS, VARIANTS
 from extract.video.counted import CountedView
 from extract.video.decode import DECODE_VERSION
@@ -27,6 +27,7 @@ VERSION = "1"
 USUAL_VARIANT = "light480-3fps"
 _USUAL_FPS = 30
 _BLOCK = "block"
+STILL = "still"
 _PICTURES = FrameRequest(0, "all", colour="yuv420")
 
 _LIBRARIES = ThreadpoolController()
@@ -39,8 +40,9 @@ class VidevalEncoder:
     Content", IEEE TIP 2021, as their published feature matrices have them.
 
     `features` [K, 1, 60], K about the seconds: their plain mean is the video's vector of 60, which the
-    published models take. `frames` [n, 50], where the settings name it: of every sampled frame
-    the numbers that are pooled.
+    published models take. Where the settings name them: `frames` [n, 50], of every sampled frame the numbers
+    that are pooled; `still` [K, 1, 1], the share of a second's sampled frames after which the picture stays
+    as it is, which no published matrix has.
     Always finite; see `pooling.filled`.
     """
 
@@ -52,11 +54,15 @@ class VidevalEncoder:
         self._variant_name = settings.variant or USUAL_VARIANT
         self._variant = VARIANTS[self._variant_name]
         self.view = CountedView({ROWS: _PICTURES, HIGH: _PICTURES}, self._variant)
-        self.names = {"features": list(pooling.NAMES), "frames": list(pooling.FRAME_NAMES)}
+        self.names = {
+            "features": list(pooling.NAMES),
+            "frames": list(pooling.FRAME_NAMES),
+            STILL: ["share of frames"],
+        }
         """Stream → what each of its numbers is called."""
-        shapes = {"features": (1, len(pooling.NAMES)), "frames": (len(pooling.FRAME_NAMES),)}
-        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes, further=("frames",))
-        items = {"features": 1.0, "frames": float(self._variant.rows(_USUAL_FPS))}
+        shapes = {"features": (1, len(pooling.NAMES)), "frames": (len(pooling.FRAME_NAMES),), STILL: (1, 1)}
+        self.streams: Mapping[str, StreamShape] = kept_streams(settings, shapes, further=("frames", STILL))
+        items = {"features": 1.0, "frames": float(self._variant.rows(_USUAL_FPS)), STILL: 1.0}
         self.items_per_second = {name: items[name] for name in self.streams}
 
     def specification(self) -> dict[str, Any]:
@@ -71,17 +77,19 @@ class VidevalEncoder:
         }
 
     def encode(self, chunks: Sequence[Chunk]) -> list[Features]:
-        """Of each chunk `rows` [n, 50], `high` [m, 6] and how many rows it has, `block` [1]."""
+        """Of each chunk `rows` [n, 50], `still` [n], `high` [m, 6] and how many rows it has, `block` [1]."""
         keep_freed_memory()
         with _LIBRARIES.limit(limits=1):
             return [self._numbers(chunk.frames[ROWS], chunk.frames[HIGH]) for chunk in chunks]
 
     def finish(self, features: Features) -> Features:
         """See WholeVideoEncoder. The first chunk is full, or the only one."""
-        rows, high = features[ROWS], features[HIGH]
+        rows, block = features[ROWS], int(features[_BLOCK][0])
+        seconds = pooling.seconds(rows, features[HIGH], block)
         streams = {
-            "features": pooling.seconds(rows, high, block=int(features[_BLOCK][0]))[:, None],
+            "features": seconds[:, None],
             "frames": pooling.filled(rows),
+            STILL: pooling.still_shares(features[STILL], block, len(seconds))[:, None],
         }
         return {name: streams[name].astype(np.float32) for name in self.streams}
 
@@ -89,16 +97,18 @@ class VidevalEncoder:
         """`pictures` [1 + 2n, H * 3/2, W]: one frame, and then each sampled one with the one after it."""
         ratio = self._variant.ratio(pictures.shape[1] * 2 // 3, pictures.shape[2])
         before = prepared(luma_plane(pictures[0], ratio))
-        rows = []
+        rows, still = [], []
         for this, following in zip(pictures[1::2], pictures[2::2], strict=True):
             y, u, v = colour_planes(this, ratio)
-            after = prepared(luma_plane(following, ratio))
-            motion = motion_features(before, prepared(y), after)
+            now, after = prepared(y), prepared(luma_plane(following, ratio))
+            motion = motion_features(before, now, after)
             rows.append(np.concatenate([luma_features(y), chroma_features(y, u, v), motion]))
+            still.append(stands_still(now, after))
             before = after
         high = [high_features(*colour_planes(picture, ratio)) for picture in high_pictures]
         return {
             ROWS: np.stack(rows),
+            STILL: np.array(still, np.float64),
             HIGH: np.array(high).reshape(len(high), -1) if high else np.zeros((0, 6)),
             _BLOCK: np.array([len(rows)]),
         }

@@ -18,6 +18,8 @@ Plane = NDArray[np.float64]
 NAMES = ("lcf1", "lcf5", "lcf12", "lcf16", "lcf18", "lcf19", "lcf22")
 _BORDER = 4
 _CHANGE = 1.01
+_LEAST_STEP = 2 / 255
+_LEAST_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ def prepared(luma: Plane) -> HalfPicture:
     """Of luma [H, W], 0..255. Worth keeping: a frame is compared in up to three triples of frames."""
     half = np.ascontiguousarray(imresize(luma / 255, 0.5).T)
     return HalfPicture(luma.shape[1], half, Gradients.of(_sobel(half)))
+
+
+def stands_still(now: HalfPicture, after: HalfPicture) -> bool:
+    """Whether the next frame shows the same picture, but for what coding it again changes.
+
+    No more than a thousandth of the pixels then change by over two of 255 grey levels. Of camera clips
+    hardly a pair is so alike, for their noise moves; of frozen ones all are. Ours, not VIDEVAL's.
+    """
+    return bool((np.abs(now.luma - after.luma) > _LEAST_STEP).mean() <= _LEAST_SHARE)
 
 
 def motion_features(before: HalfPicture, now: HalfPicture, after: HalfPicture) -> Plane:

@@ -46,12 +46,28 @@ def seconds(rows: Numbers, high_rows: Numbers, block: int) -> Numbers:
     high_rows [m, 6]: the m-th belongs to the m-th second. K is the larger of the two numbers of seconds.
     Whatever a second lacks, because it is NaN or there is none, is the mean over those that have it.
     """
-    starts = range(0, len(rows) - block, block) or range(1)
-    blocks = np.stack([_pooled(rows[start : start + block + 1]) for start in starts])  # [blocks, 54]
+    blocks = np.stack([_pooled(rows[part]) for part in _blocks(len(rows), block)])  # [blocks, 54]
     features = np.full((max(len(blocks), len(high_rows)), len(NAMES)), np.nan)
     features[: len(blocks), : blocks.shape[1]] = blocks
     features[: len(high_rows), blocks.shape[1] :] = high_rows
     return filled(features)
+
+
+def still_shares(still: Numbers, block: int, count: int) -> Numbers:
+    """[count, 1]: the share of a second's sampled frames, still [n] of 0 and 1, that stand still.
+
+    The seconds are those of `seconds`, which gives `count`; one without sampled frames has the others' mean.
+    """
+    shares = np.full((count, 1), np.nan)
+    blocks = [still[part].mean() for part in _blocks(len(still), block)]
+    shares[: len(blocks), 0] = blocks
+    return filled(shares)
+
+
+def _blocks(rows: int, block: int) -> list[slice]:
+    """The rows of each second."""
+    starts = range(0, rows - block, block) or range(1)
+    return [slice(start, start + block + 1) for start in starts]
 
 
 def filled(values: Numbers) -> Numbers:

@@ -32,6 +32,7 @@ from store.labels.dataset import grouped_labels
 from store.labels.files import MosScale
 
 DATASET = "KoNViD-1k"
+ENCODER = "videval-still"
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     videos = {name: Path(path) for path, name in (each.rsplit("=", 1) for each in options.videos)}
     settings = with_labels_from(options.labels, load_settings(DEFAULT_FILE))
-    encoder = settings.encoders["videval"]
+    encoder = settings.encoders[ENCODER]
     pipeline = settings.pipelines["opinions"]
     datasets = {name: pipeline.on_its_scale(settings.datasets[name]) for name in MATRICES}
     with tempfile.TemporaryDirectory() as folder:
@@ -52,20 +53,21 @@ def main() -> None:
         import_published(store, encoder, datasets, options.features)
         rows, scores = [], []
         for name, dataset in datasets.items():
-            found = store.find(name, "videval")
+            found = store.find(name, ENCODER)
             for label in grouped_labels(dataset):
                 if label.video not in videos:
                     rows.append(found.read(label.video, "features")[:, 0].mean(axis=0))
                     scores.append(MosScale.of(dataset).to_100(label.mos))
-        published = {
-            name: store.find(DATASET, "videval").read(name, "features")[:, 0].mean(axis=0) for name in videos
-        }
-    own = {}
-    extracted = extract_features(list(videos.values()), {"videval": build_encoder(encoder)})
+        found = store.find(DATASET, ENCODER)
+        published = {name: found.read(name, "features")[:, 0].mean(axis=0) for name in videos}
+    own, still = {}, []
+    extracted = extract_features(list(videos.values()), {ENCODER: build_encoder(encoder)})
     for name, outcome in zip(videos, extracted, strict=True):
         if isinstance(outcome, UnreadableVideo):
             raise SystemExit(str(outcome))
-        own[name] = outcome.features["videval"]["features"][:, 0].astype(np.float64).mean(axis=0)
+        streams = outcome.features[ENCODER]
+        own[name] = streams["features"][:, 0].astype(np.float64).mean(axis=0)
+        still += [np.zeros(1), streams["still"][:, 0].mean(axis=0)]  # the matrix does not say: as in training
     differences = {name: np.abs(own[name] - published[name]) / np.abs(published[name]) for name in videos}
     largest = np.max(list(differences.values()), axis=0)
     table = [[NAMES[i], largest[i]] for i in np.argsort(-largest) if largest[i] > 1e-6]
@@ -74,13 +76,15 @@ def main() -> None:
     vectors = np.stack([vector for name in videos for vector in (published[name], own[name])])
     by_svr = svr_scores(np.stack(rows), scores, vectors, [str(row) for row in range(len(rows))])
     trained = load_trained(options.run, "cpu")
-    (branch,) = trained.settings.pipeline.branches
-    by_model = [
-        found.score
-        for found in trained.predict(
-            [{branch: torch.tensor(v, dtype=torch.float32)[None, None]} for v in vectors]
-        )
+    branches = {name: branch.stream for name, branch in trained.settings.pipeline.branches.items()}
+    given = [
+        {
+            name: torch.tensor(pair[stream], dtype=torch.float32)[None, None]
+            for name, stream in branches.items()
+        }
+        for pair in ({"features": v, "still": s} for v, s in zip(vectors, still, strict=True))
     ]
+    by_model = [found.score for found in trained.predict(given)]
     lines = [
         [name, *by_svr[2 * n : 2 * n + 2], *by_model[2 * n : 2 * n + 2]] for n, name in enumerate(videos)
     ]

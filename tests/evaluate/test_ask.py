@@ -87,11 +87,11 @@ def test_seconds_are_those_that_are_asked_for(trained: TrainedModel, tmp_path: P
     ((encoder, streams),) = watched.features.items()
     block = streams["features"]
     assert len(block) == 5, encoder
-    (tokens,) = watcher.medium(watched, Stretch(1, 3)).values()
-    assert torch.equal(tokens[0, 0], block[1:3].float().mean(dim=0)[0])
+    medium = watcher.medium(watched, Stretch(1, 3))
+    assert torch.equal(medium["quality"][0, 0], block[1:3].float().mean(dim=0)[0])
     with pytest.raises(StretchError, match=r"is 5\.0 s long: it has no stretch from 9 to 12 s"):
         watcher.medium(watched, Stretch(9, 12))
-    one = Watched(watched.video, 5.0, {encoder: {"features": block[:1]}})
+    one = Watched(watched.video, 5.0, {encoder: {name: items[:1] for name, items in streams.items()}})
     with pytest.raises(StretchError, match="sees a video as a whole"):
         watcher.medium(one, Stretch(1, 3))
 

@@ -15,23 +15,22 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.painted import painted_sources
 from benchmarks.recognition import Row, Said, figures_of, svm_figures
 from config import cli
 from config.load import load_settings
 from config.schema import Settings
 from demo.decoder_tokenizer import build_tokenizer
-from demo.scenes import film
-from distort.coding import write_footage
 from evaluate.answered import answer_conversations
 from evaluate.score import load_trained, run_reader
+from evaluate.svr import video_means
 from store.features import FeatureStore
+from store.labels.records import read_records
 from train.data.dialogues import dialogue_samples
 from train.data.reader import FeatureReader
 from train.job import train_run
@@ -40,7 +39,6 @@ ROOT = Path(__file__).parents[1]
 CONFIG = Path(__file__).with_suffix(".toml")
 PIPELINES = {"both": "with motion", "pictures": "pictures alone"}
 SPLITS = ("train", "test")
-_CRF = 12
 _MOST_TOKENS = 12
 """Of an answer; the longest has nine."""
 
@@ -60,7 +58,7 @@ def main(
 ) -> None:
     """Make the data, train both pipelines, print the table."""
     folder = folder.resolve()
-    paint(folder / "sources", sources, seconds, lines)
+    painted_sources(folder / "sources", sources, seconds, (lines // 9 * 16, lines))
     few = ["--kinds-each", str(kinds_each), "--stretches", str(stretches), "--mixed", "0"]
     size = ["--seconds", str(seconds), "--max-lines", str(lines)]
     split = ["--validation-share", "0", "--test-share", "0.25"]
@@ -75,22 +73,12 @@ def main(
     _python("-m", "extract", "distorted", "--pipeline", "both", "--config", str(CONFIG), *options)
     settings, labels, found = load_settings(CONFIG, own), read_labels(folder), {}
     for name in PIPELINES:
-        reader = _reader(settings, name)
-        features = {video: _mean_features(reader, video) for video in labels}
+        means = video_means(_reader(settings, name), [video.removesuffix(".mp4") for video in labels])
+        features = dict(zip(labels, means, strict=True))
         answers = learnt(settings, name, folder / "runs" / f"{name}-{seed}", folder)
         found[name] = {"model": figures_of(answers, labels), "SVM": svm_figures(features, labels)}
         (folder / f"recognition-{seed}.json").write_text(json.dumps(found, indent=2))
     print(report(found))
-
-
-def paint(folder: Path, count: int, seconds: float, lines: int) -> None:
-    """Pristine clips, each of a scene of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        target = folder / f"{number:03}.mp4"
-        if not target.exists():
-            clip = film(np.random.default_rng([0, number]), seconds, ((lines // 9 * 16, lines),)).footage()
-            write_footage(target, clip.frames, clip.times, _CRF)
 
 
 def learnt(settings: Settings, name: str, run: Path, folder: Path) -> list[Said]:
@@ -150,19 +138,12 @@ def _places(folder: Path) -> list[str]:
 
 
 def _records(folder: Path, split: str) -> list[dict[str, Any]]:
-    lines = (folder / "distorted" / f"conversations-{split}.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return [record for _, record in read_records(folder / "distorted" / f"conversations-{split}.jsonl")]
 
 
 def _reader(settings: Settings, name: str) -> FeatureReader:
     dataset = settings.datasets["distorted"]
     return FeatureReader(FeatureStore(settings.store.path), dataset, settings.pipelines[name].branches)
-
-
-def _mean_features(reader: FeatureReader, video: str) -> NDArray[np.float64]:
-    """All branches' features of a video, each the mean over time, [D]."""
-    blocks = reader.read(video.removesuffix(".mp4")).items()
-    return np.concatenate([block.mean(dim=0).flatten().numpy() for name, block in blocks if "@" not in name])
 
 
 def _python(*command: str) -> None:

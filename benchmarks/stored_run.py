@@ -158,7 +158,7 @@ def _write(
     shapes: Mapping[str, tuple[int, ...]],
     items: Mapping[str, Mapping[str, int]],
 ) -> None:
-    """Noise for every video, so many items of each stream; its first number tells the videos apart."""
+    """Noise for every video, so many items of each stream; its first number is another in each video."""
     drawn = np.random.default_rng(0)
     longest = {
         stream: (

@@ -11,26 +11,22 @@ import csv
 import json
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated
 
-import numpy as np
 import typer
-from av.video.frame import VideoFrame
 from scipy.stats import spearmanr
 from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.painted import painted_sources
 from config import cli
 from config.load import load_settings
 from config.schema import Settings
 from demo.decoder import task_texts
 from demo.decoder_tokenizer import build_tokenizer
-from demo.scenes import film
-from distort.coding import write_footage
 from evaluate.score import load_trained, predict_stored, run_reader
 from store.features import FeatureStore
 from store.labels.dataset import labelled_split
@@ -83,13 +79,7 @@ def main(
 
 def make_data(folder: Path, count: int) -> Path:
     """The folder of distorted copies; labels.csv beside it has their word and score."""
-    (folder / "sources").mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        target = folder / "sources" / f"{number:03}.mp4"
-        if not target.exists():
-            clip = film(np.random.default_rng([0, number]), SECONDS, (SIZE,))
-            frames = (VideoFrame.from_ndarray(planes, format="yuv420p") for planes in clip.frames)
-            write_footage(target, frames, [Fraction(n, clip.fps) for n in range(len(clip.frames))], 12)
+    painted_sources(folder / "sources", count, SECONDS, SIZE)
     kinds = [part for kind in WORDS if kind != "none" for part in ("--kind", kind)]
     few = ["--mixed", "0", "--stretches", "0", "--seconds", str(SECONDS), "--max-lines", str(SIZE[1])]
     made = folder / "distorted"

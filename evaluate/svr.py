@@ -22,8 +22,9 @@ def video_means(reader: FeatureReader, videos: Sequence[str]) -> NDArray[np.floa
     """[videos, features]: every branch's tokens, averaged over the chunks."""
     rows = []
     for video in videos:
-        branches = reader.read(video).values()
-        rows.append(np.concatenate([tokens.double().mean(dim=0).flatten().numpy() for tokens in branches]))
+        read = reader.read(video)  # beside the branches, marks of when their items begin
+        tokens = [read[branch] for branch in reader.branches if branch in read]
+        rows.append(np.concatenate([each.double().mean(dim=0).flatten().numpy() for each in tokens]))
     return np.stack(rows)
 
 

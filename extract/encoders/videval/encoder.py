@@ -28,6 +28,7 @@ USUAL_VARIANT = "light480-3fps"
 _USUAL_FPS = 30
 _BLOCK = "block"
 STILL = "still"
+"""A stream that no published matrix has."""
 _PICTURES = FrameRequest(0, "all", colour="yuv420")
 
 _LIBRARIES = ThreadpoolController()

@@ -1,6 +1,6 @@
 """What is learnt of generated distortions: which kind, how strong, which is worse, when. For any CPU.
 
-    python benchmarks/distortion_recognition.py runs/distortion-recognition [--sources 40 --seed 0]
+    python benchmarks/distortion_recognition.py runs/distortion-recognition [--sources 48 --seed 0]
 
 Painted clips are distorted by `python -m distort`. A small decoder of random weights, whose tokenizer has
 the conversations' words, learns the conversations as a whole, with projectors of natural-scene statistics:
@@ -10,6 +10,7 @@ that were not seen; beside the figures stand those of SVMs on the same features.
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -48,10 +49,11 @@ app = cli.command_app("Measure what is learnt of generated distortions.")
 @app.command()
 def main(
     folder: Annotated[Path, typer.Argument(help="Where data and runs go; what is finished is reused.")],
-    sources: Annotated[int, typer.Option(min=4)] = 40,
-    kinds_each: Annotated[int, typer.Option(min=1, help="Of each source so many kinds, drawn.")] = 11,
-    stretches: Annotated[int, typer.Option(min=1, help="Of each source, for `when`.")] = 16,
-    seconds: Annotated[float, typer.Option(min=2)] = 4.0,
+    sources: Annotated[int, typer.Option(min=4)] = 48,
+    kinds_each: Annotated[int, typer.Option(min=1, help="Of each source so many kinds, drawn.")] = 22,
+    strengths_each: Annotated[int, typer.Option(min=1, help="Of each kind so many, drawn.")] = 2,
+    stretches: Annotated[int, typer.Option(min=1, help="Of each source, for `when`.")] = 10,
+    seconds: Annotated[float, typer.Option(min=2)] = 6.0,
     lines: Annotated[int, typer.Option(min=64, help="Height of the frames, which are about 16 : 9.")] = 144,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     overrides: cli.Overrides = None,
@@ -59,14 +61,15 @@ def main(
     """Make the data, train both pipelines, print the table."""
     folder = folder.resolve()
     painted_sources(folder / "sources", sources, seconds, (lines // 9 * 16, lines))
-    few = ["--kinds-each", str(kinds_each), "--stretches", str(stretches), "--mixed", "0"]
-    size = ["--seconds", str(seconds), "--max-lines", str(lines)]
+    few = ["--kinds-each", str(kinds_each), "--strengths-each", str(strengths_each), "--mixed", "0"]
+    size = ["--stretches", str(stretches), "--seconds", str(seconds), "--max-lines", str(lines)]
     split = ["--validation-share", "0", "--test-share", "0.25"]
     made = ["--into", str(folder / "distorted"), *few, *size, *split]
     _python("-m", "distort", str(folder / "sources"), *made)
     own = [
         *_places(folder),
         *(f"pipelines.{name}.training.seed={seed}" for name in PIPELINES),
+        *_as_long_as_the_sources(seconds),
         *(overrides or []),
     ]
     options = [part for each in own for part in ("--set", each)]
@@ -134,6 +137,16 @@ def _places(folder: Path) -> list[str]:
         *(f"datasets.distorted.labels.{split}={data / f'conversations-{split}.jsonl'}" for split in SPLITS),
         f"decoders.own.tokenizer={folder / 'tokenizer'}",
         f"decoders.own.architecture.vocab_size={len(tokenizer)}",
+    ]
+
+
+def _as_long_as_the_sources(seconds: float) -> list[str]:
+    """Overrides: stalls make a copy longer, which pictures alone should not be told by its tokens."""
+    branches = {"both": ("key_frames", "colours", "motion"), "pictures": ("key_frames", "colours")}
+    return [
+        f"pipelines.{name}.branches.{branch}.first_chunks={math.ceil(seconds)}"
+        for name in PIPELINES
+        for branch in branches[name]
     ]
 
 

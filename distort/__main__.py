@@ -31,6 +31,9 @@ def distort(
     strengths: Annotated[
         list[int] | None, typer.Option("--strength", min=1, max=5, help="Only this strength. Repeatable.")
     ] = None,
+    strengths_each: Annotated[
+        int | None, typer.Option(min=1, help="Of each source and kind only so many strengths, drawn.")
+    ] = None,
     numbers: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +70,7 @@ def distort(
         kinds=tuple(kind for kind in table.values() if kind in chosen),
         strengths=tuple(sorted(set(strengths or STRENGTHS))),
         kinds_each=kinds_each,
+        strengths_each=strengths_each,
         mixed=mixed,
         stretches=stretches,
         validation_share=validation_share,

@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from config.errors import Problem
 from distort.chain import MAX_LINES, VERSION, Extent, Span
 from distort.kinds import KINDS, STRENGTHS, Kind, Kinds, Part, in_order, kind_of, number_of
+
+Item = TypeVar("Item")
 
 _SHORTEST_WITH_STRETCH = 2.0
 _STRETCH_SHARE = (0.3, 0.5)
@@ -34,6 +36,8 @@ class Recipe:
     strengths: tuple[int, ...] = STRENGTHS
     kinds_each: int | None = None
     """Of each source, so many kinds, drawn; all where not given."""
+    strengths_each: int | None = None
+    """Of each of its kinds, so many strengths, drawn; all where not given."""
     mixed: int = 8
     """Copies of two kinds."""
     stretches: int = 8
@@ -90,7 +94,7 @@ def copies_of(source: str, extent: Extent, recipe: Recipe) -> list[Copy]:
     found += [
         Copy((Part(kind.key, strength),), _seed(recipe.seed, source, kind.key))
         for kind in kinds
-        for strength in recipe.strengths
+        for strength in _strengths_of(source, kind, recipe)
     ]
     found += _mixtures(source, kinds, recipe)
     found += _stretches(source, kinds, extent.seconds, recipe)
@@ -115,10 +119,18 @@ def _seed(seed: int, *about: str) -> int:
 
 
 def _kinds_of(source: str, recipe: Recipe) -> list[Kind]:
-    if recipe.kinds_each is None or recipe.kinds_each >= len(recipe.kinds):
-        return list(recipe.kinds)
-    chosen = draws(recipe.seed, source, "kinds").choice(len(recipe.kinds), recipe.kinds_each, replace=False)
-    return [recipe.kinds[number] for number in sorted(chosen)]
+    return _some(recipe.kinds, recipe.kinds_each, draws(recipe.seed, source, "kinds"))
+
+
+def _strengths_of(source: str, kind: Kind, recipe: Recipe) -> list[int]:
+    return _some(recipe.strengths, recipe.strengths_each, draws(recipe.seed, source, kind.key, "strengths"))
+
+
+def _some(of: Sequence[Item], count: int | None, random: np.random.Generator) -> list[Item]:
+    """So many of them, drawn, in their order; all of them where there are no more."""
+    if count is None or count >= len(of):
+        return list(of)
+    return [of[number] for number in sorted(random.choice(len(of), count, replace=False))]
 
 
 def _mixtures(source: str, kinds: Sequence[Kind], recipe: Recipe) -> Iterator[Copy]:

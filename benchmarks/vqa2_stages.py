@@ -2,9 +2,10 @@
 
     python benchmarks/vqa2_stages.py runs/vqa2-stages [--sources 30 --seeds 5]
 
-Painted clips are distorted in six kinds at five strengths. Stage 1 learns the kind; stage 2 learns a score,
-100 less 20 for each strength, of a seventh of the videos: from stage 1, and from scratch. Both in both orders
-of tokens, with several training seeds; SRCC on contents that were not seen. Finished runs are reused.
+Painted clips are distorted in six kinds at five strengths. Stage 1 learns the kind, or kind and strength;
+stage 2 learns a score, 100 less 20 for each strength, of a seventh of the videos: from either, and from
+scratch. All in both orders of tokens, with several training seeds; SRCC on contents that were not seen.
+Finished runs are reused.
 """
 
 import csv
@@ -42,8 +43,11 @@ WORDS = {
     "judder": "judder",
     "shake": "shake",
 }
+STRENGTHS = ("absent", "faint", "slight", "moderate", "strong", "extreme")
 SECONDS, SIZE = 3.0, (160, 96)
 ORDERS = ("blocks", "interleaved")
+FIRST = ("kinds", "strengths")
+"""Pipelines of stage 1."""
 
 app = cli.command_app("Measure stage 2 from stage 1 and from scratch, in both orders of tokens.")
 
@@ -66,13 +70,9 @@ def main(
         *(overrides or []),
     ]
     options = [part for each in own for part in ("--set", each)]
-    extract = ["-m", "extract", "distorted", "--pipeline", "stage1", "--config", str(CONFIG), *options]
+    extract = ["-m", "extract", "distorted", "--pipeline", "kinds", "--config", str(CONFIG), *options]
     subprocess.run([sys.executable, *extract], check=True, cwd=Path(__file__).parents[1])
-    found = [
-        measure(folder, [*own, f"pipelines.stage1.training.seed={seed}"], order, seed)
-        for order in ORDERS
-        for seed in range(seeds)
-    ]
+    found = [measure(folder, own, order, seed) for order in ORDERS for seed in range(seeds)]
     (folder / "vqa2-stages.json").write_text(json.dumps(found, indent=2))
     print(report(found))
 
@@ -87,34 +87,36 @@ def make_data(folder: Path, count: int) -> Path:
     subprocess.run([sys.executable, *command], check=True, cwd=Path(__file__).parents[1])
     with (made / "labels.csv").open(newline="") as file, (folder / "labels.csv").open("w", newline="") as new:
         writer = csv.writer(new)
-        writer.writerow(["video", "mos", "word", "split", "source"])
+        writer.writerow(["video", "mos", "word", "strength", "split", "source"])
         for row in csv.DictReader(file):
-            score = 100 - 20 * int(row["strength"])
-            writer.writerow([row["video"], score, WORDS[row["kind"]], row["split"], row["source"]])
+            strength = int(row["strength"])
+            words = WORDS[row["kind"]], STRENGTHS[strength]
+            writer.writerow([row["video"], 100 - 20 * strength, *words, row["split"], row["source"]])
     return made / "videos"
 
 
 def decoder(tokenizer: Path) -> list[str]:
     """Make a tokenizer of the tasks' words, and give the overrides that name it."""
     tasks = load_settings(CONFIG).tasks.values()
-    own = build_tokenizer([*task_texts(tasks), *(task.answer for task in tasks), *WORDS.values()])
+    own = build_tokenizer([*task_texts(tasks), *(task.answer for task in tasks), *WORDS.values(), *STRENGTHS])
     own.save_pretrained(tokenizer)
     return [f"decoders.own.tokenizer={tokenizer}", f"decoders.own.architecture.vocab_size={len(own)}"]
 
 
 def measure(folder: Path, overrides: list[str], order: str, seed: int) -> dict[str, object]:
     """Stage 1, and stage 2 from it and from scratch: accuracy of kinds, SRCC of scores."""
-    of_order = [f"pipelines.stage1.token_order={order}", f"pipelines.stage2.token_order={order}"]
-    settings = load_settings(CONFIG, [*overrides, *of_order, f"pipelines.stage2.training.seed={seed}"])
-    place = folder / "runs" / f"{order}-{seed}"
-    kinds = trained(settings, "stage1", place / "stage1", None)
-    after = trained(settings, "stage2", place / "stage2", place / "stage1")
-    alone = trained(settings, "stage2", place / "scratch", None)
-    return {"order": order, "seed": seed, "kinds": kinds, "from_stage1": after, "from_scratch": alone}
+    own = [f"pipelines.{name}.token_order={order}" for name in (*FIRST, "stage2")]
+    own += [f"pipelines.{name}.training.seed={seed}" for name in (*FIRST, "stage2")]
+    settings, place = load_settings(CONFIG, [*overrides, *own]), folder / "runs" / f"{order}-{seed}"
+    found: dict[str, object] = {"order": order, "seed": seed}
+    for name in FIRST:
+        found[f"{name}, kinds right"] = trained(settings, name, place / name, None)
+        found[f"from {name}, SRCC"] = trained(settings, "stage2", place / f"from-{name}", place / name)
+    return {**found, "from scratch, SRCC": trained(settings, "stage2", place / "scratch", None)}
 
 
 def trained(settings: Settings, name: str, folder: Path, start: Path | None) -> float:
-    """Of a run, on its test videos: SRCC, or of stage 1 the share of kinds that are right."""
+    """Of a run, on its test videos: of stage 1 the share of kinds that are right, else SRCC."""
     dataset = settings.datasets["distorted"]
     split, store = labelled_split(dataset), FeatureStore(settings.store.path)
     run = settings.run(settings.pipelines[name], dataset)
@@ -124,7 +126,7 @@ def trained(settings: Settings, name: str, folder: Path, start: Path | None) -> 
     predictions = predict_stored(
         model, run_reader(model, store, dataset), [label.video for label in labels], quiet=True
     )
-    if name == "stage1":
+    if name in FIRST:
         pairs = zip(predictions, labels, strict=True)
         return mean(found.answers["kind"].value == label.extra["word"] for found, label in pairs)
     scores = [found.score for found in predictions]
@@ -133,14 +135,13 @@ def trained(settings: Settings, name: str, folder: Path, start: Path | None) -> 
 
 def report(found: list[dict[str, object]]) -> str:
     """Mean and deviation over the seeds."""
+    columns = [name for name in found[0] if name not in ("order", "seed")]
     rows = []
     for order in ORDERS:
         own = [each for each in found if each["order"] == order]
-        columns = ("kinds", "from_stage1", "from_scratch")
         numbers = [[float(str(each[column])) for each in own] for column in columns]
         rows.append([order, *(f"{mean(each):.3f} ± {stdev(each):.3f}" for each in numbers)])
-    headers = ["order", "stage 1, kinds right", "stage 2 from stage 1, SRCC", "from scratch, SRCC"]
-    return tabulate(rows, headers, tablefmt="github")
+    return tabulate(rows, ["order", *columns], tablefmt="github")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-from benchmarks.vqa2_stages import CONFIG, ORDERS, report
+from benchmarks.vqa2_stages import CONFIG, FIRST, ORDERS, STRENGTHS, report
 from config.load import load_settings
 
 
 def test_its_settings_are_those_of_two_stages_and_its_table_has_mean_and_spread() -> None:
     settings = load_settings(CONFIG)
-    assert settings.pipelines["stage2"].continues == "stage1"
+    first, second = (settings.pipelines[name].branches for name in ("strengths", "stage2"))
+    assert {*FIRST} <= {*settings.pipelines} and first == second
+    assert tuple(settings.tasks["strength"].form.words) == STRENGTHS
     figures = [
-        {"order": order, "seed": seed, "kinds": 0.5 + seed / 10, "from_stage1": 0.8, "from_scratch": 0.7}
+        {"order": order, "seed": seed, "kinds": 0.5 + seed / 10, "from kinds": 0.8, "from scratch": 0.7}
         for order in ORDERS
         for seed in range(3)
     ]

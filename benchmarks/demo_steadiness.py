@@ -28,9 +28,9 @@ from tabulate import tabulate
 from config import cli
 from config.load import DEFAULT_FILE, load_settings
 from config.schema import ProtocolSettings, Settings
-from evaluate.metrics import score_metrics
-from evaluate.protocol import run_protocol
-from evaluate.svr import video_means
+from evaluate.metrics.scores import score_metrics
+from evaluate.protocols.run import run_protocol
+from evaluate.protocols.svr import video_means
 from store.features import FeatureStore
 from store.labels.dataset import join_split, labelled_split
 from train.data.reader import FeatureReader

@@ -27,9 +27,9 @@ from config import cli
 from config.load import load_settings
 from config.schema import Settings
 from demo.decoder_tokenizer import build_tokenizer
-from evaluate.answered import answer_conversations
-from evaluate.score import load_trained, run_reader
-from evaluate.svr import video_means
+from evaluate.protocols.svr import video_means
+from evaluate.scoring.answered import answer_conversations
+from evaluate.scoring.model import load_trained, run_reader
 from store.features import FeatureStore
 from store.labels.records import read_records
 from train.data.dialogues import dialogue_samples

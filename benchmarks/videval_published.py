@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings
 from demo.opinions import with_labels_from
 from demo.published import MATRICES, import_published
-from evaluate.score import load_trained
-from evaluate.svr import svr_scores
+from evaluate.protocols.svr import svr_scores
+from evaluate.scoring.model import load_trained
 from extract.encoders.registry import build_encoder
 from extract.encoders.videval.pooling import NAMES
 from extract.errors import UnreadableVideo

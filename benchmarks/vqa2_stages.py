@@ -28,7 +28,7 @@ from config.load import load_settings
 from config.schema import Settings
 from demo.decoder import task_texts
 from demo.decoder_tokenizer import build_tokenizer
-from evaluate.score import load_trained, predict_stored, run_reader
+from evaluate.scoring.model import load_trained, predict_stored, run_reader
 from store.features import FeatureStore
 from store.labels.dataset import labelled_split
 from train.job import train_run

@@ -88,7 +88,7 @@ def opinions(
 ) -> None:
     """Train and test on people's opinions, by published features, beside an SVR on the same splits."""
     from demo.opinions import judge_published
-    from evaluate.outcome import protocol_table
+    from evaluate.protocols.outcome import protocol_table
 
     settings = _settings(config, overrides, labels, work)
     print(protocol_table(judge_published(protocol, matrices, settings, work, restart=restart)))

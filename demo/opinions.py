@@ -18,10 +18,10 @@ from demo.graded import make_graded
 from demo.published import MATRICES, import_published
 from demo.steps import forget_features, run_command
 from evaluate.errors import EvaluationError
-from evaluate.outcome import ProtocolResult
-from evaluate.protocol import run_protocol
-from evaluate.spread import pooled
-from evaluate.trials import protocol_trials
+from evaluate.metrics.spread import pooled
+from evaluate.protocols.outcome import ProtocolResult
+from evaluate.protocols.run import run_protocol
+from evaluate.protocols.trials import protocol_trials
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import grouped_labels

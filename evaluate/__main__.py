@@ -40,7 +40,7 @@ def metrics(
     json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
-    from evaluate.agreement import judge as judge_predictions
+    from evaluate.results.agreement import judge as judge_predictions
 
     judgement = judge_predictions(
         predictions,
@@ -69,9 +69,9 @@ def run(
     json: cli.Json = False,
 ) -> None:
     """Test a run on stored features: predictions, metrics, the table beside published numbers, the report."""
-    from evaluate.publish import publish
-    from evaluate.run import evaluate_run
-    from evaluate.score import load_trained
+    from evaluate.report.publish import publish
+    from evaluate.results.run import evaluate_run
+    from evaluate.scoring.model import load_trained
 
     settings = load_settings(config, overrides or [])
     other = None if dataset is None else lookup(settings.datasets, dataset, "dataset")
@@ -95,9 +95,9 @@ def calibrate(
 ) -> None:
     """Make a run's standard deviations as large as its errors on a held-out split."""
     from evaluate.errors import EvaluationError
-    from evaluate.run import evaluate_run
-    from evaluate.score import load_trained
-    from evaluate.spread import calibrate, pooled, spread_line
+    from evaluate.metrics.spread import calibrate, pooled, spread_line
+    from evaluate.results.run import evaluate_run
+    from evaluate.scoring.model import load_trained
 
     if split == "train":
         raise EvaluationError(
@@ -133,8 +133,8 @@ def predict(
     Exits with status 1 where one could not be read.
     """
     with cli.large_imports():
-        from evaluate.files import expand, render
-        from evaluate.score import load_trained, predict_files
+        from evaluate.scoring.files import expand, render
+        from evaluate.scoring.model import load_trained, predict_files
 
     files = expand(videos)
     trained = load_trained(run, device)
@@ -171,9 +171,9 @@ def protocol(
 
     The baseline is trained and tested beside them. Run again, it continues.
     """
-    from evaluate.outcome import protocol_table
-    from evaluate.protocol import run_protocol
-    from evaluate.trials import protocol_trials
+    from evaluate.protocols.outcome import protocol_table
+    from evaluate.protocols.run import run_protocol
+    from evaluate.protocols.trials import protocol_trials
 
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.protocols, name, "protocol")
@@ -211,9 +211,9 @@ def ladder(
     with cli.large_imports():
         from tqdm import tqdm
 
-        from evaluate.files import expand
-        from evaluate.ladder import climb, ladder_table, summary
-        from evaluate.score import load_trained
+        from evaluate.scoring.files import expand
+        from evaluate.scoring.ladder import climb, ladder_table, summary
+        from evaluate.scoring.model import load_trained
     from extract.errors import UnreadableVideo
 
     files = expand(videos)

@@ -44,7 +44,7 @@ def ask(
     """
     from evaluate.chat.conversation import Interview
     from evaluate.chat.watching import Watcher
-    from evaluate.score import load_trained
+    from evaluate.scoring.model import load_trained
 
     trained = load_trained(run, device)
     watcher = Watcher(trained)

@@ -27,9 +27,9 @@ def probe(
     from tqdm import tqdm
 
     from evaluate.chat.watching import Watcher
-    from evaluate.files import expand
     from evaluate.probe import probing, showing
-    from evaluate.score import load_trained
+    from evaluate.scoring.files import expand
+    from evaluate.scoring.model import load_trained
 
     showing.check_plot(plot)
     files = expand(videos)

@@ -37,7 +37,7 @@ def questions(
     from evaluate.questions.asking import ask_all
     from evaluate.questions.outcome import KEPT, PREDICTIONS, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
-    from evaluate.score import load_trained
+    from evaluate.scoring.model import load_trained
     from train.saving.folder import writing
 
     found = read_questions(file)

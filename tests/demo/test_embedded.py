@@ -16,7 +16,7 @@ from config.load import EMBEDDED_MODEL, load_settings
 from demo.__main__ import app
 from demo.opinions import SUMMARY_FILE, build_model, with_labels_from
 from demo.published import PublishedFileMissing, import_published
-from evaluate.score import load_trained
+from evaluate.scoring.model import load_trained
 from extract.encoders.registry import build_encoder
 from store.features import FeatureStore
 from train.errors import RunError
@@ -70,7 +70,7 @@ def test_without_its_files_it_is_said_which_and_how_to_get_them(
 ) -> None:
     own = tmp_path / "embedded"
     shutil.copytree(EMBEDDED_MODEL, own)
-    monkeypatch.setattr("evaluate.score.EMBEDDED_MODEL", own)
+    monkeypatch.setattr("evaluate.scoring.model.EMBEDDED_MODEL", own)
     shutil.rmtree(own / "decoder")
     with pytest.raises(
         RunError, match=r"lacks decoder/config\.json, decoder/model.*git checkout.*make embedded"

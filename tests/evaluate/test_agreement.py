@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluate.__main__ import app
-from evaluate.agreement import judge
+from evaluate.results.agreement import judge
 
 KONVID_LAYOUTS = ("KONVID_1K_metadata.csv", "labels.txt", "KoNViD-1k_data.mat")
 

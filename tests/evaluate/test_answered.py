@@ -8,8 +8,8 @@ import pytest
 from training_set import run_settings
 
 from config.schema import DatasetSettings
-from evaluate.answered import answer_conversations
-from evaluate.score import load_trained, run_reader
+from evaluate.scoring.answered import answer_conversations
+from evaluate.scoring.model import load_trained, run_reader
 from store.features import FeatureStore
 from train.data.dialogues import dialogue_samples
 from train.errors import TrainError

@@ -15,7 +15,7 @@ from evaluate.chat.conversation import Interview
 from evaluate.chat.stretches import Stretch, stretch_in, videos_in
 from evaluate.chat.watching import Watched, Watcher, items_within
 from evaluate.errors import StretchError
-from evaluate.score import load_trained
+from evaluate.scoring.model import load_trained
 from train.answers.conversation import SLOT, Message
 from train.errors import ConversationError
 from train.pretrained import TrainedModel

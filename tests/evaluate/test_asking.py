@@ -18,7 +18,7 @@ from evaluate.questions.asking import Asked, ask_all, messages
 from evaluate.questions.outcome import WAYS, Outcome
 from evaluate.questions.question import Question, Questions, Unusable
 from evaluate.questions.reading import read_questions
-from evaluate.score import load_trained
+from evaluate.scoring.model import load_trained
 from train.answers.conversation import SLOT
 from train.inference.talk import Talk
 

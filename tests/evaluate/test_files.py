@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluate.files import expand, render
-from evaluate.score import FilePrediction
+from evaluate.scoring.files import expand, render
+from evaluate.scoring.model import FilePrediction
 from store.labels.errors import VideoFolderError
 
 

@@ -8,9 +8,9 @@ from training_set import make_features, run_settings, second_dataset, train, wei
 
 from config.load import load_settings
 from config.schema import ProtocolSettings, RunSettings
-from evaluate.outcome import protocol_table
-from evaluate.protocol import run_protocol
-from evaluate.trials import Trial, protocol_trials
+from evaluate.protocols.outcome import protocol_table
+from evaluate.protocols.run import run_protocol
+from evaluate.protocols.trials import Trial, protocol_trials
 from store.features import FeatureStore
 from train.errors import RunError
 from train.saving.run import load_run

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from evaluate.logistic import Logistic, fit_logistic
-from evaluate.metrics import bootstrap_intervals, level_accuracy, logistic_of, score_metrics
+from evaluate.metrics.logistic import Logistic, fit_logistic
+from evaluate.metrics.scores import bootstrap_intervals, level_accuracy, logistic_of, score_metrics
 
 LEVELS = ("poor", "fair", "good")
 

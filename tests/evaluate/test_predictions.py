@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evaluate.errors import NothingToCompare, PredictionFileError
-from evaluate.predictions import PredictedVideo, join_predictions, read_predictions, write_predictions
+from evaluate.results.predictions import PredictedVideo, join_predictions, read_predictions, write_predictions
 from store.labels.files import Label
 
 ROWS = [

@@ -15,7 +15,7 @@ from evaluate.chat.stretches import Stretch
 from evaluate.chat.watching import Watcher
 from evaluate.errors import EvaluationError
 from evaluate.probe.probing import dimensions, probe
-from evaluate.score import load_trained
+from evaluate.scoring.model import load_trained
 from train.answers.conversation import SLOT, Message
 
 NAMES = ["sharpness", "light", "compression", "flicker", "fluency", "colour", "motion blur", "noise"]

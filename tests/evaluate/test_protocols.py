@@ -11,10 +11,10 @@ from training_set import ROOT, make_features, run_settings, second_dataset
 
 from config.load import SettingsError, load_settings
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
-from evaluate.outcome import ProtocolResult, protocol_table
-from evaluate.protocol import run_protocol
-from evaluate.score import load_trained, predict_stored, run_reader
-from evaluate.trials import protocol_trials
+from evaluate.protocols.outcome import ProtocolResult, protocol_table
+from evaluate.protocols.run import run_protocol
+from evaluate.protocols.trials import protocol_trials
+from evaluate.scoring.model import load_trained, predict_stored, run_reader
 from store.features import FeatureStore
 from store.labels.errors import SplitError
 from store.labels.files import MosScale

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluate.published import ablation, published, published_level_accuracies
+from evaluate.report.published import ablation, published, published_level_accuracies
 
 DATASETS = ("KoNViD-1k", "YouTube-UGC", "LIVE-VQC", "LIVE-YT-Gaming")
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from config.schema import WordsForm
-from evaluate.metrics import Metrics, bootstrap_intervals, level_accuracy, score_metrics
-from evaluate.predictions import PredictedVideo, read_predictions
-from evaluate.published import published
-from evaluate.report import Report, render_report, write_report
-from evaluate.tables import ResultRow, comparison
+from evaluate.metrics.scores import Metrics, bootstrap_intervals, level_accuracy, score_metrics
+from evaluate.report.page import Report, render_report, write_report
+from evaluate.report.published import published
+from evaluate.report.tables import ResultRow, comparison
+from evaluate.results.predictions import PredictedVideo, read_predictions
 from store.labels.files import MosScale
 from store.labels.merging import read_labels
 from store.labels.resolve import resolve

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from evaluate.__main__ import app
 from evaluate.errors import EvaluationError
-from evaluate.score import load_trained
-from evaluate.spread import REACH, calibrate, spread_line, spread_of
+from evaluate.metrics.spread import REACH, calibrate, spread_line, spread_of
+from evaluate.scoring.model import load_trained
 from train.data.reader import FeatureReader
 from train.inference.predict import Prediction
 from train.saving.checkpoint import CONFIG

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import loadmat
 from scipy.stats import spearmanr
 
-from evaluate.svr import svr_scores
+from evaluate.protocols.svr import svr_scores
 from store.labels.merging import read_labels
 from store.labels.splits import random_splits
 

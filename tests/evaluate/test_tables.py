@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from evaluate.metrics import score_metrics
-from evaluate.published import published
-from evaluate.tables import Format, ResultRow, Table, comparison
+from evaluate.metrics.scores import score_metrics
+from evaluate.report.published import published
+from evaluate.report.tables import Format, ResultRow, Table, comparison
 
 OURS = ResultRow(
     "tiny, expected", "KoNViD-1k", "all", "ood", 0.70049, None, 1200, "random weights | 50 % of data"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_set import make_features, run_settings, train
 
-from evaluate.score import load_trained
+from evaluate.scoring.model import load_trained
 from train.data.reader import FeatureReader
 from train.model.distance import FeatureDistance
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from config.errors import Problem
 from demo.decoder_tokenizer import build_tokenizer
-from evaluate.score import run_reader
+from evaluate.scoring.model import run_reader
 from store.features import FeatureStore
 from train.__main__ import app
 from train.data.loading import FeatureReader

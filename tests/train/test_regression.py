@@ -11,9 +11,9 @@ from torch.nn import functional
 from training_set import make_features, train
 
 from config.schema import ProjectorSettings, RegressionSettings
-from evaluate.publish import publish
-from evaluate.run import evaluate_run
-from evaluate.score import load_trained
+from evaluate.report.publish import publish
+from evaluate.results.run import evaluate_run
+from evaluate.scoring.model import load_trained
 from train.answers.levels import Levels
 from train.inference.predict import predict
 from train.model.projectors import Projector

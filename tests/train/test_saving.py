@@ -14,9 +14,9 @@ from several_processes import finish, start
 from training_set import make_features, run_settings, train, weights
 
 from config.errors import Problem
-from evaluate.publish import publish
-from evaluate.run import evaluate_run
-from evaluate.score import load_trained
+from evaluate.report.publish import publish
+from evaluate.results.run import evaluate_run
+from evaluate.scoring.model import load_trained
 from store.features import FeatureStore
 from store.labels.files import Label
 from train.errors import FeaturesMissingError, FeatureValueError, RunError, TrainError

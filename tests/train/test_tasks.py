@@ -14,10 +14,10 @@ from training_set import ROOT, decoder_overrides, logged, make_features, progres
 from config.load import load_settings
 from config.schema import RunSettings
 from demo.decoder_tokenizer import build_tokenizer
-from evaluate.metrics import LevelAccuracy, Metrics
-from evaluate.publish import publish
-from evaluate.run import Evaluation, evaluate_run, write_evaluation
-from evaluate.score import load_trained
+from evaluate.metrics.scores import LevelAccuracy, Metrics
+from evaluate.report.publish import publish
+from evaluate.results.run import Evaluation, evaluate_run, write_evaluation
+from evaluate.scoring.model import load_trained
 from store.features import FeatureStore
 from store.labels.files import Label
 from train.data.reader import FeatureReader

@@ -8,8 +8,8 @@ from training_set import make_features, progress_of, run_settings, second_datase
 
 from config.load import SettingsError, load_settings
 from config.schema import RunSettings
-from evaluate.run import evaluate_run, evaluation_folder
-from evaluate.score import load_trained, predict_stored
+from evaluate.results.run import evaluate_run, evaluation_folder
+from evaluate.scoring.model import load_trained, predict_stored
 from store.features import FeatureStore
 from train.data.reader import FeatureReader
 from train.data.samples import dataset_samples
@@ -53,7 +53,7 @@ def test_validation_gives_figures_of_each_dataset_and_their_mean(place: Path) ->
 def test_a_run_is_evaluated_on_each_of_its_datasets(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, store = load_trained(place / "run"), FeatureStore(place / "features")
     splits = {"demo": make_features(place)[1], "KoNViD-1k": second_dataset(place)}
-    monkeypatch.setattr("evaluate.run.labelled_split", lambda dataset: splits[dataset.name])
+    monkeypatch.setattr("evaluate.results.run.labelled_split", lambda dataset: splits[dataset.name])
     first, second = (
         evaluate_run(trained, store, dataset, quiet=True) for dataset in (None, trained.settings.datasets[1])
     )
@@ -110,7 +110,7 @@ def test_an_aligned_run_is_evaluated_on_the_datasets_own_scale(
     train_run(run_settings(tmp_path, ALIGNED), store, {"demo": split}, tmp_path / "run", quiet=True)
     trained = load_trained(tmp_path / "run")
     konvid = load_settings(Path(__file__).parents[2] / "pipelines.toml").datasets["KoNViD-1k"]
-    monkeypatch.setattr("evaluate.run.labelled_split", lambda _: second_dataset(tmp_path))
+    monkeypatch.setattr("evaluate.results.run.labelled_split", lambda _: second_dataset(tmp_path))
     found = evaluate_run(trained, store, konvid, quiet=True)
     reader = FeatureReader(store, konvid, trained.settings.pipeline.branches, trained.run.feature_keys)
     said = predict_stored(trained, reader, [row.video for row in found.rows], quiet=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from training_set import make_features, run_settings
 
-from evaluate.publish import publish
-from evaluate.run import evaluate_run
-from evaluate.score import load_trained
+from evaluate.report.publish import publish
+from evaluate.results.run import evaluate_run
+from evaluate.scoring.model import load_trained
 from store.features import FeatureStore
 from train.data.samples import Split
 from train.errors import RunError
@@ -91,9 +91,9 @@ def test_a_run_of_an_earlier_version_is_refused_in_words(place: Path) -> None:
 def test_an_evaluation_on_changed_test_labels_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split = split_of(place)
     trained, store = load_trained(place / "run"), FeatureStore(place / "features")
-    monkeypatch.setattr("evaluate.run.labelled_split", lambda _: split)
+    monkeypatch.setattr("evaluate.results.run.labelled_split", lambda _: split)
     assert evaluate_run(trained, store, quiet=True).remarks == []
-    monkeypatch.setattr("evaluate.run.labelled_split", lambda _: inverted(split, "test"))
+    monkeypatch.setattr("evaluate.results.run.labelled_split", lambda _: inverted(split, "test"))
     evaluation = evaluate_run(trained, store, quiet=True)
     assert evaluation.remarks[0].startswith("since the run was begun, 8 of 8 opinion scores differ: ")
     published = publish(trained, evaluation)

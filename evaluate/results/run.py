@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from config.schema import DatasetSettings
-from evaluate.answers import further_tasks, given, level_figures, task_figures
-from evaluate.metrics import (
+from evaluate.metrics.answers import further_tasks, given, level_figures, task_figures
+from evaluate.metrics.scores import (
     Intervals,
     LevelAccuracy,
     Metrics,
     bootstrap_intervals,
     score_metrics,
 )
-from evaluate.predictions import PredictedVideo, write_predictions
-from evaluate.score import parse_failures, predict_stored, run_reader
-from evaluate.spread import Spread, spread_of
+from evaluate.metrics.spread import Spread, spread_of
+from evaluate.results.predictions import PredictedVideo, write_predictions
+from evaluate.scoring.model import parse_failures, predict_stored, run_reader
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import join_split, label_changes, labelled_split

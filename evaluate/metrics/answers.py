@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from config.schema import MOS, DatasetSettings, NumberForm, TaskSettings, TextForm, WordsForm
-from evaluate.metrics import LevelAccuracy, Metrics, level_accuracy, score_metrics
+from evaluate.metrics.scores import LevelAccuracy, Metrics, level_accuracy, score_metrics
 from store.labels.errors import LabelValueError
 from store.labels.files import Label
 from train.answers.forms import Value

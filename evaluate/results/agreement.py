@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluate.errors import PredictionFileError
-from evaluate.metrics import Intervals, Metrics, bootstrap_intervals, score_metrics
-from evaluate.predictions import PredictedVideo, join_predictions, read_predictions
+from evaluate.metrics.scores import Intervals, Metrics, bootstrap_intervals, score_metrics
+from evaluate.results.predictions import PredictedVideo, join_predictions, read_predictions
 from store.labels.columns import Columns
 from store.labels.errors import some
 from store.labels.files import Label

@@ -8,9 +8,9 @@ import numpy as np
 from tabulate import tabulate
 
 from config.schema import DatasetSettings, ProtocolSettings
-from evaluate.answers import given
-from evaluate.metrics import score_metrics
-from evaluate.spread import Spread, pooled, spread_line
+from evaluate.metrics.answers import given
+from evaluate.metrics.scores import score_metrics
+from evaluate.metrics.spread import Spread, pooled, spread_line
 
 Statistic = Literal["median", "mean"]
 Figures = dict[str, dict[str, float | None]]

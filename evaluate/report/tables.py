@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from evaluate.metrics import Metrics
-from evaluate.published import PublishedResult
+from evaluate.metrics.scores import Metrics
+from evaluate.report.published import PublishedResult
 
 Cell = str | int | float | None
 Format = Literal["plain", "markdown", "csv", "latex"]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from evaluate.metrics import logistic_of
+from evaluate.metrics.scores import logistic_of
 from store.labels.files import MosScale
 
 Vector = NDArray[np.float64]

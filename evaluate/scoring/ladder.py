@@ -11,7 +11,7 @@ from tabulate import tabulate
 from distort.degrade import KINDS, STEPS, write_degraded
 from distort.footage import read_footage
 from evaluate.errors import EvaluationError
-from evaluate.score import FilePrediction, predict_files
+from evaluate.scoring.model import FilePrediction, predict_files
 from train.pretrained import TrainedModel
 
 SECONDS = 5.0

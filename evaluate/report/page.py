@@ -9,10 +9,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evaluate.metrics import Interval, Metrics
-from evaluate.plots import error_histogram, scale_decimals, scatter
-from evaluate.predictions import PredictedVideo
-from evaluate.tables import NOTHING, Table
+from evaluate.metrics.scores import Interval, Metrics
+from evaluate.report.plots import error_histogram, scale_decimals, scatter
+from evaluate.report.tables import NOTHING, Table
+from evaluate.results.predictions import PredictedVideo
 from store.durable.commit import make_folders, write_file
 from store.labels.files import MosScale
 
@@ -100,7 +100,7 @@ def render_report(report: Report) -> str:
     mos = [float(mos) for _, mos, _ in scored if mos is not None]
     scores = [float(score) for _, _, score in scored if score is not None]
     errors = [score - own for score, own in zip(scores, mos, strict=True)]
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template("page.html.jinja").render(
         report=report,
         modes=[_mode(report, "expected", report.expected), _mode(report, "generate", report.generate)],
         scatter=Markup(scatter(mos, scores, [row.level for row, _, _ in scored], report.scale)),

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
-from evaluate.outcome import ProtocolResult, ScoredVideos, SplitResult, outcome_of, trial_line
-from evaluate.score import load_trained, parse_failures, predict_stored, run_reader
-from evaluate.spread import Spread, spread_of
-from evaluate.svr import svr_scores, video_means
-from evaluate.trials import Trial
+from evaluate.metrics.spread import Spread, spread_of
+from evaluate.protocols.outcome import ProtocolResult, ScoredVideos, SplitResult, outcome_of, trial_line
+from evaluate.protocols.svr import svr_scores, video_means
+from evaluate.protocols.trials import Trial
+from evaluate.scoring.model import load_trained, parse_failures, predict_stored, run_reader
 from store.durable.commit import write_file
 from store.features import FeatureStore
 from store.labels.dataset import join_split

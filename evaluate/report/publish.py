@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluate.metrics import LevelAccuracy, Metrics
-from evaluate.published import Protocol, published
-from evaluate.report import Report, write_report
-from evaluate.run import Evaluation, evaluation_folder, write_evaluation
-from evaluate.spread import spread_line
-from evaluate.tables import Format, ResultRow, Table, comparison
+from evaluate.metrics.scores import LevelAccuracy, Metrics
+from evaluate.metrics.spread import spread_line
+from evaluate.report.page import Report, write_report
+from evaluate.report.published import Protocol, published
+from evaluate.report.tables import Format, ResultRow, Table, comparison
+from evaluate.results.run import Evaluation, evaluation_folder, write_evaluation
 from store.durable.commit import write_file
 from train.pretrained import TrainedModel
 from train.saving.folder import writing

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from evaluate.score import FilePrediction
+from evaluate.scoring.model import FilePrediction
 from store.labels.errors import shown as printable
 from store.labels.folder import require_videos
 from train.inference.predict import TaskAnswer

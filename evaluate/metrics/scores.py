@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, rankdata
 
-from evaluate.logistic import Logistic, fit_logistic
+from evaluate.metrics.logistic import Logistic, fit_logistic
 
 Vector = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -24,7 +24,7 @@ class Metrics:
     plcc_raw: float | None = None
     """Pearson's correlation of the scores as they are."""
     plcc: float | None = None
-    """Pearson's correlation after the logistic map (evaluate.logistic)."""
+    """Pearson's correlation after the logistic map (evaluate.metrics.logistic)."""
     krcc: float | None = None
     """Kendall's rank correlation, tau-b."""
     rmse: float | None = None

@@ -1,0 +1,1 @@
+"""How well predictions agree with opinions, and how far their deviations can be trusted."""

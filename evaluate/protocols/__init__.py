@@ -1,0 +1,1 @@
+"""Repeated training and testing by a protocol."""

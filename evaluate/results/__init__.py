@@ -1,0 +1,1 @@
+"""Predictions beside the labels they are judged by."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import get_scheduler
 
 from config.interruption import Interrupted, Requests, remembers_signals
 from config.schema import PipelineSettings
@@ -23,6 +23,7 @@ from train.loop.lengths import sequence_tokens
 from train.loop.meter import Meter
 from train.loop.processes import place
 from train.loop.report import Report
+from train.loop.schedule import rate_schedule
 from train.loop.sharding import is_sharded
 from train.loop.stepper import Questions, Stepper
 from train.loop.validation import Validator, chosen_by_chance
@@ -92,17 +93,17 @@ class Trainer:
             for rate, decay in [pipeline.rates(name)]
         ]
         self.optimizer = torch.optim.AdamW(groups, betas=settings.betas, fused=True)
-        self.schedule = get_scheduler(
-            settings.schedule,
-            self.optimizer,
-            num_warmup_steps=round(self.total_steps * settings.warmup_share),
-            num_training_steps=self.total_steps,
-        )
+        warmup = round(self.total_steps * settings.warmup_share)
+        self.schedule = rate_schedule(settings.schedule, self.optimizer, warmup, self.total_steps)
         if questions is None:
             questions = TaskQuestions(train.samples, model.prompts, pipeline.tasks, settings.seed)
         self.stepper = Stepper(accelerator, pipeline, model, train, self.tokens, self.optimizer, questions)
         self.average = WeightAverage([p for group in model.groups().values() for p in group])
-        self.stateful = {"optimizer": self.optimizer, "schedule": self.schedule, "average": self.average}
+        self.stateful: dict[str, Any] = {
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "average": self.average,
+        }
         dtype = DTYPES[pipeline.decoder.dtype]
         self.meter = Meter(
             getattr(model, "decoder", None), dtype, accelerator.device, accelerator.num_processes

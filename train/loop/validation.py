@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from scipy.stats import pearsonr, spearmanr
 
 from config.schema import PipelineSettings, TaskSettings
 from train.data.batches import Batch, slices
@@ -84,6 +83,8 @@ def correlations(mos: Sequence[float], scores: Sequence[float]) -> dict[str, flo
     """Spearman's and Pearson's correlation; 0 where all scores, or all MOS, are the same."""
     if len(set(scores)) < 2 or len(set(mos)) < 2:
         return {"srcc": 0.0, "plcc": 0.0}
+    from scipy.stats import pearsonr, spearmanr  # a second of start-up
+
     return {
         "srcc": float(spearmanr(mos, scores).statistic),
         "plcc": float(pearsonr(mos, scores).statistic),

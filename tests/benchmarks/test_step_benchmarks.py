@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,24 @@ from benchmarks import device_equality
 from benchmarks.training_step import compare
 
 
-def test_all_that_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
-    command = ["bash", "benchmarks/gpu.sh", str(tmp_path), "--tiny"]
-    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+def asked_of_a_gpu(root: Path, folder: Path, steps: str = "") -> dict[str, Any]:
+    """Step of benchmarks/gpu.sh → what it found, at no size, on a CPU."""
+    command = ["bash", "benchmarks/gpu.sh", str(folder), "--tiny"]
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "STEPS": steps}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = {file.stem: json.loads(file.read_text()) for file in tmp_path.iterdir()}
+    return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
+
+
+def test_what_a_gpu_is_asked_first_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
+    found = asked_of_a_gpu(root, tmp_path, "assistant ask")
+    assert found.keys() == {"assistant", "ask"}
+    assert found["ask"]["same_texts"] and found["assistant"]["rate_share"] > 0
+
+
+@pytest.mark.soak
+def test_all_that_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
+    found = asked_of_a_gpu(root, tmp_path)
     assert found.keys() == {"equality", "packed", "released", "assistant", "plain", "4bit", "ask"}
     turns = found.pop("ask")
     assert turns["same_texts"] and len(turns["of_first"]) == 3
@@ -40,6 +53,7 @@ def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> N
 
 
 def test_a_device_is_compared_with_the_cpu_way_by_way() -> None:
-    found = device_equality.compare("cpu", ["dense, recompute layers", "packed in bfloat16", "mmca"])
-    assert len(found) == 3 and all(each["equal"] for each in found)
+    ways = ["dense, recompute layers", "packed in bfloat16", "mmca", "prediction and texts"]
+    found = device_equality.compare("cpu", ways)
+    assert len(found) == len(ways) and all(each["equal"] for each in found)
     assert 0 < found[1]["difference"] < device_equality.BFLOAT16

@@ -28,6 +28,9 @@ from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
 from train.saving.labels import load_labels
 
+_HARDLY = 0.02
+"""Of the span of the opinion scores."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -189,8 +192,26 @@ def _judge(
         levels_generate=level_figures(true_levels, [p.level_generate for p in predictions], levels),
         tasks={name: task_figures(name, task, truth, predictions) for name, task in further.items()},
         missing=missing,
-        remarks=[*_score_changes(trained.folder, dataset.name, part, labels), *remarks],
+        remarks=[
+            *_score_changes(trained.folder, dataset.name, part, labels),
+            *hardly_differing(*expected),
+            *remarks,
+        ],
     )
+
+
+def hardly_differing(mos: Sequence[float], scores: Sequence[float]) -> list[str]:
+    """A remark where scores differ so little beside opinion scores that their correlations mean little."""
+    if len(mos) < 2:
+        return []
+    found, there = max(scores) - min(scores), max(mos) - min(mos)
+    if found >= _HARDLY * there:
+        return []
+    return [
+        f"the scores differ by {found:.2g} at most, the opinion scores by {there:.3g}: the run has hardly"
+        " learnt anything, and correlations of its scores mean little; train longer (training.epochs), or with"
+        " a higher training.learning_rate"
+    ]
 
 
 def _row(

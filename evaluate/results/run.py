@@ -209,7 +209,7 @@ def hardly_differing(mos: Sequence[float], scores: Sequence[float]) -> list[str]
         return []
     return [
         f"the scores differ by {found:.2g} at most, the opinion scores by {there:.3g}: the run has hardly"
-        " learnt anything, and correlations of its scores mean little; train longer (training.epochs), or with"
+        " learnt anything, and their correlations mean little; train longer (training.epochs), or with"
         " a higher training.learning_rate"
     ]
 

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from config.load import EMBEDDED_MODEL, load_settings
 from demo.__main__ import app
-from demo.opinions import SUMMARY_FILE, build_model, with_labels_from
+from demo.opinions import build_model, with_labels_from
 from demo.published import PublishedFileMissing, import_published
+from demo.shipping import SUMMARY_FILE
 from evaluate.scoring.model import load_trained
 from extract.encoders.registry import build_encoder
 from store.features import FeatureStore

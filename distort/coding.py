@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from distort.footage import TIME_BASE, Frames
+from distort.priority import ordinary_priority
 
 TRANSPARENT_CRF = 12
 
@@ -102,8 +103,8 @@ def recoded(frames: Frames, interval: Fraction, coding: Coding) -> Frames:
     writer = CodecContext.create(encoder.name, "w")
     reader = CodecContext.create(encoder.decoder, "r")
     assert isinstance(writer, VideoCodecContext) and isinstance(reader, VideoCodecContext)
-    _set_up(writer, first, coding)
     writer.framerate = _rate(interval)
+    _set_up(writer, first, coding)
     reader.thread_count = 1
     times = []
     for frame, at in chain([(first, time)], frames):
@@ -124,6 +125,8 @@ def _set_up(context: VideoCodecContext, like: VideoFrame, coding: Coding) -> Non
     context.time_base = TIME_BASE
     context.thread_count = 1
     context.options = coding.options
+    with ordinary_priority():
+        context.open()
 
 
 def _stamped(frame: VideoFrame, time: Fraction) -> VideoFrame:

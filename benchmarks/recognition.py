@@ -94,6 +94,10 @@ def _bare(text: str) -> str:
     return re.sub(r"\s", "", text).casefold()
 
 
+def _name(kind: str) -> str:
+    return KINDS[kind].name if kind in KINDS else str(_WORDINGS["kind"]["none"])
+
+
 def _known(written: str) -> str:
     return next((word for word in _STRENGTHS if _bare(word) == _bare(written)), "")
 
@@ -150,7 +154,10 @@ def svm_figures(features: Mapping[str, NDArray[np.float64]], labels: Mapping[str
     whole = {v: row for v, row in labels.items() if row["kind"] in (*KINDS, "none") and "-from-" not in v}
     train, test = ([v for v, r in whole.items() if r["split"] == split] for split in ("train", "test"))
     kinds = _fitted(SVC(C=10.0), features, train, [whole[v]["kind"] for v in train])
-    told = dict(zip(test, kinds.predict(_rows(features, test)), strict=True))
+    told = [
+        Said("kind", (v,), _name(whole[v]["kind"]), _name(kind))
+        for v, kind in zip(test, kinds.predict(_rows(features, test)), strict=True)
+    ]
     numbers: dict[str, float] = {}
     for kind in {whole[v]["kind"] for v in test} - {"none"}:
         own, asked = ([v for v in part if whole[v]["kind"] == kind] for part in (train, test))
@@ -161,9 +168,7 @@ def svm_figures(features: Mapping[str, NDArray[np.float64]], labels: Mapping[str
     found: dict[str, float] = {}
     for sort in ("spatial", "temporal"):
         own = [v for v in test if _sort_of(whole[v]) == sort]
-        seen = [v for v in own if int(whole[v]["strength"]) > 1]
-        found[f"kind, {sort}"] = _mean(told[v] == whole[v]["kind"] for v in own)
-        found[f"kind, {sort}, strength 2 to 5"] = _mean(told[v] == whole[v]["kind"] for v in seen)
+        found |= _shares(f"kind, {sort}", [each for each in told if each.videos[0] in own], whole)
         true = {v: int(whole[v]["strength"]) for v in own if v in numbers}
         found[f"strength, {sort}"] = _srcc([*true.values()], [numbers[v] for v in true])
         pairs = [(a, b) for a in true for b in true if _of_one(whole[a], whole[b]) and true[a] < true[b]]

@@ -90,5 +90,6 @@ def test_svms_find_what_is_in_the_features() -> None:
         for video, r in labels.items()
     }
     found = svm_figures(features, labels)
-    assert found["kind, spatial"] > 0.7 and found["kind, temporal"] > 0.7
+    assert found["kind, spatial, or one that looks alike"] >= found["kind, spatial"] > 0.7
+    assert found["kind, temporal"] > 0.7
     assert found["strength, spatial"] > 0.9 and found["worse, two steps apart, temporal"] == 1.0

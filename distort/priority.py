@@ -19,7 +19,10 @@ def ordinary_priority() -> Iterator[None]:
         yield
         return
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    yield
-    for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # it has ended
-            os.sched_setscheduler(int(thread.name), policy, priority)
+    try:
+        yield
+    finally:
+        for thread in (int(each.name) for each in Path("/proc/self/task").iterdir()):
+            with suppress(ProcessLookupError):  # it has ended
+                if os.sched_getscheduler(thread) != policy:
+                    os.sched_setscheduler(thread, policy, priority)

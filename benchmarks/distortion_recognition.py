@@ -142,11 +142,10 @@ def _places(folder: Path) -> list[str]:
 
 def _as_long_as_the_sources(seconds: float) -> list[str]:
     """Overrides: stalls make a copy longer, which pictures alone should not be told by its tokens."""
-    branches = {"both": ("key_frames", "colours", "motion"), "pictures": ("key_frames", "colours")}
     return [
         f"pipelines.{name}.branches.{branch}.first_chunks={math.ceil(seconds)}"
         for name in PIPELINES
-        for branch in branches[name]
+        for branch in load_settings(CONFIG).pipelines[name].branches
     ]
 
 

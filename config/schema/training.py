@@ -9,6 +9,10 @@ from config.schema.entry import Entry
 UnitShare = Annotated[float, Field(ge=0, lt=1)]
 
 
+Schedule = Literal["cosine", "linear", "constant"]
+"""Of the learning rate."""
+
+
 class StepSettings(Entry):
     """How a training step is computed; none of it changes the numbers beyond rounding."""
 
@@ -75,7 +79,7 @@ class TrainingSettings(Entry):
     regression baseline's), `lora`, `embeddings`, `decoder`. Those that are not named train at
     `learning_rate`, but `embeddings` and `decoder` are frozen."""
     warmup_share: float = Field(0.03, ge=0, lt=1)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     gradient_clip: float | None = Field(1.0, gt=0)
     """Bound of the gradient's norm; None: no bound."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -2,7 +2,8 @@ import pytest
 import torch
 from transformers import get_scheduler
 
-from train.loop.schedule import Schedule, rate_schedule
+from config.schema.training import Schedule
+from train.loop.schedule import rate_schedule
 
 
 @pytest.mark.parametrize("kind", ["cosine", "linear", "constant"])

@@ -2,12 +2,11 @@
 
 import math
 from functools import partial
-from typing import Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-Schedule = Literal["cosine", "linear", "constant"]
+from config.schema.training import Schedule
 
 
 def rate_schedule(kind: Schedule, optimizer: Optimizer, warmup: int, steps: int) -> LambdaLR:

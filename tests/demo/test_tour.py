@@ -38,3 +38,5 @@ def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another
     said = capfd.readouterr()
     assert "reused: " in said.out and "the features of 21 videos are reused" in said.out
     assert re.search(r"holds another run than is asked for.*decoder.*--restart", said.err, re.DOTALL)
+    take_tour(tmp_path / "demo", config, contents=3, restart=True)
+    assert "already trained" not in capfd.readouterr().out

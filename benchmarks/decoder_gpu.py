@@ -30,10 +30,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.encoders import matrix_rate
 from benchmarks.plain_step import plain_losses
 from benchmarks.step_model import hold_in_4_bits
-from benchmarks.stored_run import StoredRun, stored_run
+from benchmarks.stored_run import StepTimes, StoredRun, stored_run
 from train.errors import MemoryExhaustedError
 from train.inference.predict import predict
 from train.loop.meter import attention_flops, training_flops_per_token
+from train.loop.trainer import Trainer
 from train.model.quality import QualityModel
 
 WAYS = ("packed", "plain", "4bit")
@@ -95,7 +96,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _trained(run: StoredRun, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     model = run.model()
-    trainer, times = run.trainer(model, folder)
+    with run.trainer(model, folder) as (trainer, times):
+        return _figures(run, options, model, trainer, times)
+
+
+def _figures(
+    run: StoredRun, options: argparse.Namespace, model: QualityModel, trainer: Trainer, times: StepTimes
+) -> dict[str, Any]:
     needed = [
         count * training_flops_per_token(model.decoder) + attention_flops(model.decoder, count)
         for count in trainer.tokens

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from importlib.util import find_spec
@@ -94,6 +94,8 @@ def compare(device: str, only: list[str] | None = None, file: Path | None = None
         partial(_trained, device),
         FLOAT32,
     )
+    whole = partial(_trained, changes=("training.groups.decoder=1e-4", "decoder.dtype=float32"))
+    ways["decoder trained whole"] = partial(whole, device), partial(whole, "cpu"), FLOAT32
     found: list[dict[str, object]] = []
     for name, (numbers, wanted, allowed) in ways.items():
         if only and not any(part in name for part in only):
@@ -163,16 +165,17 @@ def _read(device: str) -> Numbers:
     return {"scores": torch.tensor(numbers), texts: written}
 
 
-def _trained(device: str, stop_after: int | None = None) -> Numbers:
+def _trained(device: str, stop_after: int | None = None, changes: Sequence[str] = ()) -> Numbers:
     """The weights that a short run comes to, which is stopped and continued where asked."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder, changes = Path(scratch), ["training.epochs=2", "training.batch_size=4"]
-        run = stored_run(folder, "lmm-vqa-multitask", 12, device, changes, tiny=True)
+        folder, usual = Path(scratch), ("training.epochs=2", "training.batch_size=4")
+        run = stored_run(folder, "lmm-vqa-multitask", 12, device, (*usual, *changes), tiny=True)
         if stop_after is not None:
-            with suppress(Interrupted):
-                run.trainer(run.model(), folder / "run", stop_after)[0].fit()
+            with suppress(Interrupted), run.trainer(run.model(), folder / "run", stop_after) as (trainer, _):
+                trainer.fit()
         model = run.model()
-        outcome = run.trainer(model, folder / "run")[0].fit()
+        with run.trainer(model, folder / "run") as (trainer, _):
+            outcome = trainer.fit()
         assert (outcome.resumed_from_step is None) == (stop_after is None), outcome
         return {name: p.detach().float().cpu() for name, p in model.projectors.named_parameters()}
 

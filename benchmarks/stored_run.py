@@ -5,7 +5,8 @@ What benchmarks measure, and what they compare between devices, goes through the
 
 import random
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from store.labels.files import Label
 from train.data.samples import DatasetSamples
 from train.job import dataset_part, run_labels, run_samples, run_ties
 from train.loop.processes import make_accelerator
+from train.loop.sharding import process_group
 from train.loop.trainer import Trainer
 from train.model.build import assemble
 from train.model.decoder import decoder_config, decoder_of, load_tokenizer, weights_dtype
@@ -59,9 +61,10 @@ class StoredRun:
             decoder = decoder_of(decoder_config(pipeline.decoder), weights_dtype(pipeline))
         return assemble(pipeline, tasks, shapes, decoder, load_tokenizer(pipeline.decoder)).to(self.device)
 
+    @contextmanager
     def trainer(
         self, model: QualityModel, folder: Path, stop_after: int | None = None
-    ) -> "tuple[Trainer, StepTimes]":
+    ) -> "Iterator[tuple[Trainer, StepTimes]]":
         """To train the model in the folder, and go on there; and what it notes of each step.
 
         `stop_after` so many steps, SIGTERM is raised.
@@ -73,7 +76,9 @@ class StoredRun:
         times = StepTimes(stop_after)
         accelerator.log_with = [times]
         training, none = (dataset_part(self.samples, part) for part in ("train", "val"))
-        return Trainer(accelerator, self.settings.pipeline, model, training, none, folder, quiet=True), times
+        pipeline = self.settings.pipeline
+        with process_group(pipeline, accelerator):
+            yield Trainer(accelerator, pipeline, model, training, none, folder, quiet=True), times
 
 
 class StepTimes(GeneralTracker):

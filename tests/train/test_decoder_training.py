@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from random_models import Question, asked, model_of, videos
 from safetensors.torch import load_file
 from several_processes import finish, start, together
 from training_set import die_after_saving, logged, make_features, progress_of, run_settings, train, weights
@@ -19,9 +20,12 @@ from train.data.reader import FeatureReader
 from train.data.samples import dataset_samples
 from train.errors import RunError
 from train.job import fit_standardisation, train_run
+from train.loop.processes import make_accelerator
+from train.loop.sharding import process_group, shard
 from train.loop.validation import correlations
 from train.model.build import build_model
 from train.model.decoder import load_decoder
+from train.model.recompute import kept_bytes
 from train.pretrained import from_pretrained
 from train.saving.checkpoint import checkpoint_of, checkpoints
 
@@ -67,6 +71,21 @@ def assert_same_run(expected: Path, found: Path) -> None:
         assert other == pytest.approx(one, abs=1e-3)
 
 
+def test_what_a_layer_keeps_is_measured_where_it_is_divided_too(tmp_path: Path) -> None:
+    pipeline, kept = run_settings(tmp_path, *SETTINGS).pipeline, []
+    accelerator = make_accelerator(pipeline.training, tmp_path)
+    with process_group(pipeline, accelerator):
+        for divided in (False, True):
+            model = model_of("llama")
+            model.decoder.requires_grad_(True)
+            if divided:
+                shard(model.decoder, pipeline, accelerator)
+            with kept_bytes(model.decoder.get_decoder().layers[1]) as found:
+                model(videos(3), asked(model, [Question(0, "score", 0, 63)])).sum().backward()
+            kept.append(sum(found.values()))
+    assert kept[0] == kept[1] > 0
+
+
 def dies_after(step: int, run: Callable[[], object]) -> Callable[[], None]:
     """What trains, and is gone once it has saved that step."""
 
@@ -106,9 +125,9 @@ def test_it_takes_the_steps_of_plain_torch(tmp_path: Path, tied: bool) -> None:
     schedule = get_scheduler("cosine", optimizer, round(STEPS * 0.03), STEPS)
     losses = []
     for epoch in range(2):
-        for videos in epoch_steps(len(data), pipeline.training, epoch):
-            media = [medium for video in videos for medium in data[video]]
-            loss = model(media, questions(epoch, videos)).mean()
+        for batch in epoch_steps(len(data), pipeline.training, epoch):
+            media = [medium for video in batch for medium in data[video]]
+            loss = model(media, questions(epoch, batch)).mean()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

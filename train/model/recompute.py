@@ -100,7 +100,7 @@ class Recompute:
 @contextmanager
 def kept_bytes(layer: nn.Module) -> Iterator[dict[int, int]]:
     """What a layer that runs within the block keeps for the backward pass: address → bytes."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}
+    weights: set[int] = set()
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,8 @@ def kept_bytes(layer: nn.Module) -> Iterator[dict[int, int]]:
 
     with ExitStack() as within:
 
-        def begin(*_: Any) -> None:
+        def begin(*_: Any) -> None:  # a divided layer has been gathered by now
+            weights.update(parameter.untyped_storage().data_ptr() for parameter in layer.parameters())
             within.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor))
 
         def end(*_: Any) -> None:

@@ -146,7 +146,7 @@ def _undefined(mos: Vector, scores: Vector) -> str | None:
     if infinite:
         return f"{infinite} of {len(scores)} scores are not finite numbers"
     if len(mos) < 2:
-        return f"a correlation needs two videos, here {'is' if len(mos) == 1 else 'are'} {len(mos)}"
+        return f"a correlation needs at least two videos, found {len(mos)}"
     if _constant(scores):
         return "all scores are equal"
     return "all opinion scores are equal" if _constant(mos) else None

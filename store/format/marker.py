@@ -170,7 +170,7 @@ def read_meta(path: str, data: bytes, count: int) -> list[dict[str, Any]]:
 
 
 def _content(path: str, data: bytes) -> Any:
-    """A marker's content; without its meta data where they can be told apart unread."""
+    """A marker's content; without its meta data, where these can be split off unread."""
     as_written = _as_written(data)
     if as_written is not None:
         return as_written

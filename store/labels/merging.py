@@ -1,4 +1,4 @@
-"""Rows as one label for each video: names told apart, repeated rows read once, several raters averaged."""
+"""Rows as one label a video: ambiguous names kept whole, repeated rows read once, several raters averaged."""
 
 import logging
 from collections import defaultdict
@@ -36,7 +36,7 @@ def distinct(rows: Sequence[Label], source: str) -> list[Label]:
     """
     of_video: dict[str, dict[str | None, Label]] = {}
     repeated = []
-    for row in _told_apart(rows):
+    for row in _unambiguous(rows):
         known = of_video.setdefault(row.video, {})
         same, first = known.setdefault(row.rater, row), next(iter(known.values()))
         if same.mos != row.mos:
@@ -52,7 +52,7 @@ def distinct(rows: Sequence[Label], source: str) -> list[Label]:
     return [rows[0] if rows[0].rater is None else _mean(rows) for rows in opinions]
 
 
-def _told_apart(labels: Sequence[Label]) -> Iterator[Label]:
+def _unambiguous(labels: Sequence[Label]) -> Iterator[Label]:
     endings: dict[str, set[str]] = defaultdict(set)
     for label in labels:
         endings[label.video].add(full_id(label.written or label.video))

@@ -97,8 +97,8 @@ def test_upside_down_scores_show_in_rank_and_raw_correlation() -> None:
         ([1, 2, 3], [5, 5, 5], "all scores are equal"),
         ([2, 2, 2], [1, 2, 3], "all opinion scores are equal"),
         ([1, 2, 3], [1, float("nan"), 3], "1 of 3 scores are not finite"),
-        ([1], [1], "needs two videos"),
-        ([], [], "needs two videos"),
+        ([1], [1], "needs at least two videos"),
+        ([], [], "needs at least two videos"),
     ],
 )
 def test_undefined_figures_say_why(mos: list[float], scores: list[float], reason: str) -> None:

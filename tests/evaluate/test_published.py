@@ -41,7 +41,7 @@ def test_videval_is_there_with_how_it_was_split() -> None:
     assert "median of 100" in row.source
 
 
-def test_ablations_are_told_apart_by_what_they_vary() -> None:
+def test_an_ablation_is_named_by_what_it_varies() -> None:
     tokens = ablation("temporal tokens")
     assert [(row.method, row.srcc, row.seconds_per_video) for row in tokens] == [
         ("4", 0.879, 1.98),

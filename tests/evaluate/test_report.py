@@ -173,7 +173,7 @@ def test_plots_follow_the_theme(html: str) -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_videos_give_a_page_with_dashes_and_the_reason(report: Report, n: int) -> None:
-    undefined = Metrics(n, note="a correlation needs two videos")
+    undefined = Metrics(n, note="a correlation needs at least two videos")
     page = Page(
         render_report(
             replace(
@@ -189,7 +189,7 @@ def test_too_few_videos_give_a_page_with_dashes_and_the_reason(report: Report, n
             )
         )
     )
-    assert page.open == [] and "a correlation needs two videos" in page.text and "–" in page.text
+    assert page.open == [] and "a correlation needs at least two videos" in page.text and "–" in page.text
 
 
 def test_rows_without_score_or_mos_are_counted_not_plotted(report: Report) -> None:

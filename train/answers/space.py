@@ -7,7 +7,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class AnswerSpace:
-    """All answers of a task: what they begin with alike (`lead`), and the token tail that tells each apart.
+    """All answers of a task: what they begin with alike (`lead`), and the token tail of each.
 
     In Llama-3's tokenizer every tail of the 101 scores is one token; tokenizers that write digit by digit
     give a small trie. Where one tail begins another (6 and 63), every tail is closed by `end`.

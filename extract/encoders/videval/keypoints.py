@@ -73,7 +73,7 @@ def _add(total: Plane, terms: _Terms, sources: dict[int, Plane], start: int, hei
 
 
 def _terms(kernel: NDArray[np.int_]) -> _Terms:
-    """(right, down, weight) in the order of the original: equal corners are told apart by rounding alone.
+    """(right, down, weight) in the order of the original: among equal corners rounding alone decides.
 
     From the last column to the first, each from its last row to its first.
     """

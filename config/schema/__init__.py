@@ -7,7 +7,7 @@ from config.schema.datasets import AlignmentSettings, DatasetSettings, StoreSett
 from config.schema.decoder import DecoderSettings, LoraSettings
 from config.schema.encoders import EncoderSettings
 from config.schema.entry import Entry
-from config.schema.pipelines import PipelineSettings, RegressionSettings
+from config.schema.pipelines import PipelineSettings, PromptSettings, RegressionSettings
 from config.schema.protocols import ProtocolSettings
 from config.schema.tasks import MOS, Form, NumberForm, TaskSettings, TextForm, WordsForm
 from config.schema.training import StepSettings, TargetSettings, TrainingSettings
@@ -25,6 +25,7 @@ __all__ = [
     "NumberForm",
     "PipelineSettings",
     "ProjectorSettings",
+    "PromptSettings",
     "ProtocolSettings",
     "RegressionSettings",
     "RunSettings",

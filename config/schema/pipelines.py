@@ -26,6 +26,35 @@ class RegressionSettings(Entry):
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
+class PromptSettings(Entry):
+    """How free questions are put to a run, which should be as it was trained.
+
+    `<image>` is where a video's tokens stand; twice, where the pipeline's slots divide them (`division`).
+    """
+
+    system: str | None = None
+    """What the model is told first. None: the first task's, and nothing where conversations alone were
+    trained on."""
+    one: str = "<image> "
+    """What stands before a question about one video."""
+    several: str = "Video {number}: <image>\n"
+    """The same for each of several: {number} is 1, 2 …, {ordinal} first, second …"""
+
+    @model_validator(mode="after")
+    def _shows_the_video(self) -> "PromptSettings":
+        for name in ("one", "several"):
+            text: str = getattr(self, name)
+            try:
+                text.format(number=1, ordinal="first")
+            except (LookupError, ValueError) as error:
+                raise ValueError(
+                    f"prompt.{name} is {text!r}: expected no other fields in braces than number and ordinal"
+                ) from error
+            if "<image>" not in text:
+                raise ValueError(f"prompt.{name} is {text!r}: expected <image> where the video stands")
+        return self
+
+
 class PipelineSettings(Entry):
     """A model: branches, decoder, tasks and training."""
 
@@ -55,11 +84,22 @@ class PipelineSettings(Entry):
     slots: tuple[tuple[str, ...], ...] = ()
     """Blocks by the slots of VQA²'s prompts, which show a video in several: the branches of each slot. A
     task's question shows all of them after each other; a branch may be in several. None: one slot of all."""
+    prompt: PromptSettings = PromptSettings()
     std_scale: float = Field(1.0, gt=0)
     """Predicted standard deviations are multiplied by it; `python -m evaluate calibrate RUN` sets a run's."""
     training: TrainingSettings
     continues: str | None = None
     """The pipeline whose run a run of this one begins with: the weights of what both have."""
+
+    def division(self, slots: int) -> tuple[tuple[str, ...] | None, ...]:
+        """A medium's tokens where it stands in so many slots: the branches of each; None shows all.
+
+        What is not divided into so many stands in the first.
+        """
+        own = tuple((name,) for name, branch in self.branches.items() if branch.append_to is None)
+        divided = self.slots or own
+        whole = slots == 1 or self.token_order == "interleaved" or len(divided) != slots
+        return (None,) if whole else divided
 
     @field_validator("branches", mode="before")
     @classmethod

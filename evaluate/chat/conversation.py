@@ -10,7 +10,8 @@ from transformers.generation.streamers import BaseStreamer
 
 from evaluate.chat.stretches import Stretch, stretch_in, videos_in
 from evaluate.chat.watching import Watched, Watcher
-from train.answers.conversation import SLOT, Message
+from train.answers.conversation import Message
+from train.inference.opening import Opening
 from train.pretrained import TrainedModel
 
 
@@ -39,7 +40,7 @@ class Interview:
         videos: Sequence[Watched],
         system: str | None = None,
     ) -> None:
-        """`system`: what the model is told first; where not given, as in its first task.
+        """`system`: what the model is told first; where not given, as in its training (Opening).
 
         Raises TrainError where the model writes no text.
         """
@@ -47,8 +48,8 @@ class Interview:
         self._watcher = watcher
         self._videos = list(videos)
         self._shown = False
-        said = system if system is not None else system_prompt(trained)
-        self.messages = [Message("system", said)] if said else []
+        self._opening = Opening.of(trained.settings, system)
+        self.messages = self._opening.messages
 
     def ask(self, question: str, streamer: BaseStreamer | None = None, **generation: Any) -> Turn:
         """The next turn; a question that cannot be asked leaves the conversation as it was.
@@ -75,15 +76,8 @@ class Interview:
         count = len(self._videos)
         about = range(count) if stretch is None else videos_in(question, count)
         for number in about:
-            self._talk.show(self._watcher.medium(self._videos[number], stretch))
-        if count == 1:
-            return f"{SLOT} {question}"
-        return "\n".join([*(f"Video {number + 1}: {SLOT}" for number in about), question])
-
-
-def system_prompt(trained: TrainedModel) -> str:
-    """Of the run's first task."""
-    return next((task.system.strip() for task in trained.settings.tasks.values()), "")
+            self._talk.show(self._watcher.medium(self._videos[number], stretch), *self._opening.slots)
+        return self._opening.text(question, count, about)
 
 
 class FirstToken(BaseStreamer):

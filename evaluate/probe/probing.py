@@ -13,10 +13,10 @@ from statistics import fmean
 
 import torch
 
-from evaluate.chat.conversation import system_prompt
 from evaluate.chat.stretches import Stretch
 from evaluate.chat.watching import Watched, Watcher
-from train.answers.conversation import SLOT, Message
+from train.answers.conversation import Message
+from train.inference.opening import Opening
 from train.inference.talk import Talk
 from train.pretrained import TrainedModel
 
@@ -54,23 +54,22 @@ def probe(trained: TrainedModel, watcher: Watcher, watched: Watched) -> Probed:
 
     Raises StretchError where an encoder sees the video as a whole, TrainError where the model writes no text.
     """
-    system = system_prompt(trained)
-    said = [Message("system", system)] if system else []
-    seconds = []
+    opening, seconds = Opening.of(trained.settings), []
     for second in range(max(1, int(watched.seconds + 0.05))):
         medium = watcher.medium(watched, Stretch(second, second + 1))
-        talk = trained.talk([medium])
-        seconds.append({name: _score(talk, said, aspect) for name, aspect in dimensions().aspects.items()})
+        talk = trained.talk()
+        talk.show(medium, *opening.slots)
+        seconds.append({name: _score(talk, opening, aspect) for name, aspect in dimensions().aspects.items()})
     return Probed(watched.video, seconds)
 
 
-def _score(talk: Talk, said: Sequence[Message], aspect: str) -> float:
+def _score(talk: Talk, opening: Opening, aspect: str) -> float:
     """The expected score: the words' scores, weighted by their likelihoods; the mean over the questions."""
     asked = dimensions()
     worth = torch.tensor([*asked.words.values()], dtype=torch.float64)
     scores = []
     for question in asked.questions:
-        turn = Message("user", f"{SLOT} {question.format(aspect=aspect)}")
-        found = talk.likelihoods([*said, turn], [*asked.words])
+        turn = Message("user", opening.text(question.format(aspect=aspect), 1))
+        found = talk.likelihoods([*opening.messages, turn], [*asked.words])
         scores.append(float(torch.tensor(found, dtype=torch.float64).softmax(dim=0) @ worth))
     return fmean(scores)

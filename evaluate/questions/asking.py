@@ -2,21 +2,25 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evaluate.chat.conversation import system_prompt
 from evaluate.chat.watching import Watcher, content_digest
 from evaluate.errors import EvaluationError
 from evaluate.questions.keeping import KeptAnswers
 from evaluate.questions.question import Question
 from extract.errors import UnreadableVideo
+from store.labels.conversations import Dialogue
 from store.labels.folder import require_videos
 from store.labels.resolve import resolve
-from train.answers.conversation import SLOT, Message
+from train.answers.conversation import Conversation, Message
+from train.data.dialogues import conversation_of
+from train.data.reader import Features
+from train.data.samples import Medium
 from train.errors import TrainError
+from train.inference.opening import Opening
 from train.inference.talk import Talk
 from train.pretrained import TrainedModel
 
@@ -74,7 +78,7 @@ def ask_all(
     where the model writes no text.
     """
     files = _files(questions, folder)
-    watcher, system = Watcher(trained), system_prompt(trained)
+    watcher, opening = Watcher(trained), Opening.of(trained.settings)
     trained.talk()
     answers = KeptAnswers(kept, trained)
     there = []
@@ -90,7 +94,7 @@ def ask_all(
     for digests, group in groupby(there, key=lambda pair: pair[0]):
         together = []
         for _, question in group:
-            key = answers.key(_decides(question, digests, system, open_tokens))
+            key = answers.key(_decides(question, digests, opening, open_tokens))
             if known := answers.get(key):
                 yield Asked(question, known["likelihoods"], known["written"])
             else:
@@ -99,55 +103,85 @@ def ask_all(
             continue
         try:
             watched = [watcher.watch(files[name]) for name in together[0][1].videos]
-            talk = trained.talk([watcher.medium(each) for each in watched])
+            asker = _Asker(trained, opening, [watcher.medium(each) for each in watched])
         except (UnreadableVideo, TrainError) as error:
             yield from (Asked(question, problem=str(error)) for _, question in together)
             continue
         for key, question in together:
-            found = _asked(talk, question, system, _limit(question, open_tokens))
+            found = asker.ask(question, _limit(question, open_tokens))
             if found.problem is None:
                 answers.add(key, {"likelihoods": found.likelihoods, "written": found.written})
             yield found
 
 
-def _asked(talk: Talk, question: Question, system: str, limit: int) -> Asked:
-    try:
-        likelihoods = None
-        if question.closed:
-            found = talk.likelihoods(messages(question, system), list(question.options.values()))
-            likelihoods = dict(zip(question.options, found, strict=True))
-        written = talk.reply(messages(question, system, options=True), max_new_tokens=limit)
-    except TrainError as error:
-        return Asked(question, problem=str(error))
-    return Asked(question, likelihoods, written)
+class _Asker:
+    """Asks about the same videos; what was read for one question is not read again for the next."""
+
+    def __init__(self, trained: TrainedModel, opening: Opening, media: Sequence[Features]) -> None:
+        self._trained, self._opening, self._media = trained, opening, media
+        self._talks: dict[tuple[object, ...], Talk] = {}
+
+    def ask(self, question: Question, limit: int) -> Asked:
+        try:
+            likelihoods = None
+            if question.closed:
+                asked = conversation(question, self._opening)
+                found = self._talk(asked).likelihoods(asked.messages, list(question.options.values()))
+                likelihoods = dict(zip(question.options, found, strict=True))
+            asked = conversation(question, self._opening, options=True)
+            written = self._talk(asked).reply(asked.messages, max_new_tokens=limit)
+        except TrainError as error:
+            return Asked(question, problem=str(error))
+        return Asked(question, likelihoods, written)
+
+    def _talk(self, asked: Conversation) -> Talk:
+        """One in which the videos fill the conversation's slots."""
+        slots = (*zip(asked.media, asked.branches, strict=True),)
+        if slots not in self._talks:
+            talk = self._talks[slots] = self._trained.talk()
+            for medium, branches in slots:
+                talk.show(self._media[medium], branches)
+        return self._talks[slots]
 
 
 def _limit(question: Question, open_tokens: int) -> int:
     return LETTER_TOKENS if question.closed else open_tokens
 
 
-def _decides(question: Question, videos: Sequence[str], system: str, open_tokens: int) -> dict[str, Any]:
+def _decides(question: Question, videos: Sequence[str], opening: Opening, open_tokens: int) -> dict[str, Any]:
     """All that the model's answer depends on; `videos`: digests of the files."""
-    said = [messages(question, system, options) for options in (False, True)]
+    asked = [conversation(question, opening, options) for options in (False, True)]
     return {
         "videos": list(videos),
-        "messages": [[(message.role, message.text) for message in each] for each in said],
+        "slots": [[*zip(each.media, each.branches, strict=True)] for each in asked],
+        "messages": [[(message.role, message.text) for message in each.messages] for each in asked],
         "options": list(question.options.items()),
         "tokens": _limit(question, open_tokens),
     }
 
 
-def messages(question: Question, system: str, options: bool = False) -> list[Message]:
-    """The question behind its videos; with `options` they are listed, and a letter is asked for."""
-    count = len(question.videos)
-    shown = [SLOT] if count == 1 else [f"Video {number}: {SLOT}" for number in range(1, count + 1)]
+def conversation(question: Question, opening: Opening, options: bool = False) -> Conversation:
+    """The question behind its videos, as the run knows them; one of a conversation as it stands there.
+
+    With `options` they are listed, and a letter is asked for.
+    """
+    if question.turns:
+        media = [Medium("", name) for name in question.videos]
+        said = Dialogue(question.number, question.videos, question.turns)
+        own = conversation_of(said, media, dict(zip(media, range(len(media)), strict=True)), opening.pipeline)
+        first = () if own.messages[0].role == "system" else opening.messages
+        return replace(own, messages=(*first, *own.messages))
     lines = [question.text]
     if options and question.closed and not question.listed:
         lines += [f"{letter}. {option}" for letter, option in question.options.items()]
         lines.append("Answer with the letter of the right option.")
-    between = " " if count == 1 else "\n"
-    asked = Message("user", "\n".join(shown) + between + "\n".join(lines))
-    return [Message("system", system), asked] if system else [asked]
+    count, slots = len(question.videos), opening.slots
+    text = opening.text("\n".join(lines), count)
+    return Conversation(
+        tuple(number for number in range(count) for _ in slots),
+        (*opening.messages, Message("user", text)),
+        slots * count,
+    )
 
 
 def _files(questions: Sequence[Question], folder: Path) -> dict[str, Path]:

@@ -37,8 +37,16 @@ def conversation_question(dialogue: Dialogue) -> Question:
             categories=_kind("yes-or-no"),
             lettered=False,
             listed=True,
+            turns=dialogue.turns[:-1],
         )
-    return Question(dialogue.line, dialogue.media, text, reference=answer, categories=_kind("open_ended"))
+    return Question(
+        dialogue.line,
+        dialogue.media,
+        text,
+        reference=answer,
+        categories=_kind("open_ended"),
+        turns=dialogue.turns[:-1],
+    )
 
 
 def _which(dialogue: Dialogue, text: str, options: list[tuple[str, str]], answer: str) -> Question:
@@ -58,6 +66,7 @@ def _which(dialogue: Dialogue, text: str, options: list[tuple[str, str]], answer
         right,
         categories=_kind("which"),
         listed=True,
+        turns=dialogue.turns[:-1],
     )
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from evaluate.errors import QuestionError
+from store.labels.conversations import Turn
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Question:
     """Whether the answer is a letter; otherwise it is the option itself, as yes or no."""
     listed: bool = False
     """Whether the text lists the options and says how to answer."""
+    turns: tuple[Turn, ...] = ()
+    """Of a conversation's question: how it is put, with the videos' slots."""
     predicts: str | None = None
     """The field that the answer has in the record's prediction, of benchmarks that ask for such a file."""
 

@@ -8,11 +8,14 @@ import pytest
 from training_set import run_settings
 
 from config.schema import DatasetSettings
+from evaluate.questions.asking import conversation
+from evaluate.questions.reading import read_questions
 from evaluate.scoring.answered import answer_conversations
 from evaluate.scoring.model import load_trained, run_reader
 from store.features import FeatureStore
 from train.data.dialogues import dialogue_samples
 from train.errors import TrainError
+from train.inference.opening import Opening
 from train.job import train_run
 
 ASKED = (
@@ -63,6 +66,11 @@ def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path:
             talk.show(features[video], branches)
         assert each.sample.said is not None
         assert each.written == talk.reply(each.sample.said.messages[:1], max_new_tokens=5)
+    opening = Opening.of(trained.settings)
+    for question, sample in zip(read_questions(tmp_path / "said.jsonl").asked, samples, strict=True):
+        asked, said = conversation(question, opening), sample.said
+        assert said is not None and asked.messages == said.messages[:-1]  # no system prompt, as in training
+        assert asked.branches == said.branches and len(asked.media) == len(said.media)
     scored = dialogue_samples(trained.settings, dataset, reader).parts["test"][0]
     unanswered = scored.__class__("a", "said", 50.0, 50.0, {})
     with pytest.raises(TrainError, match="a of said: expected a conversation with an answer last"):

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
 from evaluate.chat.watching import Watcher
-from evaluate.questions.asking import Asked, ask_all, messages
+from evaluate.questions.asking import Asked, ask_all, conversation
 from evaluate.questions.outcome import WAYS, Outcome
 from evaluate.questions.question import Question, Questions, Unusable
 from evaluate.questions.reading import read_questions
 from evaluate.scoring.model import load_trained
 from train.answers.conversation import SLOT
+from train.inference.opening import Opening
 from train.inference.talk import Talk
 
 
@@ -115,16 +116,21 @@ def test_a_pair_is_shown_as_two_videos_and_asked_behind_both(tmp_path: Path, dec
     found = {each.question.number: each for each in ask_all(trained, [pair, same, broken], videos, 4)}
     assert len(decoded) == 3  # and the one that is none
     assert "Z.mp4" in str(found[3].problem)
-    asked = messages(pair, "", options=True)[-1].text
+    opening = Opening.of(trained.settings)
+    asked = conversation(pair, opening, options=True).messages[-1].text
     assert asked.startswith(f"Video 1: {SLOT}\nVideo 2: {SLOT}\nWhich is better?\nA. noise\n")
     watcher = Watcher(trained)
     media = [watcher.medium(watcher.watch(videos / name)) for name in pair.videos]
-    system = next(iter(trained.settings.tasks.values())).system.strip()
+    assert opening.system == next(iter(trained.settings.tasks.values())).system.strip()
     talk = Talk(trained.model, media)
-    assert found[1].written == talk.reply(messages(pair, system, options=True), max_new_tokens=8)
-    likelihoods = talk.likelihoods(messages(pair, system), list(FOUR.values()))
+    assert found[1].written == talk.reply(
+        conversation(pair, opening, options=True).messages, max_new_tokens=8
+    )
+    likelihoods = talk.likelihoods(conversation(pair, opening).messages, list(FOUR.values()))
     assert list(found[1].likelihoods.values()) == pytest.approx(likelihoods, abs=1e-4)  # type: ignore[union-attr]
-    assert found[2].written == trained.reply([media[0]] * 2, messages(same, system), max_new_tokens=4)
+    assert found[2].written == trained.reply(
+        [media[0]] * 2, conversation(same, opening).messages, max_new_tokens=4
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,8 @@ def test_finevqs_files_are_scored(tmp_path: Path) -> None:
         None,
     ]
     # The text lists the options already, and says how to answer.
-    assert messages(read[2], "", options=True)[-1].text == f"{SLOT} {records[2]['conversations'][0]['value']}"
+    asked = conversation(read[2], Opening.of(load_trained(EMBEDDED_MODEL, "cpu").settings), options=True)
+    assert asked.messages[-1].text == f"{SLOT}\n{records[2]['conversations'][0]['value']}"
     found = questions(tmp_path / "f.jsonl", "--videos", videos, "--out", tmp_path / "out")
     assert (found["questions"], found["closed"], found["scored"], found["open"]) == (6, 6, 6, 0)
     assert found["counts"]["question_type"] == {"which": 4, "yes-or-no": 2}

@@ -7,7 +7,7 @@ from dataclasses import astuple
 from pathlib import PurePosixPath
 
 from config.schema import DatasetSettings, PipelineSettings, RunSettings
-from store.labels.conversations import Dialogue, Slot
+from store.labels.conversations import Dialogue
 from store.labels.dataset import Record
 from store.labels.resolve import IMAGE_EXTENSIONS, resolve
 from store.labels.shown import conversations_of, media_ids
@@ -82,7 +82,7 @@ def _sample(
     named = zip(videos, said.media, strict=True)
     media = [_medium(dataset, video, written, pipeline) for video, written in named]
     numbers = {medium: number for number, medium in enumerate(dict.fromkeys(media))}
-    conversation = _conversation(said, media, numbers, pipeline)
+    conversation = conversation_of(said, media, numbers, pipeline)
     return Sample(name, dataset, math.nan, math.nan, {}, tuple(numbers), conversation)
 
 
@@ -97,13 +97,13 @@ def _is_picture(written: str) -> bool:
     return PurePosixPath(written).suffix.lower() in IMAGE_EXTENSIONS
 
 
-def _conversation(
+def conversation_of(
     said: Dialogue, media: Sequence[Medium], numbers: Mapping[Medium, int], pipeline: PipelineSettings
 ) -> Conversation:
     """What is said, with the tokens of each medium in its slot.
 
     Those of one with two slots are divided by the pipeline's `slots`, or else by its branches; what cannot be
-    divided so stands in the first.
+    divided so, as a picture without motion, stands in the first.
     """
     filled, shown = list[int](), list[tuple[str, ...] | None]()
     messages = list[Message]()
@@ -113,18 +113,11 @@ def _conversation(
             if isinstance(part, str):
                 text += part
                 continue
-            divided = _divided(part, media[part.medium], pipeline)
-            if divided is not None or part.part == 0:
+            medium = media[part.medium]
+            division = pipeline.division(part.parts if medium.branches is None else 1)
+            if part.part < len(division):
                 text += SLOT
-                filled.append(numbers[media[part.medium]])
-                shown.append(divided)
+                filled.append(numbers[medium])
+                shown.append(division[part.part])
         messages.append(Message(turn.role, text))
     return Conversation(tuple(filled), tuple(messages), tuple(shown) if any(shown) else ())
-
-
-def _divided(slot: Slot, medium: Medium, pipeline: PipelineSettings) -> tuple[str, ...] | None:
-    """The branches that the slot shows; None: all in the medium's first slot."""
-    own = [(name,) for name, branch in pipeline.branches.items() if branch.append_to is None]
-    slots = pipeline.slots or own
-    whole = slot.parts == 1 or medium.branches is not None or pipeline.token_order == "interleaved"
-    return None if whole or len(slots) != slot.parts else tuple(slots[slot.part])

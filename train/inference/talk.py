@@ -51,23 +51,25 @@ class Talk:
 
     @property
     def shown(self) -> int:
-        """How many media were shown."""
+        """How many slots the media that were shown fill."""
         return len(self._visual)
 
     @torch.inference_mode()
-    def show(self, medium: Features, branches: Sequence[str] | None = None) -> None:
-        """One more medium: it fills the messages' next slot, with the tokens of these branches or of all.
+    def show(self, medium: Features, *slots: Sequence[str] | None) -> None:
+        """One more medium: it fills the messages' next slot, or several, each with some branches' tokens.
 
-        Raises ConversationError where it has none of them.
+        None, and the one slot where none is given, have those of all. Raises ConversationError where the
+        medium has none of a slot's branches.
         """
         device = next(self._model.projectors.parameters()).device
         on_device = {name: block.to(device) for name, block in medium.items()}
         (tokens,) = self._model.visual_tokens([on_device])
-        self._visual.append(tokens if branches is None else self._model.part(on_device, tokens, branches))
-        self._numbers.append(next(self._next))
+        for branches in slots or (None,):
+            self._visual.append(tokens if branches is None else self._model.part(on_device, tokens, branches))
+            self._numbers.append(next(self._next))
 
     def take_back(self, shown: int) -> None:
-        """Forget all media but the first so many."""
+        """Forget what fills all slots but the first so many."""
         del self._visual[shown:], self._numbers[shown:]
 
     @torch.inference_mode()

@@ -3,17 +3,22 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config import cli
+from config.errors import count
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
+from config.schema import DatasetSettings
 from evaluate.chat.command import ask
 from evaluate.options import Device, RunFolder, RunOption
 from evaluate.probe.command import probe
 from evaluate.questions.command import judge, questions
 from store.features import FeatureStore
+
+if TYPE_CHECKING:
+    from train.pretrained import TrainedModel
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
 app.command()(ask)
@@ -68,20 +73,45 @@ def run(
     device: Device = "auto",
     json: cli.Json = False,
 ) -> None:
-    """Test a run on stored features: predictions, metrics, the table beside published numbers, the report."""
+    """Test a run on stored features: predictions, metrics, the table beside published numbers, the report.
+
+    Of a dataset of conversations: what the run writes beside their last answers, by what is asked.
+    """
     from evaluate.report.publish import publish
     from evaluate.results.run import evaluate_run
     from evaluate.scoring.model import load_trained
 
     settings = load_settings(config, overrides or [])
     other = None if dataset is None else lookup(settings.datasets, dataset, "dataset")
-    trained = load_trained(run, device)
-    evaluation = evaluate_run(trained, FeatureStore(settings.store.path), other, split, quiet=json)
+    trained, store = load_trained(run, device), FeatureStore(settings.store.path)
+    tested = other or trained.settings.dataset
+    if tested.conversations:
+        _evaluate_conversations(trained, store, tested, split, json)
+        return
+    evaluation = evaluate_run(trained, store, other, split, quiet=json)
     published = publish(trained, evaluation)
     if json:
         cli.print_json({**evaluation.as_json(), "folder": str(published.folder)})
         return
     print("\n".join(published.lines))
+
+
+def _evaluate_conversations(
+    trained: "TrainedModel", store: FeatureStore, dataset: DatasetSettings, split: str, json: bool
+) -> None:
+    from evaluate.results.conversations import evaluate_conversations, write_answers
+    from evaluate.results.run import evaluation_folder
+
+    found = evaluate_conversations(trained, store, dataset, split, quiet=json)
+    folder = evaluation_folder(trained, found.dataset, found.part)
+    write_answers(folder, found)
+    if json:
+        cli.print_json({**found.as_json(), "folder": str(folder)})
+        return
+    print(found.table())
+    if found.missing:
+        print(f"{count(len(found.missing), 'conversation')} without features left out")
+    print(f"{folder / 'answers.jsonl'}: every answer beside the true one")
 
 
 @app.command()

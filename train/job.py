@@ -225,10 +225,11 @@ def run_ties(
 def _announce(
     settings: RunSettings, run: Run, model: VideoModel, samples: Mapping[str, DatasetSamples]
 ) -> None:
+    of = {dataset.name: dataset.sample for dataset in settings.datasets}
     for dataset, split in run.split.items():
         counts = ", ".join(f"{part.videos} {name}" for name, part in split.items())
-        log.info("%s on %s: %s videos", settings.pipeline.name, dataset, counts)
-        _announce_missing(dataset, samples[dataset].missing)
+        log.info("%s on %s: %s %ss", settings.pipeline.name, dataset, counts, of[dataset])
+        _announce_missing(dataset, of[dataset], samples[dataset].missing)
     for encoder, key in run.feature_keys.items():
         log.info("features reused: %s@%s", encoder, key)
     for name, count in model.trainable_parameters().items():
@@ -239,9 +240,9 @@ def _announce(
     log.info("everything else is frozen")
 
 
-def _announce_missing(dataset: str, missing: Sequence[str]) -> None:
+def _announce_missing(dataset: str, of: str, missing: Sequence[str]) -> None:
     if missing:
         shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         log.warning(
-            "%d labelled videos of %s have no features and are left out: %s", len(missing), dataset, shown
+            "%d labelled %ss of %s have no features and are left out: %s", len(missing), of, dataset, shown
         )

@@ -89,6 +89,11 @@ class DatasetSettings(Entry):
     source: str
     """Where to get the videos and labels: printed when they are absent."""
 
+    @property
+    def sample(self) -> str:
+        """What one label is of: a video, or a conversation."""
+        return "conversation" if self.conversations else "video"
+
     @model_validator(mode="before")
     @classmethod
     def _conversations_have_no_scores(cls, table: Any) -> Any:

@@ -30,7 +30,7 @@ def publish(trained: TrainedModel, evaluation: Evaluation) -> Published:
 
     Raises RunError where the disk refuses.
     """
-    folder = evaluation_folder(trained, evaluation)
+    folder = evaluation_folder(trained, evaluation.dataset, evaluation.part)
     table = beside_published(trained, evaluation)
     with writing(folder):
         write_evaluation(folder, evaluation)

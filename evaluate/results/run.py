@@ -136,12 +136,11 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     write_file(folder / "metrics.json", json.dumps(evaluation.as_json(), indent=2).encode())
 
 
-def evaluation_folder(trained: TrainedModel, evaluation: Evaluation) -> Path:
+def evaluation_folder(trained: TrainedModel, dataset: str, part: str) -> Path:
     """evaluation/ for the test split of the run's first dataset, evaluation-<what>/ for everything else."""
-    first = evaluation.dataset == trained.settings.dataset.name
-    own = trained.settings.trains_on(evaluation.dataset)
-    what = [] if first else [evaluation.dataset]
-    what += [evaluation.part] if own and evaluation.part != "test" else []
+    own = trained.settings.trains_on(dataset)
+    what = [] if dataset == trained.settings.dataset.name else [dataset]
+    what += [part] if own and part != "test" else []
     return trained.folder / "-".join(["evaluation", *what])
 
 

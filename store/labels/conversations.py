@@ -55,6 +55,8 @@ class Dialogue:
     media: tuple[str, ...]
     """Names as the record has them."""
     turns: tuple[Turn, ...]
+    mark: str = ""
+    """What is asked, as `task_mark` of VQA²'s records says it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def _dialogue(line: int, record: Any) -> Dialogue:
         raise _Unusable(f"is {_short(record)}, expected an object with `conversations`")
     media = _media(record)
     turns = _alternating(_turns(record))
-    return Dialogue(line, tuple(name for name, _ in media), _with_slots(turns, [kind for _, kind in media]))
+    names, mark = tuple(name for name, _ in media), record.get("task_mark")
+    slotted = _with_slots(turns, [kind for _, kind in media])
+    return Dialogue(line, names, slotted, mark.strip() if isinstance(mark, str) else "")
 
 
 def _media(record: Mapping[str, Any]) -> list[tuple[str, str]]:

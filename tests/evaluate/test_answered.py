@@ -10,18 +10,19 @@ from training_set import run_settings
 from config.schema import DatasetSettings
 from evaluate.questions.asking import conversation
 from evaluate.questions.reading import read_questions
+from evaluate.results.conversations import MOST_TOKENS, evaluate_conversations, write_answers
 from evaluate.scoring.answered import answer_conversations
 from evaluate.scoring.model import load_trained, run_reader
 from store.features import FeatureStore
 from train.data.dialogues import dialogue_samples
-from train.errors import TrainError
+from train.errors import RunError, TrainError
 from train.inference.opening import Opening
 from train.job import train_run
 
 ASKED = (
-    ("<image>What is the quality level?", "good", ["a.mp4"]),
-    ("Key frames <image>, motion <image>: the score?", "63", ["b.mp4"]),
-    ("<image> or <image>: which is better?", "the first", ["b.mp4", "a.mp4"]),
+    ("<image>What is the quality level?", "good", ["a.mp4"], "level"),
+    ("Key frames <image>, motion <image>: the score?", "63", ["b.mp4"], "score"),
+    ("<image> or <image>: which is better?", "the first", ["b.mp4", "a.mp4"], None),
 )
 
 
@@ -31,11 +32,12 @@ def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path:
             json.dumps(
                 {
                     "image": media,
+                    "task_mark": mark,
                     "conversations": [{"from": "human", "value": text}, {"from": "gpt", "value": answer}],
                 }
             )
             + "\n"
-            for text, answer, media in ASKED
+            for text, answer, media, mark in ASKED
         )
     )
     store, random = FeatureStore(tmp_path / "features"), np.random.default_rng(2)
@@ -57,7 +59,7 @@ def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path:
     reader = run_reader(trained, store, dataset)
     samples = dialogue_samples(trained.settings, dataset, reader).parts["test"]
     found = list(answer_conversations(trained, samples, reader, 5, quiet=True))
-    assert [each.true for each in found] == [answer for _, answer, _ in ASKED]
+    assert [each.true for each in found] == [answer for _, answer, _, _ in ASKED]
     features = {video: reader.read(video) for video in "ab"}
     shown = ([("a", None)], [("b", ["spatial"]), ("b", ["temporal"])], [("b", None), ("a", None)])
     for each, media in zip(found, shown, strict=True):
@@ -71,6 +73,19 @@ def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path:
         asked, said = conversation(question, opening), sample.said
         assert said is not None and asked.messages == said.messages[:-1]  # no system prompt, as in training
         assert asked.branches == said.branches and len(asked.media) == len(said.media)
+    evaluation = evaluate_conversations(trained, store, dataset, "test", quiet=True)
+    again = answer_conversations(trained, samples, reader, MOST_TOKENS, quiet=True)
+    assert [each.written for each in evaluation.answers] == [each.written for each in again]
+    assert {name: each.n for name, each in evaluation.tasks.items()} == {"level": 1, "score": 1, "all": 3}
+    write_answers(tmp_path / "found", evaluation)
+    lines = [json.loads(line) for line in (tmp_path / "found" / "answers.jsonl").read_text().splitlines()]
+    assert [(each["videos"], each["true"]) for each in lines] == [
+        (["a"], "good"),
+        (["b"], "63"),
+        (["b", "a"], "the first"),
+    ]
+    with pytest.raises(RunError, match="no conversation with features in its split 'val'; it has train"):
+        evaluate_conversations(trained, store, dataset, "val")
     scored = dialogue_samples(trained.settings, dataset, reader).parts["test"][0]
     unanswered = scored.__class__("a", "said", 50.0, 50.0, {})
     with pytest.raises(TrainError, match="a of said: expected a conversation with an answer last"):

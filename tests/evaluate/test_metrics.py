@@ -9,6 +9,7 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from evaluate.metrics.logistic import Logistic, fit_logistic
 from evaluate.metrics.scores import bootstrap_intervals, level_accuracy, logistic_of, score_metrics
+from evaluate.metrics.texts import text_figures
 
 LEVELS = ("poor", "fair", "good")
 
@@ -171,3 +172,20 @@ def test_unknown_levels_are_refused() -> None:
         level_accuracy(["poor"], ["excellent"], LEVELS)
     with pytest.raises(ValueError, match="1 true levels"):
         level_accuracy(["poor"], [], LEVELS)
+
+
+def test_texts_are_right_whatever_the_case_spaces_and_full_stop_and_numbers_are_off_by_so_much() -> None:
+    found = text_figures(["Gaussian blur", "none", "noise"], ["gaussianblur.", "None", "blur"])
+    assert (found.n, found.right, found.numbers_off, found.without_numbers) == (
+        3,
+        pytest.approx(2 / 3),
+        None,
+        0,
+    )
+    true = ["from 1.0 to 2.5 seconds", "from 0.5 to 3.0 seconds", "from 2.0 to 4.0 seconds"]
+    said = ["from 1. 5 to 2. 5 seconds", "from 0.5 to 5.0 seconds", "at the end"]
+    found = text_figures(true, said)
+    assert (found.right, found.numbers_off, found.without_numbers) == (0, 1.25, 1)
+    assert text_figures([], []).right is None and text_figures(["3"], ["?"]).numbers_off is None
+    with pytest.raises(ValueError):
+        text_figures(["a"], [])

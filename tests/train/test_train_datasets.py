@@ -64,7 +64,7 @@ def test_a_run_is_evaluated_on_each_of_its_datasets(place: Path, monkeypatch: py
     assert [row.level for row in second.rows] == [
         cuts.level(second.scale.to_100(row.mos)) for row in second.rows if row.mos is not None
     ]
-    folders = [evaluation_folder(trained, evaluation).name for evaluation in (first, second)]
+    folders = [evaluation_folder(trained, each.dataset, each.part).name for each in (first, second)]
     assert folders == ["evaluation", "evaluation-KoNViD-1k"]
 
 

@@ -83,7 +83,7 @@ def _sample(
     media = [_medium(dataset, video, written, pipeline) for video, written in named]
     numbers = {medium: number for number, medium in enumerate(dict.fromkeys(media))}
     conversation = conversation_of(said, media, numbers, pipeline)
-    return Sample(name, dataset, math.nan, math.nan, {}, tuple(numbers), conversation)
+    return Sample(name, dataset, math.nan, math.nan, {}, tuple(numbers), conversation, said.mark)
 
 
 def _medium(dataset: str, video: str, written: str, pipeline: PipelineSettings) -> Medium:

@@ -51,6 +51,8 @@ class Sample:
     """What a conversation about it may show beside the video, such as another to compare it with."""
     said: Conversation | None = None
     """What is asked and answered in the place of the tasks, about `further` alone, by its numbers there."""
+    mark: str = ""
+    """Of a conversation: what is asked, where its record says it (`task_mark`)."""
 
     @property
     def media(self) -> tuple[Medium, ...]:

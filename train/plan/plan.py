@@ -65,6 +65,7 @@ def make_plan(
     return TrainingPlan(
         pipeline=pipeline.name,
         processes=processes,
+        samples={dataset.name: dataset.sample for dataset in settings.datasets},
         videos={name: {part: len(own) for part, own in each.parts.items()} for name, each in samples.items()},
         missing={name: len(each.missing) for name, each in samples.items()},
         lengths=planned.lengths,

@@ -46,10 +46,12 @@ class TrainingPlan:
 
     pipeline: str
     processes: int
+    samples: dict[str, str]
+    """Dataset → what a label is of: a video or a conversation."""
     videos: dict[str, dict[str, int]]
-    """Dataset → split → number of videos."""
+    """Dataset → split → number of videos, or of conversations."""
     missing: dict[str, int]
-    """Dataset → labelled videos that are left out: they have no features, or no file to extract."""
+    """Dataset → labelled ones that are left out: they have no features, or no file to extract."""
     lengths: str
     feature_bytes: dict[str, float]
     """Encoder and stream, of all splits."""
@@ -73,19 +75,25 @@ class TrainingPlan:
         """For people."""
         return [*self._data(), *self._model(), *self._cost()]
 
+    @property
+    def _sample(self) -> str:
+        return " or ".join(dict.fromkeys(self.samples.values()))
+
     def _data(self) -> list[str]:
         tokens, steps, lines = self.tokens, self.steps, list[str]()
         for dataset, parts in self.videos.items():
             counts = ", ".join(f"{number:,} {part}" for part, number in parts.items())
             left_out = self.missing[dataset]
-            lines.append(f"{self.pipeline} on {dataset}: {counts} videos")
-            lines += [f"  {count(left_out, 'labelled video')} left out"] if left_out else []
+            of = self.samples[dataset]
+            lines.append(f"{self.pipeline} on {dataset}: {counts} {of}s")
+            lines += [f"  {count(left_out, f'labelled {of}')} left out"] if left_out else []
         lines.append(f"lengths: {self.lengths}")
         lines += [f"  {stream}: {_bytes(size)} of features" for stream, size in self.feature_bytes.items()]
         estimated = " (estimated: its tokenizer is not here)" if tokens.text_estimated else ""
         members = f", for each of {tokens.members} members" if tokens.members > 1 else ""
         lines.append(
-            f"tokens a video: {tokens.visual_mean:,.0f} visual, {tokens.text} of text{estimated}{members}"
+            f"tokens a {self._sample}: {tokens.visual_mean:,.0f} visual, {tokens.text} of"
+            f" text{estimated}{members}"
         )
         lines.append(f"  the longest with one question: {tokens.longest:,}{_of_context(tokens)}")
         lines.append(
@@ -115,7 +123,7 @@ class TrainingPlan:
         work, lines = self.operations, []
         if work.training:
             lines.append(
-                f"operations of the decoder: {_flop(work.video)} a video, {_flop(work.step)} a step,"
+                f"operations of the decoder: {_flop(work.video)} a {self._sample}, {_flop(work.step)} a step,"
                 f" {_flop(work.training)} in all"
             )
         if self.card is not None and self.hours is not None:

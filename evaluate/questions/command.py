@@ -20,7 +20,7 @@ def questions(
         typer.Option(
             show_default=False,
             help="Folder of metrics.json, answers.jsonl, open.jsonl and, of VCGBench, predictions.json;"
-            " runs/questions/FILE where not given.",
+            " runs/questions/FILE-RUN where not given.",
         ),
     ] = None,
     open_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an open answer.")] = 128,
@@ -35,17 +35,19 @@ def questions(
     from tqdm import tqdm
 
     from evaluate.questions.asking import ask_all
+    from evaluate.questions.keeping import model
     from evaluate.questions.outcome import KEPT, PREDICTIONS, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
     from evaluate.scoring.model import load_trained
     from train.saving.folder import writing
 
-    found = read_questions(file)
-    folder = out or Path("runs") / "questions" / file.stem
-    asked = ask_all(load_trained(run, device), found.asked, videos, open_tokens, folder / KEPT)
+    found, trained = read_questions(file), load_trained(run, device)
+    folder = out or Path("runs") / "questions" / f"{file.stem}-{trained.folder.resolve().name}"
+    asked = ask_all(trained, found.asked, videos, open_tokens, folder / KEPT)
     progress = tqdm(asked, total=len(found.asked), desc="questions", disable=json)
     order = {id(question): place for place, question in enumerate(found.asked)}
-    outcome = Outcome(found, sorted(progress, key=lambda each: order[id(each.question)]))
+    answers = sorted(progress, key=lambda each: order[id(each.question)])
+    outcome = Outcome(found, answers, {"file": str(file), **model(trained)})
     with writing(folder):
         write_outcome(folder, outcome)
     if json:

@@ -26,6 +26,15 @@ def kept_records(path: Path) -> Iterator[dict[str, Any]]:
         yield from (record for _, record in read_records(path) if isinstance(record, dict))
 
 
+def model(trained: TrainedModel) -> dict[str, str]:
+    """Which run answers, and by which weights."""
+    return {
+        "run": str(trained.folder),
+        "checkpoint": trained.checkpoint.name,
+        "weights": fingerprint(read_digests(trained.checkpoint)),
+    }
+
+
 class KeptAnswers:
     """What a model answered, by all that decides it: weights, settings, and what it was asked."""
 

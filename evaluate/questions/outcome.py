@@ -2,8 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -33,6 +33,8 @@ class Outcome:
 
     questions: Questions
     asked: Sequence[Asked]
+    of: Mapping[str, str] = field(default_factory=dict)
+    """Whose answers they are, to which file."""
 
     @property
     def closed(self) -> list[Asked]:
@@ -54,6 +56,7 @@ class Outcome:
         every = self.questions.asked
         closed = [each.question for each in self.closed]
         return {
+            **self.of,
             "questions": len(every),
             "closed": sum(question.closed for question in every),
             "open": sum(not question.closed for question in every),

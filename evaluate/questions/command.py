@@ -1,5 +1,6 @@
 """`python -m evaluate questions` and `judge`: a benchmark's questions, and open answers to them."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,11 +39,14 @@ def questions(
     from evaluate.questions.keeping import model
     from evaluate.questions.outcome import KEPT, PREDICTIONS, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
-    from evaluate.scoring.model import load_trained
+    from evaluate.scoring.model import load_trained, unpractised
     from train.saving.folder import writing
 
     found, trained = read_questions(file), load_trained(run, device)
     folder = out or Path("runs") / "questions" / f"{file.stem}-{trained.folder.resolve().name}"
+    warnings = unpractised(trained)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
     asked = ask_all(trained, found.asked, videos, open_tokens, folder / KEPT)
     progress = tqdm(asked, total=len(found.asked), desc="questions", disable=json)
     order = {id(question): place for place, question in enumerate(found.asked)}
@@ -51,7 +55,7 @@ def questions(
     with writing(folder):
         write_outcome(folder, outcome)
     if json:
-        cli.print_json({**outcome.as_json(), "folder": str(folder)})
+        cli.print_json({**outcome.as_json(), "folder": str(folder), "warnings": warnings})
         return
     print(outcome.table())
     print(f"{folder}: every answer, and open.jsonl for a judge")

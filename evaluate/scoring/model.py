@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from config.load import EMBEDDED_MODEL
-from config.schema import DatasetSettings
+from config.schema import DatasetSettings, TextForm
 from extract.encoders.registry import build_encoder
 from extract.executors.devices import device_names
 from extract.run.extractor import extract_features
@@ -54,6 +54,18 @@ def load_trained(folder: Path, device: torch.device | str = "auto") -> TrainedMo
     if threads is not None:
         torch.set_num_threads(threads)
     return trained
+
+
+def unpractised(trained: TrainedModel) -> list[str]:
+    """A warning where the run learnt its tasks' values alone: free questions are none of them."""
+    settings = trained.settings
+    talked = any(dataset.conversations for dataset in settings.datasets)
+    if talked or any(isinstance(task.form, TextForm) for task in settings.tasks.values()):
+        return []
+    return [
+        f"{trained.folder} has learnt to answer {' and '.join(settings.tasks)} alone, and no free questions:"
+        " its answers mean little. Name by --run one that learnt from conversations (docs/assistant.md)"
+    ]
 
 
 def predict_stored(

@@ -12,7 +12,7 @@ from evaluate.questions.asking import conversation
 from evaluate.questions.reading import read_questions
 from evaluate.results.conversations import MOST_TOKENS, evaluate_conversations, write_answers
 from evaluate.scoring.answered import answer_conversations
-from evaluate.scoring.model import load_trained, run_reader
+from evaluate.scoring.model import load_trained, run_reader, unpractised
 from store.features import FeatureStore
 from train.data.dialogues import dialogue_samples
 from train.errors import RunError, TrainError
@@ -68,6 +68,7 @@ def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path:
             talk.show(features[video], branches)
         assert each.sample.said is not None
         assert each.written == talk.reply(each.sample.said.messages[:1], max_new_tokens=5)
+    assert unpractised(trained) == []
     opening = Opening.of(trained.settings)
     for question, sample in zip(read_questions(tmp_path / "said.jsonl").asked, samples, strict=True):
         asked, said = conversation(question, opening), sample.said

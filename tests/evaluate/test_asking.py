@@ -42,6 +42,7 @@ def test_questions_of_the_real_file_on_stand_ins_decoded_once(
     closed = [record for record in records if record["question_type"] != "open_ended"]
     assert (found["questions"], found["closed"], found["open"]) == (30, len(closed), 30 - len(closed))
     assert [each["number"] for each in found["not_asked"]] == [1]
+    assert "has learnt to answer score alone" in " ".join(found["warnings"])
     assert (found["file"], found["run"]) == (str(tmp_path / "some.json"), str(EMBEDDED_MODEL))
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["weights"] == found["weights"]
     assert "is not in" in found["not_asked"][0]["reason"]

@@ -13,7 +13,7 @@ from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
 from evaluate.chat.conversation import Interview
 from evaluate.chat.stretches import Stretch, stretch_in, videos_in
-from evaluate.chat.watching import Watched, Watcher, items_within
+from evaluate.chat.watching import Watched, Watcher, items_of
 from evaluate.errors import StretchError
 from evaluate.scoring.model import load_trained
 from train.answers.conversation import SLOT, Message
@@ -97,18 +97,67 @@ def test_seconds_are_those_that_are_asked_for(trained: TrainedModel, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("stretch", "items", "seconds", "expected"),
+    ("stretch", "step", "items", "seconds", "expected"),
     [
-        (Stretch(3, 5), 8, 8.0, (3, 5)),
-        (Stretch(3, 5), 8, 8.9, (3, 5)),  # the last part of a second has no item
-        (Stretch(8.5, None), 8, 8.9, (7, 8)),
-        (Stretch(3, 5), 240, 8.0, (90, 150)),  # an item for each frame
-        (Stretch(0.2, 0.4), 8, 8.0, (0, 1)),
-        (Stretch(2, None, from_end=True), 8, 8.0, (6, 8)),
+        (Stretch(3, 5), 1, 8, 8.0, range(3, 5)),
+        (Stretch(0, 1), 1, 8, 7.8, range(1)),  # the last part of a second has an item
+        (Stretch(6, 7), 1, 8, 7.8, range(6, 7)),
+        (Stretch(7, 8), 1, 8, 7.8, range(7, 8)),
+        (Stretch(3, 5), 1, 8, 8.9, range(3, 5)),  # the last part of a second has none
+        (Stretch(8.5, None), 1, 8, 8.9, range(7, 8)),
+        (Stretch(0, 1), 2, 4, 7.8, range(1)),
+        (Stretch(1, 2), 2, 4, 7.8, range(1)),
+        (Stretch(2, 3), 2, 4, 7.8, range(1, 2)),
+        (Stretch(3, 7), 2, 4, 7.8, range(2, 4)),
+        (Stretch(7, 7.8), 2, 3, 7.8, range(2, 3)),
+        (Stretch(1, 2), 2, 1, 3.9, range(1)),
+        (Stretch(3, 5), 1 / 30, 240, 8.0, range(90, 150)),  # an item for each frame
+        (Stretch(3, 4), 1 / 29.97, 234, 7.8, range(90, 120)),
+        (Stretch(7, None), 1 / 30, 230, 7.8, range(210, 230)),
+        (Stretch(3.01, 3.02), 1 / 30, 240, 8.0, range(90, 91)),
+        (Stretch(0, 0.00001), 1, 8, 8.0, range(1)),
+        (Stretch(0.2, 0.4), 1, 8, 8.0, range(1)),
+        (Stretch(2, None, from_end=True), 1, 8, 8.0, range(6, 8)),
+        (Stretch(1, 2), 1, 1, 5.0, range(0)),  # one for the whole video
     ],
 )
-def test_items_of_a_stretch(stretch: Stretch, items: int, seconds: float, expected: tuple[int, int]) -> None:
-    assert items_within(stretch, items, Watched(Path("a.mp4"), seconds, {})) == expected
+def test_items_of_a_stretch(
+    stretch: Stretch, step: float, items: int, seconds: float, expected: range
+) -> None:
+    assert items_of(*stretch.within(seconds), step, items, seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("specification", "items", "expected"),
+    [
+        ({"chunk_seconds": "1"}, 8, [[0], [1], [2], [3], [4], [5], [6]]),  # and what is left of a second
+        ({"chunk_seconds": "2"}, 4, [[0], [0], [1], [1], [2], [2], [3]]),
+        ({"chunk_seconds": "1/2"}, 16, [[n, n + 1] for n in range(0, 14, 2)]),
+        ({"frames": {"rule": "all"}}, 78, [[*range(n, n + 10)] for n in range(0, 70, 10)]),
+    ],
+)
+def test_a_second_is_shown_the_items_that_begin_in_it(
+    trained: TrainedModel, specification: dict[str, Any], items: int, expected: list[list[int]]
+) -> None:
+    watcher = Watcher(trained)
+    ((encoder, own),) = watcher._encoders.items()
+    watcher._specifications[encoder] = specification
+    streams = {
+        n: torch.arange(float(items)).reshape(-1, 1, 1).expand(-1, *s.shape) for n, s in own.streams.items()
+    }
+    watched = Watched(Path("a.mp4"), 7.8, {encoder: streams}, fps=10)
+    for second, numbers in enumerate(expected):
+        shown = watcher.medium(watched, Stretch(second, second + 1))["quality"]
+        assert torch.equal(shown.unique(), torch.tensor([sum(numbers) / len(numbers)])), second
+
+
+def test_what_an_encoder_says_of_the_whole_video_is_shown_beside_seconds(trained: TrainedModel) -> None:
+    watcher = Watcher(trained)
+    ((encoder, own),) = watcher._encoders.items()
+    streams = {n: torch.arange(5.0).reshape(-1, 1, 1).expand(-1, *s.shape) for n, s in own.streams.items()}
+    streams["still"] = streams["still"][4:]
+    medium = watcher.medium(Watched(Path("a.mp4"), 5.0, {encoder: streams}), Stretch(1, 3))
+    assert medium["stillness"].unique().tolist() == [4] and medium["quality"].unique().tolist() == [1.5]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_videos import encode
 from typer.testing import CliRunner
 
@@ -14,7 +16,7 @@ from evaluate.__main__ import app
 from evaluate.chat.conversation import Interview
 from evaluate.chat.stretches import Stretch, stretch_in, videos_in
 from evaluate.chat.watching import Watched, Watcher, items_of
-from evaluate.errors import StretchError
+from evaluate.errors import StretchError, UnknownVideo
 from evaluate.scoring.model import load_trained
 from train.answers.conversation import SLOT, Message
 from train.errors import ConversationError
@@ -177,16 +179,79 @@ def test_what_an_encoder_says_of_the_whole_video_is_shown_beside_seconds(trained
         ("Is it a video of 5 seconds?", None),
         ("Is the second video between 3 and 5 years old?", None),
         ("Is the first one better?", None),
+        ("What is wrong at 1:02:03?", Stretch(3723, 3724)),
+        ("And between 1:00:00 and 1:00:05?", Stretch(3600, 3605)),
+        ("Between 00:00:03 and 00:00:05, is it sharp?", Stretch(3, 5)),
+        ("Is it blurred between 3,5 and 4 s?", Stretch(3.5, 4)),
+        ("Between 1,000 and 1,200 s?", Stretch(1000, 1200)),
+        ("From .5 to 1 s?", Stretch(0.5, 1)),
+        ("Between three and five seconds?", Stretch(3, 5)),
+        ("Between 1 and 2 minutes?", Stretch(60, 120)),
+        ("Between 30 s and 1 min?", Stretch(30, 60)),
+        ("From 0:30 to 40 s?", Stretch(30, 40)),
+        ("Between the 3 s and the 5 s mark?", Stretch(3, 5)),
+        ("What of second 2 to second 4?", Stretch(2, 4)),
+        ("How are the first two seconds?", Stretch(0, 2)),
+        ("How are the first 2 minutes?", Stretch(0, 120)),
+        ("Does the first second differ?", Stretch(0, 1)),
+        ("Is the last second frozen?", Stretch(1, None, from_end=True)),
+        ("What of the last minute?", Stretch(60, None, from_end=True)),
+        ("What happens after the first 2 seconds?", Stretch(2, None)),
+        ("From 4 s on?", Stretch(4, None)),
+        ("Is it sharp until 4 s?", Stretch(0, 4)),
+        ("At 1 minute and 30 seconds?", Stretch(90, 91)),
+        ("Does the aspect ratio change at 0:04?", Stretch(4, 5)),
+        ("Is the aspect ratio around 16:10?", None),
+        ("Was it filmed at 10:30 am?", None),
+        ("Is the time code at 00:00:03:12?", None),
+        ("Does the stall last 2 seconds?", None),
+        ("Is it around 5 seconds long?", None),
+        ("Is it before the last 2 seconds?", None),
     ],
 )
 def test_stretches_that_questions_name(question: str, stretch: Stretch | None) -> None:
     assert stretch_in(question) == stretch
 
 
+def clock(seconds: int) -> str:
+    """As players show it."""
+    minutes, left = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 20_000), st.integers(1, 20_000))
+def test_times_in_usual_forms_are_read_back(begin: int, length: int) -> None:
+    end = begin + length
+    tenth = begin + 0.5
+    written = {
+        f"between {begin} and {end} s": Stretch(begin, end),
+        f"from {tenth} s to {end} seconds": Stretch(tenth, end),
+        f"between {begin},5 and {end} s": Stretch(tenth, end),
+        f"{begin:,}–{end:,} s": Stretch(begin, end),
+        f"from {clock(begin)} to {clock(end)}": Stretch(begin, end),
+        f"between {clock(begin)}.5 and {clock(end)}": Stretch(tenth, end),
+        f"the first {length} seconds": Stretch(0, length),
+        f"the last {length} minutes": Stretch(60 * length, None, from_end=True),
+        f"at {clock(begin)}": Stretch(begin, begin + 1),
+        f"around {begin // 60} min {begin % 60} s": Stretch(begin, begin + 1),
+        f"in second {begin}": Stretch(begin, begin + 1),
+        f"after {clock(begin)}": Stretch(begin, None),
+        f"before {clock(end)}": Stretch(0, end),
+    }
+    for text, stretch in written.items():
+        assert stretch_in(f"Is it sharp {text}?") == stretch, text
+
+
 def test_a_stretch_of_the_second_video_shows_that_one(trained: TrainedModel, tmp_path: Path) -> None:
     assert videos_in("between 1 and 2 s of the second video", 3) == [1]
     assert videos_in("Is video 3 better than video 1?", 3) == [0, 2]
-    assert videos_in("video 7", 3) == [0, 1, 2]
+    assert videos_in("Is this video 10 seconds long?", 3) == [0, 1, 2]
+    with pytest.raises(UnknownVideo, match="video 7: there are 3 videos"):
+        videos_in("video 7", 3)
+    with pytest.raises(UnknownVideo, match="video 2: there is 1 video"):
+        videos_in("the second video", 1)
     watcher = Watcher(trained)
     watched = [watcher.watch(encode(tmp_path / f"{n}.mp4", frames=60 + 30 * n)) for n in range(2)]
     interview = Interview(trained, watcher, watched, system="Be brief.")

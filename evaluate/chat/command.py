@@ -1,7 +1,7 @@
 """`python -m evaluate ask`: questions about videos, one after the other."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,8 @@ from evaluate.options import Device, RunOption
 if TYPE_CHECKING:
     from transformers import TextStreamer
 
-    from evaluate.chat.conversation import Interview
+    from evaluate.chat.conversation import Interview, Part
+    from evaluate.chat.watching import Watched
     from train.pretrained import TrainedModel
 
 
@@ -38,9 +39,9 @@ def ask(
 ) -> None:
     """Ask about one video or several; answers are written as they come, and each turn knows those before.
 
-    Questions that name a time ("between 3 and 5 s", "the last 2 seconds", "at 0:04") are about those seconds,
-    of "the second video" or "video 2" where they name one. In a conversation an empty line ends it, and
-    Ctrl-C an answer.
+    Questions that name a time ("between 3 and 5 s", "the last two seconds", "at 0:04") are about those
+    seconds, of "the second video" or "video 2" where they name one; what was understood is said first. In a
+    conversation an empty line ends it, and Ctrl-C an answer.
     """
     from evaluate.chat.conversation import Interview
     from evaluate.chat.watching import Watcher
@@ -54,12 +55,13 @@ def ask(
             print(f"{each.video}: {warning}", file=sys.stderr)
     interview = Interview(trained, watcher, watched, system)
     if not question and not json:
-        _converse(trained, interview, max_tokens)
+        _converse(trained, interview, watched, max_tokens)
         return
     turns = []
     for text in question or _lines():
         if not json:
             print(f"> {text}")
+        _say_what_is_meant(interview.about(text), watched, json=json)
         streamer = None if json else _streamer(trained)
         turns.append(interview.ask(text, streamer, max_new_tokens=max_tokens))
     if json:
@@ -80,11 +82,28 @@ def _streamer(trained: "TrainedModel") -> "TextStreamer":
     return TextStreamer(trained.tokenizer, skip_special_tokens=True)
 
 
-def _converse(trained: "TrainedModel", interview: "Interview", max_tokens: int) -> None:
+def _say_what_is_meant(about: Sequence["Part"], watched: Sequence["Watched"], *, json: bool = False) -> None:
+    """Which seconds a question was understood to be about, and which of them there are not."""
+    for part in about:
+        if part.cut:
+            each = watched[part.video - 1]
+            print(
+                f"{each.video} is {each.seconds:.1f} s long: what was asked is cut to {part.shown()}",
+                file=sys.stderr,
+            )
+    if about and not json:
+        shown = [part.shown() + (f" of video {part.video}" if len(watched) > 1 else "") for part in about]
+        print(f"(about {', '.join(shown)})")
+
+
+def _converse(
+    trained: "TrainedModel", interview: "Interview", watched: Sequence["Watched"], max_tokens: int
+) -> None:
     from config.errors import Problem
 
     for text in _lines():
         try:
+            _say_what_is_meant(interview.about(text), watched)
             interview.ask(text, _streamer(trained), max_new_tokens=max_tokens)
         except KeyboardInterrupt:
             print("\nstopped; the question is forgotten", file=sys.stderr)

@@ -83,6 +83,31 @@ def test_the_command_streams_what_its_json_has(tmp_path: Path) -> None:
     assert spoken.split() == [w for turn in found["turns"] for w in turn["answer"].split()]
 
 
+def test_what_was_understood_is_said(tmp_path: Path) -> None:
+    clips = [encode(tmp_path / f"{n}.mp4", frames=60 + 30 * n) for n in range(2)]
+    questions = ("-q", "Why?", "-q", "How is it between 1 and 200 s?", "-q", "At 0:01 of video 2?")
+    command = ["ask", *map(str, clips), *questions, "--max-tokens", "3"]
+    plain = CliRunner().invoke(app, command, catch_exceptions=False)
+    said = [line for line in plain.stdout.splitlines() if line.startswith("(")]
+    assert said == ["(about 1.0–2.0 s of video 1, 1.0–3.0 s of video 2)", "(about 1.0–2.0 s of video 2)"]
+    assert plain.stderr.splitlines()[-2:] == [
+        f"{clips[0]} is 2.0 s long: what was asked is cut to 1.0–2.0 s",
+        f"{clips[1]} is 3.0 s long: what was asked is cut to 1.0–3.0 s",
+    ]
+    spoken = ask(clips[0], "--max-tokens", "3", spoken="At 1 s?\n")
+    assert spoken.startswith("(about 1.0–2.0 s)\n")
+    quiet = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
+    assert "cut to 1.0–3.0 s" in quiet.stderr
+    about = [turn["about"] for turn in json.loads(quiet.stdout)["turns"]]
+    assert [
+        [(part["video"], part["begin"], part["end"], part["cut"]) for part in parts] for parts in about
+    ] == [
+        [],
+        [(1, 1, pytest.approx(2), True), (2, 1, pytest.approx(3), True)],
+        [(2, 1, 2, False)],
+    ]
+
+
 def test_seconds_are_those_that_are_asked_for(trained: TrainedModel, tmp_path: Path) -> None:
     watcher = Watcher(trained)
     watched = watcher.watch(encode(tmp_path / "clip.mp4", frames=150))

@@ -16,14 +16,14 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 _CLOCK = r"(?<![\w:.])(?:\d+:[0-5]?\d|\d+):[0-5]\d(?:[.,]\d+)?(?![.:]?\d|\s*[ap]\.?m\b)"
 # "3", "1,200", "3.5", "3,5", ".5".
 _DIGITS = r"(?<![\w.:])(?<!\d,)(?:\d{1,3}(?:,\d{3})+|\d+(?:[.,]\d+)?|\.\d+)(?![.,:]?\d)"
-_NUMBER = rf"(?:{_DIGITS}|\b(?:{'|'.join(_WORDS)})\b)"
+_NUMBER = rf"(?:{_DIGITS}|(?<![\w-])(?:{'|'.join(_WORDS)})\b)"
 _SECOND = r"(?:seconds?|secs?|s)(?![a-z])"
 _MINUTE = r"(?:minutes?|mins?)(?![a-z])"
 _LENGTH = rf"(?:{_NUMBER}[\s-]*{_MINUTE}(?:\s*(?:and\s+)?{_NUMBER}[\s-]*{_SECOND})?|{_NUMBER}[\s-]*{_SECOND})"
 _TIME = rf"(?:{_CLOCK}|{_LENGTH})"
 _UNTIL = r"\s*(?:to|until|till|[-–—])\s*(?:the\s+)?"
 _AND = rf"(?:{_UNTIL}|\s+and\s+(?:the\s+)?)"
-_NO_LENGTH = r"(?!\s+(?:long|in\s+length)\b)"
+_NO_LENGTH = rf"(?!(?:\s*{_NUMBER}[\s-]*{_SECOND})?\s+(?:long|in\s+length)\b)"
 """What would make a time the length of something."""
 
 _RATIO = re.compile(r"(?<![\w:.])(?:16:10|10:16|9:16|9:18|9:19|9:20|9:21)(?![.:]?\d)")

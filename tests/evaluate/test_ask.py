@@ -231,6 +231,8 @@ def test_what_an_encoder_says_of_the_whole_video_is_shown_beside_seconds(trained
         ("Is the time code at 00:00:03:12?", None),
         ("Does the stall last 2 seconds?", None),
         ("Is it around 5 seconds long?", None),
+        ("Is it around 1 minute 30 seconds long?", None),
+        ("Is it blurred from twenty-two to five seconds?", None),
         ("Is it before the last 2 seconds?", None),
     ],
 )

@@ -34,9 +34,9 @@ def trained() -> TrainedModel:
     return load_trained(EMBEDDED_MODEL, "cpu")
 
 
-def ask(*arguments: str | Path, spoken: str = "") -> str:
+def ask(*arguments: str | Path, spoken: str = "", status: int = 0) -> str:
     result = CliRunner().invoke(app, ["ask", *map(str, arguments)], input=spoken, catch_exceptions=False)
-    assert result.exit_code == 0
+    assert result.exit_code == status
     return result.stdout
 
 
@@ -77,10 +77,25 @@ def test_the_command_streams_what_its_json_has(tmp_path: Path) -> None:
         w for turn in found["turns"] for w in ("> " + turn["question"] + " " + turn["answer"]).split()
     ]
     assert streamed == expected
-    spoken = ask(
-        clip, "--max-tokens", "9", spoken=f"{THREE[0]}\nHow is it after 9 s?\n{THREE[2]}\n\nnever asked\n"
-    )
+    lines = f"{THREE[0]}\nHow is it after 9 s?\n{THREE[2]}\n\nnever asked\n"
+    spoken = ask(clip, "--max-tokens", "9", spoken=lines, status=1)
     assert spoken.split() == [w for turn in found["turns"] for w in turn["answer"].split()]
+
+
+def test_a_question_that_cannot_be_asked_takes_no_other_along(tmp_path: Path) -> None:
+    clip = encode(tmp_path / "clip.mp4", frames=60)
+    asked = ("Good?", "And at 99 s?", "Why?")
+    options = [option for question in asked for option in ("-q", question)]
+    turns = json.loads(ask(clip, *options, "--max-tokens", "3", "--json", status=1))["turns"]
+    assert [turn["question"] for turn in turns] == [*asked]
+    assert [turn["answer"] is None for turn in turns] == [False, True, False]
+    refusal = f"{clip} is 2.0 s long: it has no stretch from 99 to 100 s"
+    assert [turn["error"] for turn in turns] == [None, refusal, None]
+    plain = ask(clip, *options, "--max-tokens", "3", status=1).split()
+    answers = [f"> {turn['question']} {turn['answer'] or ''}" for turn in turns]
+    assert plain == [word for answer in answers for word in answer.split()]
+    spoken = ask(clip, "--max-tokens", "3", "--json", spoken="\n".join(asked), status=1)
+    assert [turn["error"] for turn in json.loads(spoken)["turns"]] == [None, refusal, None]
 
 
 def test_what_was_understood_is_said(tmp_path: Path) -> None:

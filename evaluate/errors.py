@@ -29,3 +29,7 @@ class StretchError(EvaluationError):
 
 class JudgeError(EvaluationError):
     """A judge that cannot be reached, or does not answer as it was asked to."""
+
+
+class UnknownVideo(EvaluationError):
+    """A question about a video by a number that none has."""

@@ -1,10 +1,10 @@
 """`python -m evaluate ask`: questions about videos, one after the other."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +13,8 @@ from config.load import EMBEDDED_MODEL
 from evaluate.options import Device, RunOption
 
 if TYPE_CHECKING:
-    from transformers import TextStreamer
-
-    from evaluate.chat.conversation import Interview
-    from train.pretrained import TrainedModel
+    from evaluate.chat.conversation import Part
+    from evaluate.chat.watching import Watched
 
 
 def ask(
@@ -38,10 +36,14 @@ def ask(
 ) -> None:
     """Ask about one video or several; answers are written as they come, and each turn knows those before.
 
-    Questions that name a time ("between 3 and 5 s", "the last 2 seconds", "at 0:04") are about those seconds,
-    of "the second video" or "video 2" where they name one. In a conversation an empty line ends it, and
-    Ctrl-C an answer.
+    Questions that name a time ("between 3 and 5 s", "the last two seconds", "at 0:04") are about those
+    seconds, of "the second video" or "video 2" where they name one; what was understood is said first. In a
+    conversation an empty line ends it, and Ctrl-C an answer. Exits with status 1 where a question could not
+    be asked; the others are.
     """
+    from transformers import TextStreamer
+
+    from config.errors import Problem
     from evaluate.chat.conversation import Interview
     from evaluate.chat.watching import Watcher
     from evaluate.scoring.model import load_trained
@@ -53,15 +55,22 @@ def ask(
         for warning in each.warnings:
             print(f"{each.video}: {warning}", file=sys.stderr)
     interview = Interview(trained, watcher, watched, system)
-    if not question and not json:
-        _converse(trained, interview, max_tokens)
-        return
-    turns = []
+    turns: list[dict[str, Any]] = []
     for text in question or _lines():
-        if not json:
+        if question and not json:
             print(f"> {text}")
-        streamer = None if json else _streamer(trained)
-        turns.append(interview.ask(text, streamer, max_new_tokens=max_tokens))
+        try:
+            _say_what_is_meant(interview.about(text), watched, json=json)
+            streamer = None if json else TextStreamer(trained.tokenizer, skip_special_tokens=True)
+            turn = interview.ask(text, streamer, max_new_tokens=max_tokens)
+            turns.append({**asdict(turn), "error": None})
+        except KeyboardInterrupt:
+            if question or json:
+                raise
+            print("\nstopped; the question is forgotten", file=sys.stderr)
+        except Problem as problem:
+            print(problem, file=sys.stderr)
+            turns.append({"question": text, "answer": None, "error": str(problem)})
     if json:
         cli.print_json(
             {
@@ -69,27 +78,25 @@ def ask(
                     {"video": str(each.video), "seconds": each.seconds, "warnings": each.warnings}
                     for each in watched
                 ],
-                "turns": [asdict(turn) for turn in turns],
+                "turns": turns,
             }
         )
+    if any(turn["error"] is not None for turn in turns):
+        raise typer.Exit(1)
 
 
-def _streamer(trained: "TrainedModel") -> "TextStreamer":
-    from transformers import TextStreamer
-
-    return TextStreamer(trained.tokenizer, skip_special_tokens=True)
-
-
-def _converse(trained: "TrainedModel", interview: "Interview", max_tokens: int) -> None:
-    from config.errors import Problem
-
-    for text in _lines():
-        try:
-            interview.ask(text, _streamer(trained), max_new_tokens=max_tokens)
-        except KeyboardInterrupt:
-            print("\nstopped; the question is forgotten", file=sys.stderr)
-        except Problem as problem:
-            print(problem, file=sys.stderr)
+def _say_what_is_meant(about: Sequence["Part"], watched: Sequence["Watched"], *, json: bool = False) -> None:
+    """Which seconds a question was understood to be about, and which of them there are not."""
+    for part in about:
+        if part.cut:
+            each = watched[part.video - 1]
+            print(
+                f"{each.video} is {each.seconds:.1f} s long: what was asked is cut to {part.shown()}",
+                file=sys.stderr,
+            )
+    if about and not json:
+        shown = [part.shown() + (f" of video {part.video}" if len(watched) > 1 else "") for part in about]
+        print(f"(about {', '.join(shown)})")
 
 
 def _lines() -> Iterator[str]:

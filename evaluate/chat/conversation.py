@@ -16,12 +16,31 @@ from train.pretrained import TrainedModel
 
 
 @dataclass(frozen=True)
+class Part:
+    """The seconds of a video that a question is about."""
+
+    video: int
+    """Its number, from 1."""
+    begin: float
+    end: float
+    cut: bool
+    """Whether the question names more than the video has."""
+
+    def shown(self) -> str:
+        """For a person."""
+        return f"{self.begin:.1f}–{self.end:.1f} s"
+
+
+@dataclass(frozen=True)
 class Turn:
     """A question and what the model said."""
 
     question: str
     answer: str
     stretch: Stretch | None
+    """As the question has it."""
+    about: Sequence[Part]
+    """The stretch in each video that was shown for it."""
     first_token_seconds: float
     """From the question to the answer's first token."""
 
@@ -51,12 +70,29 @@ class Interview:
         self._opening = Opening.of(trained.settings, system)
         self.messages = self._opening.messages
 
+    def about(self, question: str) -> list[Part]:
+        """The stretches that a question is about; none where it names none.
+
+        Raises StretchError where a video has not that stretch, UnknownVideo.
+        """
+        stretch, videos = stretch_in(question), videos_in(question, len(self._videos))
+        if stretch is None:
+            return []
+        return [
+            Part(
+                number + 1,
+                *self._videos[number].span(stretch),
+                cut=stretch.exceeds(self._videos[number].seconds),
+            )
+            for number in videos
+        ]
+
     def ask(self, question: str, streamer: BaseStreamer | None = None, **generation: Any) -> Turn:
         """The next turn; a question that cannot be asked leaves the conversation as it was.
 
-        Raises StretchError, ContextExceeded, ConversationError.
+        Raises StretchError, UnknownVideo, ContextExceeded, ConversationError.
         """
-        stretch = stretch_in(question)
+        stretch, about = stretch_in(question), self.about(question)
         clock = FirstToken(streamer)
         before = self._talk.shown
         try:
@@ -67,7 +103,7 @@ class Interview:
             raise
         self.messages += [asked, Message("assistant", answer)]
         self._shown |= stretch is None
-        return Turn(question, answer, stretch, clock.seconds)
+        return Turn(question, answer, stretch, about, clock.seconds)
 
     def _show(self, question: str, stretch: Stretch | None) -> str:
         """The question with slots for what it is about, which is shown to the model."""

@@ -1,7 +1,6 @@
 """What a run's encoders see of video files, whole or in a stretch of time."""
 
 import hashlib
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +8,15 @@ from pathlib import Path
 
 import torch
 
+from config.schema import BranchSettings
 from evaluate.chat.stretches import Stretch
 from evaluate.errors import StretchError
-from extract.encoders.base import Encoder
+from extract.encoders.base import Encoder, WholeVideoEncoder
 from extract.encoders.registry import build_encoder
 from extract.errors import CorruptVideo
 from extract.run.extractor import extract_features
 from train.data.branches import Features, video_features
-from train.data.items import step_seconds
+from train.data.items import items_within, step_seconds
 from train.pretrained import TrainedModel
 
 _REMEMBERED = 8
@@ -33,6 +33,15 @@ class Watched:
     warnings: tuple[str, ...] = ()
     fps: float | None = None
     """Frames a second."""
+
+    def span(self, stretch: Stretch) -> tuple[float, float]:
+        """Begin and end of the stretch in this video. Raises StretchError where it has none of it."""
+        begin, end = stretch.within(self.seconds)
+        if begin >= self.seconds or end <= begin:
+            raise StretchError(
+                f"{self.video} is {self.seconds:.1f} s long: it has no stretch {stretch.shown()}"
+            )
+        return begin, end
 
 
 class Watcher:
@@ -78,45 +87,51 @@ class Watcher:
     def medium(self, watched: Watched, stretch: Stretch | None = None) -> Features:
         """Branch → [K, tokens, features], of the items that begin within the stretch, one at least.
 
-        Raises StretchError where the video has no such stretch, or an encoder sees it as a whole only.
+        That is the one that a shorter stretch lies in, or all that an encoder gives of a video. Raises
+        StretchError where the video has no such stretch, or the encoders see it as a whole only.
         """
         settings = self._trained.settings
         branches = settings.pipeline.branches
-        blocks: dict[str, torch.Tensor] = {}
-        steps: dict[str, float | None] = {}
-        starts: dict[str, int] = {}
-        for name, branch in branches.items():
-            if name in settings.dataset.without:
-                continue
-            block = watched.features[branch.encoder][branch.stream]
-            start, stop = 0, len(block)
-            if stretch is not None:
-                if stop == 1 and watched.seconds >= 2:
-                    raise StretchError(
-                        f"{watched.video}: {branch.encoder} sees a video as a whole, not its seconds: ask"
-                        " without a stretch of time"
-                    )
-                start, stop = items_within(stretch, stop, watched)
-            blocks[name], starts[name] = block[start:stop], start
-            steps[name] = step_seconds(self._specifications[branch.encoder], watched.fps)
-        minimum = settings.dataset.minimum_chunks if stretch is None else 1
-        return video_features(blocks, branches, steps, minimum, starts)
+        used = {name: branch for name, branch in branches.items() if name not in settings.dataset.without}
+        blocks = {name: watched.features[branch.encoder][branch.stream] for name, branch in used.items()}
+        steps = {
+            name: step_seconds(self._specifications[branch.encoder], watched.fps)
+            for name, branch in used.items()
+        }
+        if stretch is None:
+            return video_features(blocks, branches, steps, settings.dataset.minimum_chunks)
+        begin, end = watched.span(stretch)
+        items = {}
+        for name, branch in used.items():
+            step = steps[name] or self._usual_step(branch) or watched.seconds / len(blocks[name])
+            items[name] = items_of(begin, end, step, len(blocks[name]), watched.seconds)
+        if not any(items.values()):
+            raise StretchError(
+                f"{watched.video}: {', '.join(sorted({branch.encoder for branch in used.values()}))} sees a"
+                " video as a whole, not its seconds: ask without a stretch of time"
+            )
+        parts = {
+            name: blocks[name][found.start : found.stop] if found else blocks[name]
+            for name, found in items.items()
+        }
+        return video_features(parts, branches, steps, starts={n: found.start for n, found in items.items()})
+
+    def _usual_step(self, branch: BranchSettings) -> float | None:
+        """About how long an item lasts, where the encoder alone says it."""
+        encoder = self._encoders[branch.encoder]
+        return 1 / encoder.items_per_second[branch.stream] if isinstance(encoder, WholeVideoEncoder) else None
 
 
-def items_within(stretch: Stretch, items: int, watched: Watched) -> tuple[int, int]:
-    """The first item of a stretch and the one behind its last; items are spread evenly over the video.
+def items_of(begin: float, end: float, step: float, count: int, seconds: float) -> range:
+    """Of a video's `count` items, `step` seconds each, those of a stretch; none where one is the whole video.
 
-    Raises StretchError.
+    They are those that begin within it, or else the one that it lies in.
     """
-    begin, end = stretch.within(watched.seconds)
-    if begin >= watched.seconds or end <= begin:
-        raise StretchError(
-            f"{watched.video} is {watched.seconds:.1f} s long: it has no stretch {stretch.shown()}"
-        )
-    # Whole seconds have an item each, however long what is left at the end.
-    each = 1.0 if items == max(1, math.floor(watched.seconds + 0.05)) else watched.seconds / items
-    start = min(int(begin / each + 1e-6), items - 1)
-    return start, max(start + 1, min(items, math.ceil(end / each - 1e-6)))
+    if count == 1 and seconds >= 2 * step:
+        return range(0)
+    within = items_within(begin, None if end >= seconds else end, step, 1.0, count)
+    last = max(within.start - 1, 0)
+    return within or range(last, last + 1)
 
 
 def content_digest(video: Path) -> str:

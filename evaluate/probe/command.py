@@ -1,5 +1,6 @@
 """`python -m evaluate probe`: eight dimensions of quality, second by second."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,10 +23,12 @@ def probe(
     """Ask a run about eight dimensions of every second: a table and a plot.
 
     Sharpness, light, compression, flicker, fluency, colour, motion blur and noise, each from 0 to 100 (best).
-    They mean something of runs alone that have learnt to answer such questions.
+    They mean something of runs alone that have learnt to answer such questions. Exits with status 1 where a
+    video could not be probed; the others are.
     """
     from tqdm import tqdm
 
+    from config.errors import Problem
     from evaluate.chat.watching import Watcher
     from evaluate.probe import probing, showing
     from evaluate.scoring.files import expand
@@ -34,14 +37,27 @@ def probe(
     showing.check_plot(plot)
     files = expand(videos)
     trained = load_trained(run, device)
+    trained.talk()  # a model that writes no text is refused before any video is watched
     watcher = Watcher(trained)
-    progress = tqdm(files, desc="probe", unit="video", disable=json)
-    found = [probing.probe(trained, watcher, watcher.watch(video)) for video in progress]
-    showing.plot(found, plot)
+    found, errors = [], {}
+    for video in tqdm(files, desc="probe", unit="video", disable=json):
+        try:
+            found.append(probing.probe(trained, watcher, watcher.watch(video)))
+        except Problem as error:
+            errors[str(video)] = str(error)
+            print(error, file=sys.stderr)
+    if found:
+        showing.plot(found, plot)
     if json:
         cli.print_json(
-            {"videos": [{"video": str(e.video), "seconds": e.seconds} for e in found], "plot": str(plot)}
+            {
+                "videos": [{"video": str(each.video), "seconds": each.seconds} for each in found],
+                "plot": str(plot) if found else None,
+                "errors": errors,
+            }
         )
-        return
-    print("\n\n".join(map(showing.table, found)))
-    print(f"\n{plot}")
+    elif found:
+        print("\n\n".join(map(showing.table, found)))
+        print(f"\n{plot}")
+    if errors:
+        raise typer.Exit(1)

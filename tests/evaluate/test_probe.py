@@ -54,3 +54,20 @@ def test_the_command_prints_a_table_and_draws_a_plot(tmp_path: Path) -> None:
     assert "1–2 s" in shown and "motion blur" in shown and "mean" in shown
     refused = CliRunner().invoke(app, ["probe", str(clips[0]), "--plot", "probe.bmp"])
     assert isinstance(refused.exception, EvaluationError) and "ends in .svg" in str(refused.exception)
+
+
+def test_a_video_that_cannot_be_probed_takes_no_other_along(tmp_path: Path) -> None:
+    clip, fake = encode(tmp_path / "clip.mp4", frames=30), tmp_path / "fake.mp4"
+    fake.write_bytes(b"no video")
+    plot = tmp_path / "probe.svg"
+    command = ["probe", str(fake), str(clip), "--plot", str(plot)]
+    result = CliRunner().invoke(app, [*command, "--json"])
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1 and [each["video"] for each in found["videos"]] == [str(clip)]
+    assert list(found["errors"]) == [str(fake)] and str(fake) in found["errors"][str(fake)]
+    assert found["plot"] == str(plot) and plot.is_file() and str(fake) in result.stderr
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 1 and "0–1 s" in shown.stdout
+    none = CliRunner().invoke(app, ["probe", str(fake), "--plot", str(tmp_path / "none.svg"), "--json"])
+    assert none.exit_code == 1 and json.loads(none.stdout)["plot"] is None
+    assert not (tmp_path / "none.svg").exists()

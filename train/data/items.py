@@ -58,10 +58,10 @@ def step_seconds(specification: Mapping[str, Any], fps: float | None) -> float |
     return 1 / fps if of_frames and fps else None
 
 
-def items_within(start: int, stop: int | None, step: float, unit: float, count: int) -> range:
+def items_within(start: float, stop: float | None, step: float, unit: float, count: int) -> range:
     """The items, of `count`, that begin within the stretch from `start` up to `stop`, each `unit` seconds."""
 
-    def first(chunk: int) -> int:
+    def first(chunk: float) -> int:
         return min(max(0, math.ceil((chunk * unit - _EARLY) / step)), count)
 
     return range(first(start), count if stop is None else first(stop))

@@ -46,9 +46,11 @@ def ask(
     from config.errors import Problem
     from evaluate.chat.conversation import Interview
     from evaluate.chat.watching import Watcher
-    from evaluate.scoring.model import load_trained
+    from evaluate.scoring.model import load_trained, unpractised
 
     trained = load_trained(run, device)
+    for warning in (warnings := unpractised(trained)):
+        print(warning, file=sys.stderr)
     watcher = Watcher(trained)
     watched = [watcher.watch(video) for video in videos]
     for each in watched:
@@ -79,6 +81,7 @@ def ask(
                     for each in watched
                 ],
                 "turns": turns,
+                "warnings": warnings,
             }
         )
     if any(turn["error"] is not None for turn in turns):

@@ -32,11 +32,13 @@ def probe(
     from evaluate.chat.watching import Watcher
     from evaluate.probe import probing, showing
     from evaluate.scoring.files import expand
-    from evaluate.scoring.model import load_trained
+    from evaluate.scoring.model import load_trained, unpractised
 
     showing.check_plot(plot)
     files = expand(videos)
     trained = load_trained(run, device)
+    for warning in (warnings := unpractised(trained)):
+        print(warning, file=sys.stderr)
     trained.talk()  # a model that writes no text is refused before any video is watched
     watcher = Watcher(trained)
     found, errors = [], {}
@@ -54,6 +56,7 @@ def probe(
                 "videos": [{"video": str(each.video), "seconds": each.seconds} for each in found],
                 "plot": str(plot) if found else None,
                 "errors": errors,
+                "warnings": warnings,
             }
         )
     elif found:

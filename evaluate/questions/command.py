@@ -44,8 +44,7 @@ def questions(
 
     found, trained = read_questions(file), load_trained(run, device)
     folder = out or Path("runs") / "questions" / f"{file.stem}-{trained.folder.resolve().name}"
-    warnings = unpractised(trained)
-    for warning in warnings:
+    for warning in (warnings := unpractised(trained)):
         print(warning, file=sys.stderr)
     asked = ask_all(trained, found.asked, videos, open_tokens, folder / KEPT)
     progress = tqdm(asked, total=len(found.asked), desc="questions", disable=json)

@@ -49,10 +49,10 @@ app = cli.command_app("Measure what is learnt of generated distortions.")
 @app.command()
 def main(
     folder: Annotated[Path, typer.Argument(help="Where data and runs go; what is finished is reused.")],
-    sources: Annotated[int, typer.Option(min=4)] = 48,
+    sources: Annotated[int, typer.Option(min=4)] = 96,
     kinds_each: Annotated[int, typer.Option(min=1, help="Of each source so many kinds, drawn.")] = 22,
     strengths_each: Annotated[int, typer.Option(min=1, help="Of each kind so many, drawn.")] = 2,
-    stretches: Annotated[int, typer.Option(min=1, help="Of each source, for `when`.")] = 10,
+    stretches: Annotated[int, typer.Option(min=1, help="Of each source, for `when`.")] = 30,
     seconds: Annotated[float, typer.Option(min=2)] = 6.0,
     lines: Annotated[int, typer.Option(min=64, help="Height of the frames, which are about 16 : 9.")] = 144,
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,

@@ -9,19 +9,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from config.load import load_settings
 from distort.batch import NothingMade, make_copies
 from distort.folder import FolderTaken
 from distort.footage import read_footage
 from distort.kinds import KINDS
-from distort.plan import InvalidRecipe, Recipe
+from distort.plan import SPLITS, InvalidRecipe, Recipe
 from distort.sources import NoSources
+from extract.job.dataset import labelled_videos
 from store.labels.conversations import read_conversations
+from store.labels.shown import conversations_of, media_ids
+
+ROOT = Path(__file__).parents[2]
 
 CHOSEN = ("noise", "h264", "rebuffering")
 RECIPE = Recipe(
@@ -152,10 +158,10 @@ def test_a_killed_job_goes_on_where_it_was(sources: Path, made: Path, tmp_path: 
         "from test_batch import RECIPE; from distort.batch import make_copies;"
         "make_copies([Path(sys.argv[1])], Path(sys.argv[2]), RECIPE, quiet=True)"
     )
-    root, here = Path(__file__).parents[2], Path(__file__).parent
+    here = Path(__file__).parent
     job = subprocess.Popen(
         [sys.executable, "-c", script, str(sources), str(folder), str(here)],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     while len(list(folder.rglob("*.mp4"))) < 5 and job.poll() is None:
         time.sleep(0.02)
@@ -297,9 +303,31 @@ def test_of_several_stalls_it_is_asked_for_the_first(tmp_path: Path, shared_data
 
 
 def test_training_can_use_every_conversation(made: Path) -> None:
-    for file in made.glob("conversations-*.jsonl"):
-        found = read_conversations(file)
-        assert found.used and not found.reported
+    found = {split: read_conversations(made / f"conversations-{split}.jsonl") for split in SPLITS}
+    assert all(not each.reported for each in found.values())
+    assert {split for split in SPLITS if found[split].used} == {row["split"] for row in rows_of(made)}
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.2), (0, 0.5), (0, 0)])
+def test_of_few_sources_the_conversations_of_every_split_are_written(
+    sources: Path, tmp_path: Path, shares: tuple[float, float]
+) -> None:
+    folder = tmp_path / "copies"
+    recipe = replace(RECIPE, validation_share=shares[0], test_share=shares[1], mixed=0, stretches=0)
+    pair = [sources / "pristine.mp4", sources / "distorted.mp4"]
+    make_copies(pair, folder, recipe, quiet=True)
+    entry = load_settings(ROOT / "pipelines.toml").datasets["distorted"]
+    assert isinstance(entry.labels, dict)
+    labels = {split: folder / path.name for split, path in entry.labels.items()}
+    dataset = entry.model_copy(update={"videos": folder / "videos", "labels": labels})
+    videos: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for row in rows_of(folder):
+        videos[row["split"]].append(row["video"])
+    shown = {split: media_ids([own]) for split, own in conversations_of(dataset).items()}
+    assert {split: sorted(names) for split, names in shown.items()} == {
+        split: sorted(names) for split, names in videos.items()
+    }
+    assert len(labelled_videos(dataset).found) == 14
 
 
 def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
@@ -310,12 +338,10 @@ def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     told = json.loads(done.stdout)
     assert told["copies"] == told["made"] == 2 and done.stderr == ""
     wrong = [sys.executable, "-m", "distort", str(sources), "--kind", "drak"]
-    refused = subprocess.run(
-        wrong, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
-    )
+    refused = subprocess.run(wrong, capture_output=True, text=True, check=False, cwd=ROOT)
     assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr

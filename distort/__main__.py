@@ -86,8 +86,8 @@ def distort(
     print(f"{summary.labels}: {count(summary.copies, 'video')}, {summary.made:,} of them new")
     for file, records in summary.conversations.items():
         print(f"  {file}: {count(records, 'record')}")
-    for source, problem in summary.problems.items():
-        print(f"  left out: {source}: {problem}")
+    for problem in summary.problems.values():
+        print(f"  left out: {problem}")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Summary:
     copies: int = 0
     made: int = 0
     problems: dict[str, str] = field(default_factory=dict)
-    """Source → why it cannot be used."""
+    """File of a source → why it cannot be used."""
     conversations: dict[str, int] = field(default_factory=dict)
     """File → records."""
 
@@ -57,7 +57,7 @@ def make_copies(
 ) -> Summary:
     """Make folder/videos/SOURCE/COPY.mp4, labels.csv, sources.csv and conversations of every source's copies.
 
-    Copies that are there are kept. A source that cannot be used is told in the summary and in sources.csv.
+    Copies that are there are kept. The summary and sources.csv list the sources that cannot be used.
     The labels, written last, are the same for any number of workers. Raises FolderTaken, NoSources,
     NothingMade, WorkerDied.
     """
@@ -79,7 +79,7 @@ class _Batch:
     pool: Pool
     quiet: bool
     problems: dict[str, str]
-    """Source → why it cannot be used."""
+    """File of a source → why it cannot be used."""
 
     def run(self, found: dict[str, Path], valid: dict[str, Source]) -> Summary:
         """`valid`: the sources that need not be read again."""
@@ -91,9 +91,10 @@ class _Batch:
             plan = copies_of(source.name, source.extent, self.recipe)
             copies += labelled(source, split_of[source.name], plan, self.recipe.table)
         made = self._write_missing(copies)
-        copies = [copy for copy in copies if copy.source.name not in self.problems]
-        used = [source for source in sources if source.name not in self.problems]
-        write_sources(self.folder / SOURCES, used, split_of, self.problems)
+        copies = [copy for copy in copies if str(copy.source.path) not in self.problems]
+        used = [source for source in sources if str(source.path) not in self.problems]
+        names = {str(path): name for name, path in found.items()}
+        write_sources(self.folder / SOURCES, used, split_of, names, self.problems)
         remove_labels(self.folder)
         if not copies:
             raise NothingMade(f"no source can be used: {next(iter(self.problems.values()))}")
@@ -112,11 +113,11 @@ class _Batch:
         with self._bar(len(tasks), "source") as bar:
             for number, result in self.pool.each(_survey, tasks):
                 bar.update()
-                name = tasks[number][0]
+                name, path, *_ = tasks[number]
                 if isinstance(result, Source):
                     sources[name] = result
                 else:
-                    self.problems[name] = result
+                    self.problems[str(path)] = result
         return [sources[name] for name in sorted(sources)]
 
     def _write_missing(self, copies: Sequence[Labelled]) -> int:
@@ -133,7 +134,7 @@ class _Batch:
                 if problem is None:
                     made += 1
                 else:
-                    self.problems.setdefault(missing[number].source.name, problem)
+                    self.problems.setdefault(str(missing[number].source.path), problem)
         return made
 
     def _bar(self, total: int, unit: str, there: int = 0) -> "tqdm[Any]":

@@ -73,6 +73,12 @@ def records_of(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
+def distort(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "distort", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
 def everything(folder: Path) -> dict[str, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "dataset.json"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -127,17 +133,37 @@ def test_copies_of_a_source_are_in_one_split(made: Path) -> None:
 
 def test_unusable_sources_are_reported(made: Path) -> None:
     with (made / "sources.csv").open(newline="") as file:
-        rows = {row["source"]: row for row in csv.DictReader(file)}
-    assert "no video format" in rows["broken"]["problem"]
-    assert "has the same name" in rows["pristine.mp4"]["problem"]
-    assert rows["more/clip"]["split"] and not rows["more/clip"]["problem"]
+        rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    assert rows["broken.mp4"]["source"] == "broken" and "no video format" in rows["broken.mp4"]["problem"]
+    assert not rows["pristine.mp4"]["source"] and "has the same name" in rows["pristine.mp4"]["problem"]
+    assert rows["clip.mp4"]["source"] == "more/clip"
+    assert rows["clip.mp4"]["split"] and not rows["clip.mp4"]["problem"]
+
+
+def test_every_source_whose_name_is_taken_is_reported(sources: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one/a.mkv", "one/a.mp4", "two/a.mp4")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        shutil.copy(sources / "pristine.mp4", file)
+    places = ["--into", str(tmp_path / "copies"), *(str(file.parent) for file in files[1:])]
+    chosen = ["--kind", "dark", "--strength", "5", "--mixed", "0", "--stretches", "0", "--seconds", "1"]
+    done = distort(*places, *chosen)
+    assert done.returncode == 0
+    with (tmp_path / "copies" / "sources.csv").open(newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert list(rows) == [str(file) for file in files]
+    assert rows[str(files[0])]["source"] == "a" and not rows[str(files[0])]["problem"]
+    for file in files[1:]:
+        problem = f"{file}: {files[0]} has the same name: rename one of them"
+        assert rows[str(file)]["problem"] == problem
+        assert f"  left out: {problem}\n" in done.stdout
 
 
 def test_any_number_of_workers_makes_the_same(sources: Path, made: Path, tmp_path: Path) -> None:
     summary = make_copies([sources], tmp_path / "copies", RECIPE, workers=2, quiet=True)
     assert everything(tmp_path / "copies") == everything(made)
     assert summary.made == summary.copies == 30
-    assert set(summary.problems) == {"broken", "pristine.mp4"}
+    assert set(summary.problems) == {str(sources / name) for name in ("broken.mp4", "pristine.mp4")}
 
 
 def test_what_is_there_is_kept_and_what_is_missing_made(sources: Path, made: Path, tmp_path: Path) -> None:
@@ -333,15 +359,8 @@ def test_of_few_sources_the_conversations_of_every_split_are_written(
 def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
     arguments = ["--into", str(tmp_path / "out"), "--kind", "dark", "--strength", "5", "--mixed", "0"]
     arguments += ["--stretches", "0", "--seconds", "1.1", "--max-lines", "64", "--workers", "1", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "distort", str(sources / "more"), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
+    done = distort(str(sources / "more"), *arguments)
     told = json.loads(done.stdout)
     assert told["copies"] == told["made"] == 2 and done.stderr == ""
-    wrong = [sys.executable, "-m", "distort", str(sources), "--kind", "drak"]
-    refused = subprocess.run(wrong, capture_output=True, text=True, check=False, cwd=ROOT)
+    refused = distort(str(sources), "--kind", "drak")
     assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr

@@ -42,6 +42,12 @@ RECIPE = Recipe(
     test_share=0.34,
 )
 
+FEW = (
+    *("--kind", "noise", "--strength", "4", "--strength", "5", "--mixed", "0", "--stretches", "0"),
+    *("--seconds", "1.1", "--max-lines", "128"),
+)
+"""Options of the command: three copies of each source."""
+
 
 @pytest.fixture(scope="module")
 def sources(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -73,9 +79,11 @@ def records_of(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def distort(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own."""
+def distort(*arguments: str, largest_file: int | None = None) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own, which may write files of so many bytes."""
     command = [sys.executable, "-m", "distort", *arguments]
+    if largest_file is not None:
+        command = ["prlimit", f"--fsize={largest_file}", *command]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
@@ -146,8 +154,7 @@ def test_every_source_whose_name_is_taken_is_reported(sources: Path, tmp_path: P
         file.parent.mkdir(exist_ok=True)
         shutil.copy(sources / "pristine.mp4", file)
     places = ["--into", str(tmp_path / "copies"), *(str(file.parent) for file in files[1:])]
-    chosen = ["--kind", "dark", "--strength", "5", "--mixed", "0", "--stretches", "0", "--seconds", "1"]
-    done = distort(*places, *chosen)
+    done = distort(*places, *FEW)
     assert done.returncode == 0
     with (tmp_path / "copies" / "sources.csv").open(newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
@@ -249,6 +256,36 @@ def test_folders_of_others_are_left_alone(sources: Path, tmp_path: Path) -> None
         make_copies([sources], tmp_path, RECIPE, restart=True, quiet=True)
     with pytest.raises(FolderTaken, match="choose a folder outside"):
         make_copies([sources], sources, RECIPE, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("into", "said"),
+    [
+        ("taken", "taken is a file, expected a folder"),
+        ("taken/below", "taken is a file"),
+        ("/proc/x", "/proc/x cannot be written: No such file"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_refused(sources: Path, tmp_path: Path, into: str, said: str) -> None:
+    (tmp_path / "taken").touch()
+    done = distort(str(sources / "more"), "--into", str(tmp_path / into), *FEW)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
+    assert "Traceback" not in done.stderr and (tmp_path / "taken").stat().st_size == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_the_disk_refuses_leaves_no_half_and_goes_on(
+    sources: Path, tmp_path: Path, workers: str
+) -> None:
+    folder = tmp_path / "copies"
+    arguments = (str(sources / "more"), "--into", str(folder), *FEW, "--workers", workers)
+    refused = distort(*arguments, largest_file=8192)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert re.search(r"error: .*\.mp4.* cannot be written: File too large; .* same command", refused.stderr)
+    assert not [path for path in (folder / "videos").rglob("*") if path.is_file()]
+    assert not (folder / "labels.csv").exists()
+    done = distort(*arguments, "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["made"] == 3
 
 
 def test_nothing_to_make_is_said(tmp_path: Path) -> None:
@@ -357,10 +394,8 @@ def test_of_few_sources_the_conversations_of_every_split_are_written(
 
 
 def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
-    arguments = ["--into", str(tmp_path / "out"), "--kind", "dark", "--strength", "5", "--mixed", "0"]
-    arguments += ["--stretches", "0", "--seconds", "1.1", "--max-lines", "64", "--workers", "1", "--json"]
-    done = distort(str(sources / "more"), *arguments)
+    done = distort(str(sources / "more"), "--into", str(tmp_path / "out"), *FEW, "--workers", "1", "--json")
     told = json.loads(done.stdout)
-    assert told["copies"] == told["made"] == 2 and done.stderr == ""
+    assert told["copies"] == told["made"] == 3 and done.stderr == ""
     refused = distort(str(sources), "--kind", "drak")
     assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr

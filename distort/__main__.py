@@ -37,7 +37,9 @@ def distort(
     numbers: Annotated[
         Path | None,
         typer.Option(
-            "--strengths", metavar="FILE", help="What the strengths mean: TOML, `kind = [five numbers]`."
+            "--strength-table",
+            metavar="FILE",
+            help="What the strengths mean: TOML, five numbers for a kind, as `noise = [2, 4, 8, 16, 32]`.",
         ),
     ] = None,
     mixed: Annotated[int, typer.Option(min=0, help="Copies of two kinds, of each source.")] = 8,

@@ -399,3 +399,9 @@ def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
     assert told["copies"] == told["made"] == 3 and done.stderr == ""
     refused = distort(str(sources), "--kind", "drak")
     assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr
+
+
+def test_the_help_shows_how_a_table_of_strengths_is_written() -> None:
+    assert "[2, 4, 8, 16, 32]" in re.sub(r"[│\s]+", " ", distort("--help").stdout)
+    refused = distort("clips", "--strengths", "3")
+    assert refused.returncode == 2 and "No such option" in refused.stderr

@@ -1,4 +1,4 @@
-"""`python -m distort`: ever worse copies of pristine videos, with labels and conversations."""
+"""`python -m distort`: distorted copies of pristine videos, with labels and conversations."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from config.interruption import stops_on_sigterm
 from distort.chain import MAX_LINES
 from distort.kinds import KINDS, STRENGTHS, kind_of, with_strengths
 
-app = cli.command_app("Worse copies of pristine videos, in graded steps, with labels and conversations.")
+app = cli.command_app("Distorted copies of pristine videos, in graded steps, with labels and conversations.")
 
 
 @app.command()

@@ -43,9 +43,11 @@ def known_sources(folder: Path, recipe: Recipe, restart: bool) -> Facts:
     now = json.loads(_as_json(recipe.as_json()))
     changed = [key for key in now if before.get(key) != now[key]]
     if changed and not restart:
-        told = "; ".join(f"{key}: {_short(before.get(key))}, now {_short(now[key])}" for key in changed)
+        differences = "; ".join(
+            f"{key}: {_short(before.get(key))}, now {_short(now[key])}" for key in changed
+        )
         raise FolderTaken(
-            f"{folder} was made with other settings ({told}): choose another folder, or --restart"
+            f"{folder} was made with other settings ({differences}): choose another folder, or --restart"
         )
     return {} if changed else known
 

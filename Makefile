@@ -66,7 +66,7 @@ opinions: $(STAMP) ## Train and test on people's opinions of published features,
 	$(BIN)/python -m demo opinions $(FEATURES) --labels $(LABELS) --protocol $(PROTOCOL) $(ARGS)
 
 .PHONY: distort
-distort: $(STAMP) ## Make ever worse copies of the pristine videos in SOURCES, with labels and conversations
+distort: $(STAMP) ## Make distorted copies of the pristine videos in SOURCES, with labels and conversations
 	$(BIN)/python -m distort $(SOURCES) $(ARGS)
 
 .PHONY: test

@@ -1,4 +1,4 @@
-"""`python -m distort`: ever worse copies of pristine videos, with labels and conversations."""
+"""`python -m distort`: distorted copies of pristine videos, with labels and conversations."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from config.interruption import stops_on_sigterm
 from distort.chain import MAX_LINES
 from distort.kinds import KINDS, STRENGTHS, kind_of, with_strengths
 
-app = cli.command_app("Worse copies of pristine videos, in graded steps, with labels and conversations.")
+app = cli.command_app("Distorted copies of pristine videos, in graded steps, with labels and conversations.")
 
 
 @app.command()
@@ -37,7 +37,9 @@ def distort(
     numbers: Annotated[
         Path | None,
         typer.Option(
-            "--strengths", metavar="FILE", help="What the strengths mean: TOML, `kind = [five numbers]`."
+            "--strength-table",
+            metavar="FILE",
+            help="What the strengths mean: TOML, five numbers for a kind, as `noise = [2, 4, 8, 16, 32]`.",
         ),
     ] = None,
     mixed: Annotated[int, typer.Option(min=0, help="Copies of two kinds, of each source.")] = 8,
@@ -86,8 +88,8 @@ def distort(
     print(f"{summary.labels}: {count(summary.copies, 'video')}, {summary.made:,} of them new")
     for file, records in summary.conversations.items():
         print(f"  {file}: {count(records, 'record')}")
-    for source, problem in summary.problems.items():
-        print(f"  left out: {source}: {problem}")
+    for problem in summary.problems.values():
+        print(f"  left out: {problem}")
 
 
 if __name__ == "__main__":

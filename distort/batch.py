@@ -27,6 +27,7 @@ from distort.sources import Source, find_sources, survey
 from extract.errors import UnreadableVideo
 from store.durable.commit import make_folders, publish_file, sync
 from store.durable.owner import temporary_name
+from train.saving.folder import writing
 
 
 class NothingMade(Problem):
@@ -41,7 +42,7 @@ class Summary:
     copies: int = 0
     made: int = 0
     problems: dict[str, str] = field(default_factory=dict)
-    """Source → why it cannot be used."""
+    """File of a source → why it cannot be used."""
     conversations: dict[str, int] = field(default_factory=dict)
     """File → records."""
 
@@ -57,15 +58,17 @@ def make_copies(
 ) -> Summary:
     """Make folder/videos/SOURCE/COPY.mp4, labels.csv, sources.csv and conversations of every source's copies.
 
-    Copies that are there are kept. A source that cannot be used is told in the summary and in sources.csv.
+    Copies that are there are kept. The summary and sources.csv list the sources that cannot be used.
     The labels, written last, are the same for any number of workers. Raises FolderTaken, NoSources,
-    NothingMade, WorkerDied.
+    NothingMade, WorkerDied, and RunError where the disk refuses a file.
     """
     found, refused = find_sources(places)
     inside = [name for name, path in found.items() if folder.resolve() in path.resolve().parents]
     if inside:
         raise FolderTaken(f"{folder} has sources, such as {inside[0]}: choose a folder outside of them")
-    known = known_sources(folder, recipe, restart)
+    with writing(folder):
+        known = known_sources(folder, recipe, restart)
+        make_folders(folder)  # one that cannot be made is refused before the sources are read
     with Pool(workers) as pool:
         return _Batch(folder, recipe, pool, quiet, refused).run(found, still_valid(known, found))
 
@@ -79,26 +82,29 @@ class _Batch:
     pool: Pool
     quiet: bool
     problems: dict[str, str]
-    """Source → why it cannot be used."""
+    """File of a source → why it cannot be used."""
 
     def run(self, found: dict[str, Path], valid: dict[str, Source]) -> Summary:
         """`valid`: the sources that need not be read again."""
         sources = self._surveyed(found, valid)
-        prepare(self.folder, self.recipe, sources, valid)
+        with writing(self.folder):
+            prepare(self.folder, self.recipe, sources, valid)
         split_of = splits([source.name for source in sources], self.recipe)
         copies = []
         for source in sources:
             plan = copies_of(source.name, source.extent, self.recipe)
             copies += labelled(source, split_of[source.name], plan, self.recipe.table)
         made = self._write_missing(copies)
-        copies = [copy for copy in copies if copy.source.name not in self.problems]
-        used = [source for source in sources if source.name not in self.problems]
-        write_sources(self.folder / SOURCES, used, split_of, self.problems)
-        remove_labels(self.folder)
-        if not copies:
-            raise NothingMade(f"no source can be used: {next(iter(self.problems.values()))}")
-        records = write_conversations(self.folder, copies, self.recipe)
-        write_labels(self.folder / LABELS, copies)
+        copies = [copy for copy in copies if str(copy.source.path) not in self.problems]
+        used = [source for source in sources if str(source.path) not in self.problems]
+        names = {str(path): name for name, path in found.items()}
+        with writing(self.folder):
+            write_sources(self.folder / SOURCES, used, split_of, names, self.problems)
+            remove_labels(self.folder)
+            if not copies:
+                raise NothingMade(f"no source can be used: {next(iter(self.problems.values()))}")
+            records = write_conversations(self.folder, copies, self.recipe)
+            write_labels(self.folder / LABELS, copies)
         return Summary(self.folder / LABELS, len(copies), made, self.problems, records)
 
     def _surveyed(self, found: dict[str, Path], valid: dict[str, Source]) -> list[Source]:
@@ -112,11 +118,11 @@ class _Batch:
         with self._bar(len(tasks), "source") as bar:
             for number, result in self.pool.each(_survey, tasks):
                 bar.update()
-                name = tasks[number][0]
+                name, path, *_ = tasks[number]
                 if isinstance(result, Source):
                     sources[name] = result
                 else:
-                    self.problems[name] = result
+                    self.problems[str(path)] = result
         return [sources[name] for name in sorted(sources)]
 
     def _write_missing(self, copies: Sequence[Labelled]) -> int:
@@ -124,7 +130,8 @@ class _Batch:
         videos = self.folder / VIDEOS
         missing = [copy for copy in copies if not (videos / copy.video).is_file()]
         if missing:
-            remove_labels(self.folder)
+            with writing(self.folder):
+                remove_labels(self.folder)
         made = 0
         with self._bar(len(copies), "copy", len(copies) - len(missing)) as bar:
             tasks = [(copy, videos / copy.video, self.recipe) for copy in missing]
@@ -133,7 +140,7 @@ class _Batch:
                 if problem is None:
                     made += 1
                 else:
-                    self.problems.setdefault(missing[number].source.name, problem)
+                    self.problems.setdefault(str(missing[number].source.path), problem)
         return made
 
     def _bar(self, total: int, unit: str, there: int = 0) -> "tqdm[Any]":
@@ -150,8 +157,13 @@ def _survey(task: tuple[str, Path, float, int]) -> Source | str:
 
 
 def _write(task: tuple[Labelled, Path, Recipe]) -> str | None:
-    """Why the source cannot be read, or nothing: then the copy is there, whole."""
+    """Why the source cannot be read, or nothing: then the copy is there, whole. Raises RunError."""
     labelled, target, recipe = task
+    with writing(target):
+        return _write_whole(labelled, target, recipe)
+
+
+def _write_whole(labelled: Labelled, target: Path, recipe: Recipe) -> str | None:
     source, copy = labelled.source, labelled.copy
     make_folders(target.parent)
     temporary = target.with_name(temporary_name(f".{target.name}"))

@@ -65,7 +65,7 @@ def extent_of(frames: Frames) -> Extent:
 
 @dataclass(frozen=True)
 class Outline:
-    """What can be told of a copy without making it; all in seconds of the copy."""
+    """What is known of a copy without making it; all in seconds of the copy."""
 
     seconds: float
     distorted: Span

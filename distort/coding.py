@@ -30,7 +30,7 @@ class Encoder:
     name: str
     decoder: str
     options: dict[str, str]
-    """What libavcodec is told; {crf} stands for the constant rate factor."""
+    """Options for libavcodec; {crf} stands for the constant rate factor."""
 
 
 ENCODERS = {
@@ -60,9 +60,9 @@ class Coding:
 
     @property
     def options(self) -> dict[str, str]:
-        """What libavcodec is told."""
-        told = ENCODERS[self.encoder].options
-        options = {name: value.format(crf=f"{self.crf:g}") for name, value in told.items()}
+        """For libavcodec."""
+        templates = ENCODERS[self.encoder].options
+        options = {name: value.format(crf=f"{self.crf:g}") for name, value in templates.items()}
         return options | ({"preset": self.preset} if self.preset else {})
 
 

@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby, permutations
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from distort.chain import Span
 from distort.kinds import kind_of
 from distort.labels import Labelled
-from distort.plan import Recipe, draws
+from distort.plan import SPLITS, Recipe, draws
 from store.durable.commit import write_file
 
 STALL_SECONDS = 0.3
@@ -25,8 +24,8 @@ Record = dict[str, Any]
 
 
 def write_conversations(folder: Path, copies: Sequence[Labelled], recipe: Recipe) -> dict[str, int]:
-    """Write conversations-SPLIT.jsonl for every split there is, and give the number of records of each."""
-    records: dict[str, list[Record]] = defaultdict(list)
+    """Write conversations-SPLIT.jsonl for every split, and give the number of records of each."""
+    records: dict[str, list[Record]] = {split: [] for split in SPLITS}
     for copy in copies:
         records[copy.split] += _about_one(copy, recipe)
     for split, pair in _pairs(copies, recipe):

@@ -1,4 +1,4 @@
-"""Ever worse copies of a real video: compressed, blurred, noisy or freezing, in graded steps."""
+"""Copies of a real video that get worse in graded steps: compressed, blurred, noisy or freezing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -25,8 +25,12 @@ class FolderTaken(Problem):
 def known_sources(folder: Path, recipe: Recipe, restart: bool) -> Facts:
     """Of the sources that copies were made of; none in a new folder.
 
-    Raises FolderTaken where the folder is not ours, or has other settings (then none on `restart`).
+    Raises FolderTaken where there is a file in its place, or where it is not ours or has other settings (then
+    none on `restart`).
     """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise FolderTaken(f"{there} is a file, expected a folder: choose a new or empty one")
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if not names:
         return {}
@@ -39,9 +43,11 @@ def known_sources(folder: Path, recipe: Recipe, restart: bool) -> Facts:
     now = json.loads(_as_json(recipe.as_json()))
     changed = [key for key in now if before.get(key) != now[key]]
     if changed and not restart:
-        told = "; ".join(f"{key}: {_short(before.get(key))}, now {_short(now[key])}" for key in changed)
+        differences = "; ".join(
+            f"{key}: {_short(before.get(key))}, now {_short(now[key])}" for key in changed
+        )
         raise FolderTaken(
-            f"{folder} was made with other settings ({told}): choose another folder, or --restart"
+            f"{folder} was made with other settings ({differences}): choose another folder, or --restart"
         )
     return {} if changed else known
 

@@ -1,9 +1,9 @@
 """The kinds of distortion and their five strengths, as kinds.toml has them."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -40,8 +40,37 @@ class Kind:
     stage: Stage
     number: str
     """What the numbers mean."""
+    range: tuple[float, float]
+    """Least and largest number: beyond them, strengths would look alike or cannot be made."""
     strengths: tuple[float, ...]
     """The numbers of the strengths 1 to 5."""
+    whole: bool = False
+    """Fractions make no difference."""
+
+    @property
+    def expected(self) -> str:
+        """What the numbers of the strengths have to be."""
+        way = "rise" if self._rises else "fall"
+        numbers = "whole numbers" if self.whole else "numbers"
+        least, largest = self.range
+        return f"{len(STRENGTHS)} {numbers} that {way}, from {least:g} to {largest:g} ({self.number})"
+
+    @property
+    def _rises(self) -> bool:
+        return self.strengths[0] < self.strengths[-1]
+
+    def takes(self, numbers: object) -> bool:
+        """Whether these can be the numbers of the strengths, each worse than the one before."""
+        if not isinstance(numbers, Sequence) or len(numbers) != len(STRENGTHS):
+            return False
+        least, largest = self.range
+        for number in numbers:
+            if type(number) not in (int, float) or not least <= number <= largest:
+                return False
+            if self.whole and number != int(number):
+                return False
+        rising = numbers if self._rises else numbers[::-1]
+        return all(one < following for one, following in pairwise(rising))
 
 
 Kinds = Mapping[str, Kind]
@@ -58,7 +87,9 @@ class Part:
 def _read_kinds() -> Kinds:
     table = tomllib.loads(Path(__file__).with_name("kinds.toml").read_text("utf-8"))
     return {
-        key: Kind(key=key, **{**entry, "strengths": tuple(entry["strengths"])})
+        key: Kind(
+            key=key, **{**entry, "range": tuple(entry["range"]), "strengths": tuple(entry["strengths"])}
+        )
         for key, entry in table.items()
     }
 
@@ -76,9 +107,8 @@ def with_strengths(path: Path) -> Kinds:
     kinds = dict(KINDS)
     for key, numbers in table.items():
         kind = kind_of(key)
-        valid = isinstance(numbers, list) and all(type(n) in (int, float) and 0 < n < inf for n in numbers)
-        if not valid or len(numbers) != len(STRENGTHS):
-            raise StrengthsError(f"{path}: {key} = {numbers!r}, expected {len(STRENGTHS)} numbers above 0")
+        if not kind.takes(numbers):
+            raise StrengthsError(f"{path}: {key} = {numbers!r}, expected {kind.expected}")
         kinds[key] = replace(kind, strengths=tuple(numbers))
     return kinds
 

@@ -73,9 +73,16 @@ def write_labels(path: Path, copies: Iterable[Labelled]) -> None:
 
 
 def write_sources(
-    path: Path, sources: Iterable[Source], split_of: dict[str, str], problems: dict[str, str]
+    path: Path,
+    sources: Iterable[Source],
+    split_of: dict[str, str],
+    names: dict[str, str],
+    problems: dict[str, str],
 ) -> None:
-    """A row for each source; of those that cannot be used, the reason."""
+    """A row for each source; of those that cannot be used, by their files, the reason.
+
+    `names`: file → name; a source whose name is taken has none.
+    """
     rows: list[dict[str, object]] = [
         {
             "source": source.name,
@@ -88,7 +95,10 @@ def write_sources(
         }
         for source in sources
     ]
-    rows += [{"source": name, "problem": problem} for name, problem in sorted(problems.items())]
+    rows += [
+        {"source": names.get(file), "file": file, "problem": problem}
+        for file, problem in sorted(problems.items())
+    ]
     _write(path, SOURCE_COLUMNS, rows)
 
 

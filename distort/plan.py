@@ -14,6 +14,8 @@ from distort.kinds import KINDS, STRENGTHS, Kind, Kinds, Part, in_order, kind_of
 
 Item = TypeVar("Item")
 
+SPLITS = ("train", "val", "test")
+
 _SHORTEST_WITH_STRETCH = 2.0
 _STRETCH_SHARE = (0.3, 0.5)
 _SEEN = 3
@@ -102,7 +104,7 @@ def copies_of(source: str, extent: Extent, recipe: Recipe) -> list[Copy]:
 
 
 def splits(sources: Sequence[str], recipe: Recipe) -> dict[str, str]:
-    """Source → train, val or test, in the recipe's shares: all copies of a source are in one."""
+    """Source → one of SPLITS, in the recipe's shares: all copies of a source are in one."""
     order = sorted(sources, key=lambda source: _seed(recipe.seed, source, "split"))
     test, validation = (round(share * len(order)) for share in (recipe.test_share, recipe.validation_share))
     names = ["test"] * test + ["val"] * validation

@@ -56,8 +56,8 @@ class Pool:
                 yield numbers.pop(future), future.result()
         except BrokenProcessPool as error:
             raise WorkerDied(
-                "a worker process ended unexpectedly, perhaps for want of memory: the same command continues,"
-                " with fewer --workers if need be"
+                "a worker process ended unexpectedly, perhaps because memory ran out: run the same command,"
+                " which continues; with fewer --workers it takes less memory"
             ) from error
 
 

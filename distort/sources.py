@@ -62,7 +62,7 @@ def identity(path: Path) -> list[int]:
 
 
 def find_sources(places: Sequence[Path]) -> tuple[dict[str, Path], dict[str, str]]:
-    """Name → file of the videos at the places, and why others cannot be used.
+    """Name → file of the videos at the places, and file → why of those whose name is taken.
 
     A place is a folder, searched with its subfolders, or a video. Names are paths below the folder, without
     their ending. Raises NoSources.
@@ -79,7 +79,7 @@ def find_sources(places: Sequence[Path]) -> tuple[dict[str, Path], dict[str, str
             if file.suffix.lower() in IMAGE_EXTENSIONS:
                 continue
             if name in found and found[name] != file:
-                refused[str(below)] = f"{file}: {found[name]} has the same name: rename one of them"
+                refused[str(file)] = f"{file}: {found[name]} has the same name: rename one of them"
             else:
                 found[name] = file
     if not found:

@@ -29,7 +29,7 @@ def read_records(path: Path) -> Iterator[tuple[int, Any]]:
 
     Of a JSON list, or of the first list in a JSON object, the line on which a record begins; of a Hugging
     Face dataset (`save_to_disk`), the number of its row, from 1. Byte-order marks and empty lines are passed
-    over.
+    over: an empty .jsonl file has no records.
     Raises LabelsMissingError, and LabelLayoutError where the file is none of these or breaks off.
     """
     if path.is_dir():
@@ -42,10 +42,11 @@ def read_records(path: Path) -> Iterator[tuple[int, Any]]:
     with refusing(LabelLayoutError, f"{path} is no text in UTF-8 or UTF-16"):
         text = raw.decode("utf-16" if utf16 else "utf-8")
     begin = _after_space(text, 0)
-    if begin == len(text):
+    lines = path.suffix.lower() == ".jsonl"
+    if begin == len(text) and not lines:
         raise LabelLayoutError(f"{path} is empty: {_EXPECTED}")
     start = None
-    if path.suffix.lower() != ".jsonl":
+    if not lines:
         start = begin + 1 if text[begin] == "[" else _first_list(text, begin + 1)
     yield from _lines(text) if start is None else _listed(path, text, start)
 

@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 def conversations_of(dataset: DatasetSettings) -> dict[str, Conversations]:
     """Split → the conversations of its file; a file for no split is all trained on.
 
-    What cannot be used is logged by line. Raises LabelsMissingError, with directions, where a file is absent,
-    LabelLayoutError where a file has none that can be used, and what `read_conversations` raises.
+    What cannot be used is logged by line. Other splits than train may have none. Raises LabelsMissingError,
+    with directions, where a file is absent, LabelLayoutError where none of a file's records can be used, or
+    the file of train, or all of them, have no records, and what `read_conversations` raises.
     """
     files = dataset.labels if isinstance(dataset.labels, dict) else {"train": dataset.labels}
     if absent := [str(path) for path in files.values() if not path.exists()]:
@@ -27,13 +28,20 @@ def conversations_of(dataset: DatasetSettings) -> dict[str, Conversations]:
             f"  get them from: {dataset.source}\n"
             f"  put them there, or change [datasets.{dataset.name}] in pipelines.toml"
         )
-    return {split_name(split) or split: _read(path) for split, path in files.items()}
+    found = {split_name(split) or split: _read(path) for split, path in files.items()}
+    empty = {split: str(own.path) for split, own in found.items() if not own.records}
+    if "train" in empty or len(empty) == len(found):
+        raise LabelLayoutError(
+            f"{empty.get('train') or ', '.join(empty.values())} has no conversations, expected one at least;"
+            f" get it from: {dataset.source}"
+        )
+    return found
 
 
 def _read(path: Path) -> Conversations:
     found = read_conversations(path)
     reasons = [f"line {each.line} {each.reason}" for each in found.reported]
-    if not found.used:
+    if reasons and not found.used:
         raise LabelLayoutError(f"{path}: none of {found.records} records can be used: {some(reasons, 3)}")
     if reasons:
         log.warning(

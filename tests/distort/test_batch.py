@@ -9,19 +9,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from config.load import load_settings
 from distort.batch import NothingMade, make_copies
 from distort.folder import FolderTaken
 from distort.footage import read_footage
 from distort.kinds import KINDS
-from distort.plan import InvalidRecipe, Recipe
+from distort.plan import SPLITS, InvalidRecipe, Recipe
 from distort.sources import NoSources
+from extract.job.dataset import labelled_videos
 from store.labels.conversations import read_conversations
+from store.labels.shown import conversations_of, media_ids
+
+ROOT = Path(__file__).parents[2]
 
 CHOSEN = ("noise", "h264", "rebuffering")
 RECIPE = Recipe(
@@ -35,6 +41,12 @@ RECIPE = Recipe(
     validation_share=0,
     test_share=0.34,
 )
+
+FEW = (
+    *("--kind", "noise", "--strength", "4", "--strength", "5", "--mixed", "0", "--stretches", "0"),
+    *("--seconds", "1.1", "--max-lines", "128"),
+)
+"""Options of the command: three copies of each source."""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +77,14 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def records_of(folder: Path) -> list[dict[str, object]]:
     files = sorted(folder.glob("conversations-*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def distort(*arguments: str, largest_file: int | None = None) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own, which may write files of so many bytes."""
+    command = [sys.executable, "-m", "distort", *arguments]
+    if largest_file is not None:
+        command = ["prlimit", f"--fsize={largest_file}", *command]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -121,17 +141,36 @@ def test_copies_of_a_source_are_in_one_split(made: Path) -> None:
 
 def test_unusable_sources_are_reported(made: Path) -> None:
     with (made / "sources.csv").open(newline="") as file:
-        rows = {row["source"]: row for row in csv.DictReader(file)}
-    assert "no video format" in rows["broken"]["problem"]
-    assert "has the same name" in rows["pristine.mp4"]["problem"]
-    assert rows["more/clip"]["split"] and not rows["more/clip"]["problem"]
+        rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    assert rows["broken.mp4"]["source"] == "broken" and "no video format" in rows["broken.mp4"]["problem"]
+    assert not rows["pristine.mp4"]["source"] and "has the same name" in rows["pristine.mp4"]["problem"]
+    assert rows["clip.mp4"]["source"] == "more/clip"
+    assert rows["clip.mp4"]["split"] and not rows["clip.mp4"]["problem"]
+
+
+def test_every_source_whose_name_is_taken_is_reported(sources: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one/a.mkv", "one/a.mp4", "two/a.mp4")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        shutil.copy(sources / "pristine.mp4", file)
+    places = ["--into", str(tmp_path / "copies"), *(str(file.parent) for file in files[1:])]
+    done = distort(*places, *FEW)
+    assert done.returncode == 0
+    with (tmp_path / "copies" / "sources.csv").open(newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert list(rows) == [str(file) for file in files]
+    assert rows[str(files[0])]["source"] == "a" and not rows[str(files[0])]["problem"]
+    for file in files[1:]:
+        problem = f"{file}: {files[0]} has the same name: rename one of them"
+        assert rows[str(file)]["problem"] == problem
+        assert f"  left out: {problem}\n" in done.stdout
 
 
 def test_any_number_of_workers_makes_the_same(sources: Path, made: Path, tmp_path: Path) -> None:
     summary = make_copies([sources], tmp_path / "copies", RECIPE, workers=2, quiet=True)
     assert everything(tmp_path / "copies") == everything(made)
     assert summary.made == summary.copies == 30
-    assert set(summary.problems) == {"broken", "pristine.mp4"}
+    assert set(summary.problems) == {str(sources / name) for name in ("broken.mp4", "pristine.mp4")}
 
 
 def test_what_is_there_is_kept_and_what_is_missing_made(sources: Path, made: Path, tmp_path: Path) -> None:
@@ -152,10 +191,10 @@ def test_a_killed_job_goes_on_where_it_was(sources: Path, made: Path, tmp_path: 
         "from test_batch import RECIPE; from distort.batch import make_copies;"
         "make_copies([Path(sys.argv[1])], Path(sys.argv[2]), RECIPE, quiet=True)"
     )
-    root, here = Path(__file__).parents[2], Path(__file__).parent
+    here = Path(__file__).parent
     job = subprocess.Popen(
         [sys.executable, "-c", script, str(sources), str(folder), str(here)],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     while len(list(folder.rglob("*.mp4"))) < 5 and job.poll() is None:
         time.sleep(0.02)
@@ -217,6 +256,36 @@ def test_folders_of_others_are_left_alone(sources: Path, tmp_path: Path) -> None
         make_copies([sources], tmp_path, RECIPE, restart=True, quiet=True)
     with pytest.raises(FolderTaken, match="choose a folder outside"):
         make_copies([sources], sources, RECIPE, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("into", "said"),
+    [
+        ("taken", "taken is a file, expected a folder"),
+        ("taken/below", "taken is a file"),
+        ("/proc/x", "/proc/x cannot be written: No such file"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_refused(sources: Path, tmp_path: Path, into: str, said: str) -> None:
+    (tmp_path / "taken").touch()
+    done = distort(str(sources / "more"), "--into", str(tmp_path / into), *FEW)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
+    assert "Traceback" not in done.stderr and (tmp_path / "taken").stat().st_size == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_the_disk_refuses_leaves_no_half_and_goes_on(
+    sources: Path, tmp_path: Path, workers: str
+) -> None:
+    folder = tmp_path / "copies"
+    arguments = (str(sources / "more"), "--into", str(folder), *FEW, "--workers", workers)
+    refused = distort(*arguments, largest_file=8192)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert re.search(r"error: .*\.mp4.* cannot be written: File too large; .* same command", refused.stderr)
+    assert not [path for path in (folder / "videos").rglob("*") if path.is_file()]
+    assert not (folder / "labels.csv").exists()
+    done = distort(*arguments, "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["made"] == 3
 
 
 def test_nothing_to_make_is_said(tmp_path: Path) -> None:
@@ -297,25 +366,42 @@ def test_of_several_stalls_it_is_asked_for_the_first(tmp_path: Path, shared_data
 
 
 def test_training_can_use_every_conversation(made: Path) -> None:
-    for file in made.glob("conversations-*.jsonl"):
-        found = read_conversations(file)
-        assert found.used and not found.reported
+    found = {split: read_conversations(made / f"conversations-{split}.jsonl") for split in SPLITS}
+    assert all(not each.reported for each in found.values())
+    assert {split for split in SPLITS if found[split].used} == {row["split"] for row in rows_of(made)}
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.2), (0, 0.5), (0, 0)])
+def test_of_few_sources_the_conversations_of_every_split_are_written(
+    sources: Path, tmp_path: Path, shares: tuple[float, float]
+) -> None:
+    folder = tmp_path / "copies"
+    recipe = replace(RECIPE, validation_share=shares[0], test_share=shares[1], mixed=0, stretches=0)
+    pair = [sources / "pristine.mp4", sources / "distorted.mp4"]
+    make_copies(pair, folder, recipe, quiet=True)
+    entry = load_settings(ROOT / "pipelines.toml").datasets["distorted"]
+    assert isinstance(entry.labels, dict)
+    labels = {split: folder / path.name for split, path in entry.labels.items()}
+    dataset = entry.model_copy(update={"videos": folder / "videos", "labels": labels})
+    videos: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for row in rows_of(folder):
+        videos[row["split"]].append(row["video"])
+    shown = {split: media_ids([own]) for split, own in conversations_of(dataset).items()}
+    assert {split: sorted(names) for split, names in shown.items()} == {
+        split: sorted(names) for split, names in videos.items()
+    }
+    assert len(labelled_videos(dataset).found) == 14
 
 
 def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
-    arguments = ["--into", str(tmp_path / "out"), "--kind", "dark", "--strength", "5", "--mixed", "0"]
-    arguments += ["--stretches", "0", "--seconds", "1.1", "--max-lines", "64", "--workers", "1", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "distort", str(sources / "more"), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
+    done = distort(str(sources / "more"), "--into", str(tmp_path / "out"), *FEW, "--workers", "1", "--json")
     told = json.loads(done.stdout)
-    assert told["copies"] == told["made"] == 2 and done.stderr == ""
-    wrong = [sys.executable, "-m", "distort", str(sources), "--kind", "drak"]
-    refused = subprocess.run(
-        wrong, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
-    )
+    assert told["copies"] == told["made"] == 3 and done.stderr == ""
+    refused = distort(str(sources), "--kind", "drak")
     assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr
+
+
+def test_the_help_shows_how_a_table_of_strengths_is_written() -> None:
+    assert "[2, 4, 8, 16, 32]" in re.sub(r"[│\s]+", " ", distort("--help").stdout)
+    refused = distort("clips", "--strengths", "3")
+    assert refused.returncode == 2 and "No such option" in refused.stderr

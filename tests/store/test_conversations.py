@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from config.schema import DatasetSettings
 from store.labels.conversations import Dialogue, Slot, read_conversations
 from store.labels.errors import LabelLayoutError, LabelsMissingError
+from store.labels.shown import conversations_of
 
 RECORDS = {
     "finevq/abcd_train_en.jsonl": (2573, 2573),
@@ -202,3 +204,24 @@ def test_a_hugging_face_dataset_on_disk_is_read_by_its_rows(tmp_path: Path) -> N
     (tmp_path / "none").mkdir()
     with pytest.raises(LabelLayoutError, match="none cannot be read as a Hugging Face dataset on disk"):
         read_conversations(tmp_path / "none")
+
+
+def dataset(folder: Path, **texts: str) -> DatasetSettings:
+    """Whose split's conversations are these."""
+    labels = {split: folder / f"{split}.jsonl" for split in texts}
+    for split, text in texts.items():
+        labels[split].write_text(text)
+    return DatasetSettings(name="talks", videos=folder, labels=labels, conversations=True, source="made here")
+
+
+def test_splits_other_than_train_may_be_empty(tmp_path: Path) -> None:
+    good = json.dumps(record("?", "a"))
+    found = conversations_of(dataset(tmp_path, train=good, val="", test="\n\n"))
+    assert {split: own.records for split, own in found.items()} == {"train": 1, "val": 0, "test": 0}
+    assert found["val"].as_json() == {"records": 0, "used": 0, "reported": []}
+    with pytest.raises(LabelLayoutError, match=r"training\.jsonl has no conversations, .* from: made here"):
+        conversations_of(dataset(tmp_path, training="", val=good))
+    with pytest.raises(LabelLayoutError, match=r"val\.jsonl, .*test\.jsonl has no conversations"):
+        conversations_of(dataset(tmp_path, val="", test=""))
+    with pytest.raises(LabelLayoutError, match=r"val\.jsonl: none of 1 records can be used: line 1 ends"):
+        conversations_of(dataset(tmp_path, train=good, val=json.dumps(record("?"))))

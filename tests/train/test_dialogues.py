@@ -137,6 +137,18 @@ def test_scores_and_conversations_are_trained_on_together(tmp_path: Path) -> Non
     assert trained.outcome.best_srcc is not None
 
 
+def test_splits_without_conversations_are_trained_without(tmp_path: Path) -> None:
+    settings = talks(tmp_path, "pipelines.tiny.training.epochs=1")
+    labels = {split: tmp_path / f"{split}.jsonl" for split in ("train", "val", "test")}
+    for file in labels.values():
+        file.touch()
+    (tmp_path / "talks.jsonl").replace(labels["train"])
+    own = settings.dataset.model_copy(update={"labels": labels})
+    settings = settings.model_copy(update={"datasets": (own,)})
+    trained = train_run(settings, FeatureStore(tmp_path / "features"), {}, tmp_path / "run", quiet=True)
+    assert trained.videos == {"talks": {"train": 5, "val": 0, "test": 0}}
+
+
 @pytest.mark.parametrize("key", ["exclude", "group", "mos_column"])
 def test_settings_of_scores_are_refused_beside_conversations(tmp_path: Path, key: str) -> None:
     value: Any = ("a.mp4",) if key == "exclude" else "x"

@@ -113,10 +113,18 @@ def test_a_plan_counts_conversations(place: Any) -> None:
     assert planned["videos"]["talks"]["train"] == 6
 
 
+def test_a_run_is_tested_on_the_last_answers_of_conversations(place: Any) -> None:
+    place.write(RECORDS)
+    found = json.loads(place.command(evaluate_app, "run", place.run, "--split", "train", "--json"))
+    assert (found["n"], found["missing"], found["tasks"]["all"]["n"]) == (5, ["line 7"], 5)
+    lines = (place.run / "evaluation-train" / "answers.jsonl").read_text().splitlines()
+    assert [json.loads(line)["conversation"] for line in lines] == [f"line {n}" for n in range(1, 6)]
+    shown = place.command(evaluate_app, "run", place.run, "--split", "train")
+    assert "talks, train" in shown and "1 conversation without features left out" in shown
+
+
 def test_what_conversations_cannot_do_is_said(place: Any) -> None:
-    with pytest.raises(
-        LabelLayoutError, match=r"labels of talks are conversations .*expected a dataset with"
-    ):
+    with pytest.raises(RunError, match="talks has no conversation with features in its split 'test'; it has"):
         place.command(evaluate_app, "run", place.run)
     with pytest.raises(TrainError, match="talks has conversations, which head = regression cannot learn"):
         place.train("--restart", "--set", "pipelines.tiny.head=regression")

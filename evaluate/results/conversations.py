@@ -50,7 +50,7 @@ class ConversationEvaluation:
             [name, each.n, each.right, each.numbers_off, each.without_numbers or None]
             for name, each in self.tasks.items()
         ]
-        headers = [f"{self.dataset}, {self.part}", "n", "right", "numbers off (median)", "no such numbers"]
+        headers = [f"{self.dataset}, {self.part}", "n", "right", "numbers off (median)", "without numbers"]
         return tabulate(rows, headers, floatfmt=".3f", missingval="–")
 
 

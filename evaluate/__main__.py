@@ -111,6 +111,8 @@ def _evaluate_conversations(
     print(found.table())
     if found.missing:
         print(f"{count(len(found.missing), 'conversation')} without features left out")
+    for place, problem in found.problems.items():
+        print(f"{place}: {problem}")
     print(f"{folder / 'answers.jsonl'}: every answer beside the true one")
 
 

@@ -34,6 +34,11 @@ class ConversationEvaluation:
     missing: list[str]
     """Conversations without features, by where they stand in the labels."""
 
+    @property
+    def problems(self) -> dict[str, str]:
+        """Conversations that nothing was written to: where they stand → why. They count as wrong."""
+        return {each.sample.video: each.problem for each in self.answers if each.problem is not None}
+
     def as_json(self) -> dict[str, Any]:
         """Plain data, without the answers."""
         return {
@@ -42,6 +47,7 @@ class ConversationEvaluation:
             "n": len(self.answers),
             "tasks": {name: asdict(figures) for name, figures in self.tasks.items()},
             "missing": self.missing,
+            "problems": self.problems,
         }
 
     def table(self) -> str:
@@ -102,4 +108,5 @@ def _line(each: Answered) -> dict[str, Any]:
         "task": each.sample.mark,
         "true": each.true,
         "written": each.written,
+        "problem": each.problem,
     }

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from train.data.reader import FeatureReader
 from train.data.samples import Sample
-from train.errors import TrainError
+from train.errors import ContextExceeded, TrainError
 from train.pretrained import TrainedModel
 
 
@@ -17,6 +17,8 @@ class Answered:
 
     sample: Sample
     written: str
+    problem: str | None = None
+    """Why nothing was written, where it was not."""
 
     @property
     def true(self) -> str:
@@ -36,8 +38,8 @@ def answer_conversations(
     """Ask what each conversation asks last, behind its media and all that was said before.
 
     `samples`: of a dataset of conversations (`train.data.dialogues.dialogue_samples`). The likeliest tokens
-    are written. Raises TrainError where a sample is no conversation that ends with an answer, and what
-    `Talk.reply` raises.
+    are written; nothing where a conversation is longer than the decoder reads. Raises TrainError where a
+    sample is no conversation that ends with an answer, and what `Talk.reply` raises.
     """
     for sample in tqdm(samples, desc="answer", unit="question", disable=quiet):
         said = sample.said
@@ -48,4 +50,7 @@ def answer_conversations(
         talk = trained.talk()
         for medium, branches in sample.read:
             talk.show(reader.read(medium.video, medium.start, medium.stop, medium.branches), branches)
-        yield Answered(sample, talk.reply(said.messages[:-1], max_new_tokens=most_tokens))
+        try:
+            yield Answered(sample, talk.reply(said.messages[:-1], max_new_tokens=most_tokens))
+        except ContextExceeded as error:
+            yield Answered(sample, "", str(error))

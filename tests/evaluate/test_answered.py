@@ -68,6 +68,9 @@ def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path:
             talk.show(features[video], branches)
         assert each.sample.said is not None
         assert each.written == talk.reply(each.sample.said.messages[:1], max_new_tokens=5)
+    too_long = list(answer_conversations(trained, samples, reader, 10**6, quiet=True))
+    assert [each.written for each in too_long] == ["", "", ""]
+    assert all("tokens" in str(each.problem) for each in too_long)
     assert unpractised(trained) == []
     opening = Opening.of(trained.settings)
     for question, sample in zip(read_questions(tmp_path / "said.jsonl").asked, samples, strict=True):

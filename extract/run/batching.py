@@ -113,9 +113,21 @@ class Batcher(Generic[Owner]):
         """Spare the work that has not begun for this owner."""
         self._gathered = [(whose, chunk) for whose, chunk in self._gathered if whose is not owner]
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are batches whose results were not taken."""
+        return bool(self._batches)
+
     def results(self) -> Iterator[tuple[Owner, Chunk, Encoded]]:
-        """What has been encoded since, in the order in which it was put. Raises what `encode` raised."""
+        """What has been encoded since, in the order in which it was put.
+
+        Raises what `encode` raised, but not behind results: the next call does.
+        """
+        begun = False
         while self._batches and self._batches[0][1].done():
+            if begun and self._batches[0][1].exception() is not None:
+                return
+            begun = True
             gathered, batch = self._batches.popleft()
             for (owner, chunk), features in zip(gathered, batch.result(), strict=True):
                 yield owner, chunk, features

@@ -91,6 +91,8 @@ class Encoding:
             for batcher in self._batchers.values():
                 batcher.finish()
             yield from self._finished()
+            while any(batcher.waits for batcher in self._batchers.values()):
+                yield from self._finished()
         finally:
             self._phases.add("encode", self._threads.busy_seconds - busy_seconds)
 

@@ -1,5 +1,6 @@
 import gc
 import os
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from extract.encoders.registry import build_encoder
 from extract.errors import EncoderError, UnreadableVideo
 from extract.executors.local import LocalExecutor
 from extract.job.job import ExtractionJob, default_workers
+from extract.run.batching import Batcher, DeviceThreads
 from extract.run.extractor import Extractor, extract_features
 from extract.tasks import Extracted, VideoTask
 from extract.video.decode import decode
+from extract.video.view import Chunk
 from store.features import FeatureStore
 
 TINY_CLIP = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -232,6 +235,25 @@ def test_an_interrupted_job_keeps_the_videos_that_were_finished(tmp_path, videos
     with pytest.raises(KeyboardInterrupt):
         run_job(tmp_path, {"mean": InterruptedEncoder()}, three)
     assert stored(tmp_path, "mean").videos() == ["v1", "v2"]
+
+
+def test_what_was_encoded_before_a_failure_is_given_before_it_is_raised():
+    class Failing(DeviceEncoder):
+        def encode(self, chunks):
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().encode(chunks)
+
+    chunks = [Chunk(number, number, {"luma": np.zeros((4, 8, 8), np.uint8)}) for number in range(3)]
+    with closing(DeviceThreads("cpu")) as threads:
+        batcher = Batcher(Failing(), threads)
+        for owner, chunk in zip("abc", chunks, strict=True):
+            batcher.put(owner, chunk)
+        batcher.finish()
+        assert [owner for owner, *_ in batcher.results()] == ["a", "b"] and batcher.waits
+        with pytest.raises(KeyboardInterrupt):
+            list(batcher.results())
+        assert not batcher.waits
 
 
 def test_what_is_finished_is_stored_when_nobody_reads_the_outcomes_to_the_end(tmp_path, encoders, videos):

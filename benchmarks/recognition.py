@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, Stan
 from sklearn.svm import SVC, SVR
 
 from distort.kinds import KINDS
+from evaluate.metrics.texts import bare
 
 Row = Mapping[str, str]
 """Of labels.csv."""
@@ -47,13 +48,13 @@ class Said:
     @property
     def right(self) -> bool:
         """Whether the same words were written."""
-        return _bare(self.true) == _bare(self.written)
+        return bare(self.true) == bare(self.written)
 
     @property
     def nearly_right(self) -> bool:
         """Or the name of a kind that looks alike."""
         return self.right or any(
-            {_bare(self.true), _bare(self.written)} <= set(map(_bare, names)) for names in _ALIKE
+            {bare(self.true), bare(self.written)} <= set(map(bare, names)) for names in _ALIKE
         )
 
 
@@ -89,17 +90,12 @@ def _shares(name: str, kinds: Sequence[Said], labels: Mapping[str, Row]) -> dict
     }
 
 
-def _bare(text: str) -> str:
-    """Without the spaces that a word-level tokenizer puts where there were none."""
-    return re.sub(r"\s", "", text).casefold()
-
-
 def _name(kind: str) -> str:
     return KINDS[kind].name if kind in KINDS else str(_WORDINGS["kind"]["none"])
 
 
 def _known(written: str) -> str:
-    return next((word for word in _STRENGTHS if _bare(word) == _bare(written)), "")
+    return next((word for word in _STRENGTHS if bare(word) == bare(written)), "")
 
 
 def _sort_of(row: Row) -> str | None:
@@ -119,7 +115,7 @@ def _distance(videos: Sequence[str], labels: Mapping[str, Row]) -> int:
 
 def _in_time(true: str, written: str) -> bool:
     """Whether both ends are at most a second off."""
-    said, stated = (_WHEN.fullmatch(_bare(text)) for text in (true, written))
+    said, stated = (_WHEN.fullmatch(bare(text)) for text in (true, written))
     assert said is not None
     return stated is not None and all(
         abs(float(a) - float(b)) <= _WITHIN_SECONDS + 1e-9
@@ -131,7 +127,7 @@ def _mean_in_time(true: Sequence[str]) -> float:
     """What the one answer is worth that is the mean of all."""
     if not true:
         return math.nan
-    begins, ends = zip(*(map(float, _WHEN.fullmatch(_bare(text)).groups()) for text in true), strict=True)  # type: ignore[union-attr]
+    begins, ends = zip(*(map(float, _WHEN.fullmatch(bare(text)).groups()) for text in true), strict=True)  # type: ignore[union-attr]
     same = f"from {fmean(begins):.1f} to {fmean(ends):.1f} seconds"
     return _mean(_in_time(text, same) for text in true)
 

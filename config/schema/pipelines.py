@@ -52,6 +52,10 @@ class PromptSettings(Entry):
                 ) from error
             if "<image>" not in text:
                 raise ValueError(f"prompt.{name} is {text!r}: expected <image> where the video stands")
+        if (one := self.one.count("<image>")) != (several := self.several.count("<image>")):
+            raise ValueError(
+                f"prompt.one has <image> {one} times, prompt.several {several} times: expected as many"
+            )
         return self
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"(?:(?<![\w.])-)?\d+(?:\.\d+)?")
+"""A hyphen between two numbers is no sign."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def text_figures(true: Sequence[str], written: Sequence[str]) -> TextFigures:
     pairs = list(zip(true, written, strict=True))
     if not pairs:
         return TextFigures(0, None)
-    right = fmean(_bare(said) == _bare(found) for said, found in pairs)
+    right = fmean(bare(said) == bare(found) for said, found in pairs)
     numbers = [(_numbers(said), _numbers(found)) for said, found in pairs]
     if not all(said for said, _ in numbers):
         return TextFigures(len(pairs), right)
@@ -39,7 +40,7 @@ def text_figures(true: Sequence[str], written: Sequence[str]) -> TextFigures:
     return TextFigures(len(pairs), right, median(off) if off else None, len(pairs) - len(off))
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Without the spaces that a word-level tokenizer puts where there were none."""
     return re.sub(r"\s", "", text).rstrip(".").casefold()
 

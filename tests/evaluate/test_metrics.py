@@ -186,6 +186,7 @@ def test_texts_are_right_whatever_the_case_spaces_and_full_stop_and_numbers_are_
     said = ["from 1. 5 to 2. 5 seconds", "from 0.5 to 5.0 seconds", "at the end"]
     found = text_figures(true, said)
     assert (found.right, found.numbers_off, found.without_numbers) == (0, 1.25, 1)
+    assert text_figures(["3-5 s", "-2"], ["3 to 6 s", "-2"]).numbers_off == 0.5
     assert text_figures([], []).right is None and text_figures(["3"], ["?"]).numbers_off is None
     with pytest.raises(ValueError):
         text_figures(["a"], [])

@@ -53,6 +53,10 @@ def test_tokens_that_are_not_divided_stand_in_the_first_slot() -> None:
         ("No video. ", "expected <image> where the video stands"),
         ("{name}: <image>", "number and ordinal"),
         ("{: <image>", "number and ordinal"),
+        (
+            "Video {number}: <image>",
+            "<image> 2 times, prompt.several 1 times: expected as many",
+        ),
     ],
 )
 def test_a_wording_that_shows_no_video_is_refused(template: str, said: str) -> None:

@@ -36,7 +36,7 @@ def questions(
     from tqdm import tqdm
 
     from evaluate.questions.asking import ask_all
-    from evaluate.questions.keeping import model
+    from evaluate.questions.keeping import answered_by
     from evaluate.questions.outcome import KEPT, PREDICTIONS, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
     from evaluate.scoring.model import load_trained, unpractised
@@ -50,7 +50,7 @@ def questions(
     progress = tqdm(asked, total=len(found.asked), desc="questions", disable=json)
     order = {id(question): place for place, question in enumerate(found.asked)}
     answers = sorted(progress, key=lambda each: order[id(each.question)])
-    outcome = Outcome(found, answers, {"file": str(file), **model(trained)})
+    outcome = Outcome(found, answers, {"file": str(file), **answered_by(trained)})
     with writing(folder):
         write_outcome(folder, outcome)
     if json:

@@ -26,7 +26,7 @@ def kept_records(path: Path) -> Iterator[dict[str, Any]]:
         yield from (record for _, record in read_records(path) if isinstance(record, dict))
 
 
-def model(trained: TrainedModel) -> dict[str, str]:
+def answered_by(trained: TrainedModel) -> dict[str, str]:
     """Which run answers, and by which weights."""
     return {
         "run": str(trained.folder),

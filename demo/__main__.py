@@ -83,6 +83,9 @@ def opinions(
     ] = "opinions-combined",
     work: Work = Path("runs/opinions"),
     restart: Annotated[bool, typer.Option("--restart", help="Replace the runs in the folder.")] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Trials beside each other, each in a process of its own.")
+    ] = 1,
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
 ) -> None:
@@ -91,7 +94,9 @@ def opinions(
     from evaluate.protocols.outcome import protocol_table
 
     settings = _settings(config, overrides, labels, work)
-    print(protocol_table(judge_published(protocol, matrices, settings, work, restart=restart)))
+    print(
+        protocol_table(judge_published(protocol, matrices, settings, work, restart=restart, workers=workers))
+    )
 
 
 def _settings(config: Path, overrides: list[str] | None, labels: Path | None, work: Path) -> Settings:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from config.errors import Problem
-from distort.pool import Pool
+from config.pool import Pool
 
 Row = dict[str, str | float]
 Sizes = tuple[tuple[int, int], ...]

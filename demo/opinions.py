@@ -72,7 +72,7 @@ def build_model(
 
 
 def judge_published(
-    name: str, matrices: Path, settings: Settings, work: Path, *, restart: bool = False
+    name: str, matrices: Path, settings: Settings, work: Path, *, restart: bool = False, workers: int = 1
 ) -> ProtocolResult:
     """Import what the protocol's pipelines read of the published matrices, and run it in `work`/NAME."""
     protocol = lookup(settings.protocols, name, "protocol")
@@ -86,7 +86,7 @@ def judge_published(
             print(f"{dataset}: {count(done.videos, 'video')} of {encoder.name}, {done.new} of them new")
     runs = [settings.run(pipeline, *datasets.values()) for pipeline in pipelines]
     trials = protocol_trials(protocol, runs[0].datasets)
-    return run_protocol(protocol, runs, trials, store, work / name, restart=restart)
+    return run_protocol(protocol, runs, trials, store, work / name, restart=restart, workers=workers)
 
 
 def _with_graded(settings: Settings, work: Path, options: Sequence[str]) -> Settings:

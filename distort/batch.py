@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from config.errors import Problem
+from config.pool import Pool
 from distort.chain import write_copy
 from distort.conversations import write_conversations
 from distort.folder import (
@@ -22,7 +23,6 @@ from distort.folder import (
 )
 from distort.labels import Labelled, labelled, write_labels, write_sources
 from distort.plan import Recipe, copies_of, splits
-from distort.pool import Pool
 from distort.sources import Source, find_sources, survey
 from extract.errors import UnreadableVideo
 from store.durable.commit import make_folders, publish_file, sync

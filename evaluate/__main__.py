@@ -195,6 +195,9 @@ def protocol(
         ),
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Replace the runs in the folder.")] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Trials beside each other, each in a process of its own.")
+    ] = 1,
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
     json: cli.Json = False,
@@ -222,6 +225,7 @@ def protocol(
             if pipeline.continues is not None
         },
         restart=restart,
+        workers=workers,
     )
     if json:
         cli.print_json(asdict(result))

@@ -200,3 +200,10 @@ def test_published_folds_of_several_datasets_are_equally_many(place: Path) -> No
 def test_protocols_that_cannot_be_are_refused(override: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load_settings(ROOT / "pipelines.toml", [f"protocols.finetune-KoNViD-1k.{override}"])
+
+
+def test_trials_run_beside_each_other(place: Path, combined: ProtocolResult) -> None:
+    trials = protocol_trials(COMBINED, datasets_of(place))
+    store = FeatureStore(place / "features")
+    beside = run_protocol(COMBINED, runs_of(place, ALIGNED), trials, store, place / "beside", workers=2)
+    assert asdict(beside) == asdict(combined)

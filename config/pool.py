@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from config.errors import Problem
@@ -22,18 +23,30 @@ class WorkerDied(Problem):
 
 
 class Pool:
-    """So many processes, once there is work for more than one; used within a `with` block."""
+    """So many processes, once there is work for more than one; used within a `with` block.
 
-    def __init__(self, workers: int) -> None:
+    Where the block ends by an error, tasks that have not begun are dropped, and the others waited for; with
+    `terminate`, they are sent SIGTERM first.
+    """
+
+    def __init__(self, workers: int, *, terminate: bool = False) -> None:
         self._workers = workers
+        self._terminate = terminate
         self._pool: ProcessPoolExecutor | None = None
+        self._others: set[BaseProcess] = set()
+        """Child processes that are not the pool's."""
 
     def __enter__(self) -> "Pool":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._pool is None:
+            return
+        if error is not None and self._terminate:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - self._others:
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
 
     def each(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[int, Result]]:
         """Number and result of each task, as they are ready; with one worker, here and in order.
@@ -44,6 +57,7 @@ class Pool:
             yield from enumerate(map(function, tasks))
             return
         if self._pool is None:
+            self._others = set(multiprocessing.active_children())
             # Spawned, not forked: the parent may have started threads (libav).
             self._pool = ProcessPoolExecutor(
                 self._workers, mp_context=get_context("spawn"), initializer=_begin

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from distort.pool import Pool, WorkerDied
+from config.pool import Pool, WorkerDied
 
 
 def test_of_a_worker_that_dies_it_is_said_what_to_do() -> None:

@@ -31,6 +31,7 @@ from config.schema import ProtocolSettings, Settings
 from evaluate.metrics.scores import score_metrics
 from evaluate.protocols.run import run_protocol
 from evaluate.protocols.svr import video_means
+from evaluate.protocols.trials import protocol_trials
 from store.features import FeatureStore
 from store.labels.dataset import join_split, labelled_split
 from train.data.reader import FeatureReader
@@ -87,10 +88,10 @@ def measure(settings: Settings, folder: Path, seeds: int) -> None:
         runs.append(base.model_copy(update={"pipeline": pipeline}))
     names = tuple(run.pipeline.name for run in runs)
     protocol = ProtocolSettings(
-        name="steadiness", pipelines=names, dataset="demo", kind="random-splits", baseline="svr"
+        name="steadiness", pipelines=names, datasets=("demo",), kind="in-sample", baseline="svr"
     )
-    split = labelled_split(settings.datasets["demo"])
-    result = run_protocol(protocol, runs, [split], FeatureStore(settings.store.path), folder)
+    trials = protocol_trials(protocol, runs[0].datasets)
+    result = run_protocol(protocol, runs, trials, FeatureStore(settings.store.path), folder)
     metrics = result.splits[0].metrics
     figures = {
         name: {readout: metrics[f"{name}, {readout}"]["srcc"] for readout in READOUTS} for name in names

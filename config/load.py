@@ -15,7 +15,7 @@ from config.schema import Settings
 DEFAULT_FILE = Path("pipelines.toml")
 EMBEDDED_MODEL = Path(__file__).parents[1] / "models" / "embedded"
 """The trained model that comes with this repository."""
-_NAMED_SECTIONS = ("datasets", "encoders", "tasks", "pipelines", "protocols")
+_NAMED_SECTIONS = ("datasets", "encoders", "tasks", "pipelines", "protocols", "ablations")
 _SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders")
 _Entry = TypeVar("_Entry")
 
@@ -50,6 +50,7 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
     for text in sorted(overrides, key=lambda text: text.partition("=")[0].count(".")):
         _override(raw, text, file)
         _require_tables(raw, f"--set {text}")
+    _expand_ablations(raw, file)
     _resolve_decoders(raw, file)
     for section in _NAMED_SECTIONS:
         raw[section] = {name: {**entry, "name": name} for name, entry in raw.get(section, {}).items()}
@@ -110,10 +111,34 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _expand_ablations(raw: dict[str, Any], file: Path) -> None:
+    """Make every cell the pipeline that it changes, with its changes; overrides of that reach them all."""
+    pipelines = raw.get("pipelines", {})
+    for name, ablation in raw.get("ablations", {}).items():
+        where = f"ablations.{name}.cells"
+        cells = ablation.setdefault("cells", {})
+        if not isinstance(cells, dict) or not all(isinstance(cell, dict) for cell in cells.values()):
+            raise SettingsError(
+                f"{file}: {where} is {cells!r}: expected a table of tables, one for each cell"
+            )
+        for cell, changes in cells.items():
+            own = {"extends": ablation.get("pipeline"), **changes}
+            if own["extends"] not in pipelines:
+                raise SettingsError(
+                    f"{file}: [{where}.{cell}] changes {own['extends']!r}, which is not in [pipelines]"
+                    f"{_nearest(str(own['extends']), pipelines)}"
+                )
+            place = f"{name}.cells.{cell}"
+            cells[cell] = {**_inherit("ablations", place, {**pipelines, place: own}, file), "name": cell}
+
+
 def _resolve_decoders(raw: dict[str, Any], file: Path) -> None:
     """Put the table of [decoders.NAME] where a pipeline's decoder is that name, or `extends` it."""
     known = raw.get("decoders", {})
-    for pipeline, entry in raw.get("pipelines", {}).items():
+    pipelines = {f"pipelines.{name}": entry for name, entry in raw.get("pipelines", {}).items()}
+    for name, ablation in raw.get("ablations", {}).items():
+        pipelines |= {f"ablations.{name}.cells.{cell}": entry for cell, entry in ablation["cells"].items()}
+    for pipeline, entry in pipelines.items():
         decoder = entry.get("decoder")
         own = {"extends": decoder} if isinstance(decoder, str) else decoder
         if not isinstance(own, dict) or "extends" not in own:
@@ -121,7 +146,7 @@ def _resolve_decoders(raw: dict[str, Any], file: Path) -> None:
         name = own.pop("extends")
         if name not in known:
             raise SettingsError(
-                f"{file}: pipelines.{pipeline}.decoder names {name!r}, which is not in [decoders]"
+                f"{file}: {pipeline}.decoder names {name!r}, which is not in [decoders]"
                 f"{_nearest(str(name), known)}"
             )
         entry["decoder"] = _merge(copy.deepcopy(known[name]), own)
@@ -213,8 +238,11 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 def _check_references(settings: Settings, file: Path) -> None:
     references: list[tuple[str, str, Mapping[str, Any]]] = []
-    for name, pipeline in settings.pipelines.items():
-        own = f"pipelines.{name}"
+    pipelines = {f"pipelines.{name}": pipeline for name, pipeline in settings.pipelines.items()}
+    for name, ablation in settings.ablations.items():
+        pipelines |= {f"ablations.{name}.cells.{cell}": each for cell, each in ablation.cells.items()}
+        references.append((f"ablations.{name}.protocol", ablation.protocol, settings.protocols))
+    for own, pipeline in pipelines.items():
         references.append((f"{own}.dataset", pipeline.dataset, settings.datasets))
         references += [(f"{own}.tasks", task, settings.tasks) for task in pipeline.tasks]
         if pipeline.levels is not None:
@@ -234,6 +262,7 @@ def _check_references(settings: Settings, file: Path) -> None:
     for name, protocol in settings.protocols.items():
         references += [(f"protocols.{name}.datasets", d, settings.datasets) for d in protocol.datasets]
         references += [(f"protocols.{name}.also", d, settings.datasets) for d in protocol.also]
+        references += [(f"protocols.{name}.tests", d, settings.datasets) for d in protocol.tests]
         references += [(f"protocols.{name}.pipelines", p, settings.pipelines) for p in protocol.pipelines]
     for key, target, entries in references:
         if target not in entries:

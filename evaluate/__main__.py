@@ -14,6 +14,7 @@ from config.schema import DatasetSettings
 from evaluate.chat.command import ask
 from evaluate.options import Device, RunFolder, RunOption
 from evaluate.probe.command import probe
+from evaluate.protocols.command import ablate, protocol
 from evaluate.questions.command import judge, questions
 from store.features import FeatureStore
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from train.pretrained import TrainedModel
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
+app.command()(protocol)
+app.command()(ablate)
 app.command()(ask)
 app.command()(questions)
 app.command()(judge)
@@ -178,59 +181,6 @@ def predict(
     print(render(outcomes, "json" if json else "csv" if csv else "plain"))
     if any(outcome.error is not None for outcome in outcomes):
         raise typer.Exit(1)
-
-
-@app.command()
-def protocol(
-    name: Annotated[str, typer.Argument(help="A protocol of pipelines.toml.")],
-    run: Annotated[
-        Path | None, typer.Option(help="Folder of the runs; runs/PROTOCOL where not given.")
-    ] = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="RUN|FOLDER",
-            help="What the pipelines that continue another begin with; runs/NAME where not given.",
-        ),
-    ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Replace the runs in the folder.")] = False,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Trials beside each other, each in a process of its own.")
-    ] = 1,
-    config: cli.Config = DEFAULT_FILE,
-    overrides: cli.Overrides = None,
-    json: cli.Json = False,
-) -> None:
-    """Train or fine-tune pipelines on the same repeated splits, or on all datasets but one, and test them.
-
-    The baseline is trained and tested beside them. Run again, it continues.
-    """
-    from evaluate.protocols.outcome import protocol_table
-    from evaluate.protocols.run import run_protocol
-    from evaluate.protocols.trials import protocol_trials
-
-    settings = load_settings(config, overrides or [])
-    chosen = lookup(settings.protocols, name, "protocol")
-    datasets = [settings.datasets[each] for each in chosen.trained]
-    result = run_protocol(
-        chosen,
-        [settings.run(settings.pipelines[pipeline], *datasets) for pipeline in chosen.pipelines],
-        protocol_trials(chosen, datasets),
-        FeatureStore(settings.store.path),
-        run or Path("runs") / name,
-        starts={
-            pipeline.name: start or Path("runs") / pipeline.continues
-            for pipeline in (settings.pipelines[each] for each in chosen.pipelines)
-            if pipeline.continues is not None
-        },
-        restart=restart,
-        workers=workers,
-    )
-    if json:
-        cli.print_json(asdict(result))
-        return
-    print(protocol_table(result))
 
 
 @app.command()

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from config.schema import MOS, RunSettings
+from config.schema import MOS, DatasetSettings, PipelineSettings, RunSettings
 from store.errors import FeaturesNotFound
 from store.features import FeatureStore
 from store.format.fingerprint import subset_hash
@@ -153,19 +153,39 @@ def run_samples(
 
     `splits`: of datasets with opinion scores; conversations are read here. Raises FeaturesMissingError.
     """
-    keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
+    readers = run_readers(settings, store, keys)
     samples: dict[str, DatasetSamples] = {}
     for dataset in settings.datasets:
-        try:
-            reader = FeatureReader(store, dataset, settings.pipeline.branches, keys)
-            samples[dataset.name] = samples_of(settings, dataset, splits, reader)
-        except (FeaturesMissingError, FeaturesNotFound) as error:
-            raise FeaturesMissingError(
-                f"{error}\n  first run: make extract DATASET={dataset.name} PIPELINE={settings.pipeline.name}"
-            ) from error
-        keys = reader.keys
+        with _says_how_to_extract(dataset, settings.pipeline):
+            samples[dataset.name] = samples_of(settings, dataset, splits, readers[dataset.name])
     require_answers(settings.tasks, samples)
     return samples
+
+
+def run_readers(
+    settings: RunSettings, store: FeatureStore, keys: Mapping[str, str] | None = None
+) -> dict[str, FeatureReader]:
+    """Each dataset's reader; all datasets' features have the keys of the first one's.
+
+    Raises FeaturesMissingError.
+    """
+    keys = keys or {name: encoder.key for name, encoder in settings.encoders.items() if encoder.key}
+    readers: dict[str, FeatureReader] = {}
+    for dataset in settings.datasets:
+        with _says_how_to_extract(dataset, settings.pipeline):
+            readers[dataset.name] = FeatureReader(store, dataset, settings.pipeline.branches, keys)
+        keys = readers[dataset.name].keys
+    return readers
+
+
+@contextmanager
+def _says_how_to_extract(dataset: DatasetSettings, pipeline: PipelineSettings) -> Iterator[None]:
+    try:
+        yield
+    except (FeaturesMissingError, FeaturesNotFound) as error:
+        raise FeaturesMissingError(
+            f"{error}\n  first run: make extract DATASET={dataset.name} PIPELINE={pipeline.name}"
+        ) from error
 
 
 def dataset_part(samples: Mapping[str, DatasetSamples], part: str) -> QualityDataset:

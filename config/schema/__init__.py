@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from config.schema.ablations import AblationSettings
 from config.schema.branches import BranchSettings, ProjectorSettings
 from config.schema.datasets import AlignmentSettings, DatasetSettings, StoreSettings
 from config.schema.decoder import DecoderSettings, LoraSettings
@@ -14,6 +15,7 @@ from config.schema.training import StepSettings, TargetSettings, TrainingSetting
 
 __all__ = [
     "MOS",
+    "AblationSettings",
     "AlignmentSettings",
     "BranchSettings",
     "DatasetSettings",
@@ -49,6 +51,7 @@ class Settings(Entry):
     tasks: dict[str, TaskSettings]
     pipelines: dict[str, PipelineSettings]
     protocols: dict[str, ProtocolSettings] = Field(default_factory=dict)
+    ablations: dict[str, AblationSettings] = Field(default_factory=dict)
 
     def run(self, pipeline: PipelineSettings, *datasets: DatasetSettings) -> "RunSettings":
         """The settings of one run of the pipeline on the datasets."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 
 from evaluate.errors import EvaluationError
-from train.inference.predict import Prediction
 from train.pretrained import TrainedModel
 from train.saving.checkpoint import CONFIG
 from train.saving.run import RUN
@@ -29,7 +29,16 @@ class Spread:
     """The pipeline's `std_scale` with which that share is 0.8 on these videos."""
 
 
-def spread_of(mos: Sequence[float], predictions: Sequence[Prediction], std_scale: float) -> Spread | None:
+class Scored(Protocol):
+    """A prediction, or what is kept of one."""
+
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def std(self) -> float | None: ...
+
+
+def spread_of(mos: Sequence[float], predictions: Sequence[Scored], std_scale: float) -> Spread | None:
     """Judge the standard deviations by opinion scores on 0–100; None where no prediction has one.
 
     `std_scale` is the one that they were multiplied by.

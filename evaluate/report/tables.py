@@ -4,10 +4,11 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from tabulate import tabulate
 
+from evaluate.errors import EvaluationError
 from evaluate.metrics.scores import Metrics
 from evaluate.report.published import PublishedResult
 
@@ -15,6 +16,15 @@ Cell = str | int | float | None
 Format = Literal["plain", "markdown", "csv", "latex"]
 NOTHING = "–"
 _TABULATE = {"plain": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
+
+
+def as_format(name: str) -> Format:
+    """The format of that name. Raises EvaluationError."""
+    if name not in get_args(Format):
+        raise EvaluationError(
+            f"--format {name}: no format of tables; there are {', '.join(get_args(Format))}"
+        )
+    return cast(Format, name)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from training_set import ROOT, make_features, run_settings, second_dataset
+from training_set import ROOT, run_settings
 
 from config.load import SettingsError, load_settings
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
@@ -28,16 +28,6 @@ COMBINED = ProtocolSettings(
     name="combined", pipelines=("tiny",), datasets=NAMES, kind="random-splits", repeats=2, baseline="svr"
 )
 CROSS = COMBINED.model_copy(update={"name": "cross", "kind": "cross-dataset", "baseline": "none"})
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two datasets with features of one kind, and their label files."""
-    folder = tmp_path_factory.mktemp("protocols")
-    for name, split in (("demo", make_features(folder)[1]), ("KoNViD-1k", second_dataset(folder))):
-        rows = "".join(f"{label.video},{label.mos}\n" for part in split.values() for label in part)
-        (folder / f"{name}.csv").write_text("video,mos\n" + rows)
-    return folder
 
 
 def datasets_of(folder: Path) -> list[DatasetSettings]:
@@ -61,17 +51,17 @@ def run(folder: Path, protocol: ProtocolSettings) -> ProtocolResult:
 
 
 @pytest.fixture(scope="module")
-def combined(place: Path) -> ProtocolResult:
-    return run(place, COMBINED)
+def combined(two_datasets: Path) -> ProtocolResult:
+    return run(two_datasets, COMBINED)
 
 
 @pytest.fixture(scope="module")
-def cross(place: Path) -> ProtocolResult:
-    return run(place, CROSS)
+def cross(two_datasets: Path) -> ProtocolResult:
+    return run(two_datasets, CROSS)
 
 
-def test_each_dataset_is_split_as_it_is_alone(place: Path) -> None:
-    datasets = datasets_of(place)
+def test_each_dataset_is_split_as_it_is_alone(two_datasets: Path) -> None:
+    datasets = datasets_of(two_datasets)
     trials = protocol_trials(COMBINED, datasets)
     assert [trial.name for trial in trials] == ["split-0", "split-1"]
     for dataset in datasets:
@@ -84,12 +74,12 @@ def test_each_dataset_is_split_as_it_is_alone(place: Path) -> None:
     assert counts == {"demo": 8, "KoNViD-1k": 6}
 
 
-def test_a_dataset_may_be_trained_on_as_well_and_never_tested(place: Path) -> None:
+def test_a_dataset_may_be_trained_on_as_well_and_never_tested(two_datasets: Path) -> None:
     protocol = COMBINED.model_copy(update={"name": "also", "datasets": ("demo",), "also": ("KoNViD-1k",)})
-    result = run(place, protocol)
+    result = run(two_datasets, protocol)
     assert [(split.train, split.test) for split in result.splits] == [(32 + 30, 8)] * 2
     assert set(result.datasets) == {"demo"}
-    recorded = load_labels(place / "also" / "tiny" / "split-0")
+    recorded = load_labels(two_datasets / "also" / "tiny" / "split-0")
     assert len(recorded["KoNViD-1k"].split["train"]) == 30 and not recorded["KoNViD-1k"].split["test"]
     with pytest.raises(ValueError, match="datasets and also name one twice: demo, demo"):
         ProtocolSettings(**{**COMBINED.model_dump(), "datasets": ("demo",), "also": ("demo",)})
@@ -97,23 +87,26 @@ def test_a_dataset_may_be_trained_on_as_well_and_never_tested(place: Path) -> No
         load_settings(ROOT / "pipelines.toml", ['protocols.opinions-folds.also=["graed"]'])
 
 
-def test_one_run_learns_from_all_training_parts(place: Path, combined: ProtocolResult) -> None:
+def test_one_run_learns_from_all_training_parts(two_datasets: Path, combined: ProtocolResult) -> None:
     assert [(split.train, split.test) for split in combined.splits] == [(32 + 24, 8 + 6)] * 2
-    recorded = load_labels(place / "combined" / "tiny" / "split-1")
-    trial = protocol_trials(COMBINED, datasets_of(place))[1]
+    recorded = load_labels(two_datasets / "combined" / "tiny" / "split-1")
+    trial = protocol_trials(COMBINED, datasets_of(two_datasets))[1]
     for name in NAMES:
         assert recorded[name].split["test"] == [label.video for label in trial.tested[name]]
         assert set(recorded[name].split["train"]) == {label.video for label in trial.splits[name]["train"]}
 
 
 def test_figures_are_of_all_test_videos_on_one_scale_and_of_each_datasets(
-    place: Path, combined: ProtocolResult
+    two_datasets: Path, combined: ProtocolResult
 ) -> None:
-    written = (place / "combined" / "protocol.json").read_text()
+    written = (two_datasets / "combined" / "protocol.json").read_text()
     assert json.dumps(json.loads(written)) == json.dumps(asdict(combined))
-    datasets = runs_of(place, ALIGNED)[0].datasets
+    datasets = runs_of(two_datasets, ALIGNED)[0].datasets
     trial = protocol_trials(COMBINED, datasets)[0]
-    trained, store = load_trained(place / "combined" / "tiny" / "split-0"), FeatureStore(place / "features")
+    trained, store = (
+        load_trained(two_datasets / "combined" / "tiny" / "split-0"),
+        FeatureStore(two_datasets / "features"),
+    )
     mos, scores = list[float](), list[float]()
     for dataset in datasets:
         labels = trial.tested[dataset.name]
@@ -148,11 +141,11 @@ def test_the_table_shows_all_videos_and_each_dataset(combined: ProtocolResult) -
     assert protocol_table(alone).startswith("median of splits")
 
 
-def test_each_dataset_is_tested_by_a_run_that_never_saw_it(place: Path, cross: ProtocolResult) -> None:
+def test_each_dataset_is_tested_by_a_run_that_never_saw_it(two_datasets: Path, cross: ProtocolResult) -> None:
     names = [f"{name}-{number}" for name in NAMES for number in (0, 1)]
     assert [split.name for split in cross.splits] == names
     assert [(split.train, split.test) for split in cross.splits] == [(30, 40)] * 2 + [(40, 30)] * 2
-    runs = [load_run(place / "cross" / "tiny" / name) for name in names]
+    runs = [load_run(two_datasets / "cross" / "tiny" / name) for name in names]
     assert [tuple(run.split) for run in runs] == [("KoNViD-1k",)] * 2 + [("demo",)] * 2
     first, second = (run.settings.pipeline.training.seed for run in runs[:2])
     assert second == first + 1
@@ -170,17 +163,17 @@ def test_each_dataset_is_tested_by_a_run_that_never_saw_it(place: Path, cross: P
     ]
 
 
-def test_pipelines_on_different_scales_are_not_compared(place: Path) -> None:
-    runs = [*runs_of(place), *runs_of(place, ALIGNED)]
+def test_pipelines_on_different_scales_are_not_compared(two_datasets: Path) -> None:
+    runs = [*runs_of(two_datasets), *runs_of(two_datasets, ALIGNED)]
     with pytest.raises(RunError, match="combined lay opinion scores on different scales"):
-        run_protocol(COMBINED, runs, [], FeatureStore(place / "features"), place / "never")
+        run_protocol(COMBINED, runs, [], FeatureStore(two_datasets / "features"), two_datasets / "never")
 
 
-def test_published_folds_of_several_datasets_are_equally_many(place: Path) -> None:
+def test_published_folds_of_several_datasets_are_equally_many(two_datasets: Path) -> None:
     datasets = []
-    for dataset, folds in zip(datasets_of(place), (2, 3), strict=True):
+    for dataset, folds in zip(datasets_of(two_datasets), (2, 3), strict=True):
         videos = [f"v{i}" for i in range(30)]
-        files = [place / f"{dataset.name}-{number}.txt" for number in range(folds)]
+        files = [two_datasets / f"{dataset.name}-{number}.txt" for number in range(folds)]
         for number, file in enumerate(files):
             file.write_text("video\n" + "\n".join(videos[number::folds]) + "\n")
         datasets.append(dataset.model_copy(update={"folds": tuple(files)}))
@@ -202,8 +195,10 @@ def test_protocols_that_cannot_be_are_refused(override: str, said: str) -> None:
         load_settings(ROOT / "pipelines.toml", [f"protocols.finetune-KoNViD-1k.{override}"])
 
 
-def test_trials_run_beside_each_other(place: Path, combined: ProtocolResult) -> None:
-    trials = protocol_trials(COMBINED, datasets_of(place))
-    store = FeatureStore(place / "features")
-    beside = run_protocol(COMBINED, runs_of(place, ALIGNED), trials, store, place / "beside", workers=2)
+def test_trials_run_beside_each_other(two_datasets: Path, combined: ProtocolResult) -> None:
+    trials = protocol_trials(COMBINED, datasets_of(two_datasets))
+    store = FeatureStore(two_datasets / "features")
+    beside = run_protocol(
+        COMBINED, runs_of(two_datasets, ALIGNED), trials, store, two_datasets / "beside", workers=2
+    )
     assert asdict(beside) == asdict(combined)

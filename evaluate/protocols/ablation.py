@@ -1,0 +1,177 @@
+"""Ablations: variants of a pipeline through one protocol, on the same cached features, as one table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from config.load import lookup
+from config.schema import AblationSettings, ProtocolSettings, RunSettings, Settings
+from evaluate.protocols.outcome import ProtocolResult
+from evaluate.protocols.run import Found, run_protocol
+from evaluate.protocols.trials import Trial, protocol_trials
+from evaluate.report.tables import Cell as TableCell
+from evaluate.report.tables import Table
+from store.durable.commit import make_folders, write_file
+from store.features import FeatureStore
+
+_FIGURES = ("srcc", "plcc")
+
+
+@dataclass(frozen=True)
+class Study:
+    """An ablation, resolved: what is to be trained and tested."""
+
+    ablation: AblationSettings
+    protocol: ProtocolSettings
+    """The ablation's, with its cells for pipelines."""
+    runs: list[RunSettings]
+    """Of each cell."""
+    trials: list[Trial]
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """One cell on one test set; the figures are means over the trials that are finished."""
+
+    cell: str
+    readout: str
+    """`expected`, `generate`, or the baseline's name."""
+    test: str
+    trials: int
+    srcc: float
+    srcc_std: float
+    """Standard deviation over the trials, of splits and of seeds; 0 of one."""
+    plcc: float
+    plcc_std: float
+    tokens: float | None
+    """Visual tokens of a video."""
+    parameters: int | None
+    """How many are trained."""
+    seconds_per_video: float | None
+    """From stored features to the answer, on the machine that tested it."""
+    trained: float
+    """Videos learnt from."""
+
+
+def study_of(name: str, settings: Settings) -> Study:
+    """Raises SettingsError where there is no such ablation, and what reading and splitting labels raises."""
+    ablation = lookup(settings.ablations, name, "ablation")
+    protocol = settings.protocols[ablation.protocol].model_copy(
+        update={"name": ablation.name, "pipelines": tuple(ablation.cells)}
+    )
+    datasets = [settings.datasets[each] for each in protocol.involved]
+    runs = [settings.run(cell, *datasets) for cell in ablation.cells.values()]
+    return Study(ablation, protocol, runs, protocol_trials(protocol, runs[0].datasets))
+
+
+def run_ablation(
+    study: Study, store: FeatureStore, folder: Path, *, restart: bool = False, workers: int = 1
+) -> list[AblationRow]:
+    """Train and test every cell in every trial, as `run_protocol` does: divided, reused, continued.
+
+    After each, `folder`/ablation.json and table.md are written anew.
+    """
+    rows: list[AblationRow] = []
+
+    def write(result: ProtocolResult, found: Found) -> None:
+        rows[:] = ablation_rows(study, result, found)
+        make_folders(folder)
+        write_file(folder / "ablation.json", json.dumps([asdict(row) for row in rows], indent=2).encode())
+        write_file(folder / "table.md", ablation_table(study, rows).render("markdown").encode())
+
+    run_protocol(
+        study.protocol,
+        study.runs,
+        study.trials,
+        store,
+        folder,
+        restart=restart,
+        workers=workers,
+        on_cell=write,
+    )
+    return rows
+
+
+def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[AblationRow]:
+    """Of each cell and readout, in the cells' order, a row for each test set."""
+    rows = []
+    methods = dict.fromkeys(method for split in result.splits for method in split.metrics)
+    for method in sorted(methods, key=lambda method: _place(study, method)):
+        cell, _, readout = method.partition(", ")
+        own = [tested for each in found.values() if (tested := each.get(cell)) is not None]
+        for test in result.datasets:
+            figures = [
+                split.datasets[test][method]
+                for split in result.splits
+                if method in split.datasets.get(test, {})
+            ]
+            values = {name: [each[name] for each in figures] for name in _FIGURES}
+            known = {name: [v for v in each if v is not None] for name, each in values.items()}
+            if not known["srcc"]:
+                continue
+            rows.append(
+                AblationRow(
+                    cell=cell,
+                    readout=readout or "baseline",
+                    test=test,
+                    trials=len(known["srcc"]),
+                    srcc=float(np.mean(known["srcc"])),
+                    srcc_std=_spread(known["srcc"]),
+                    plcc=float(np.mean(known["plcc"])),
+                    plcc_std=_spread(known["plcc"]),
+                    tokens=_mean([each.tokens for each in own]),
+                    parameters=next((each.parameters for each in own), None),
+                    seconds_per_video=_mean([each.seconds_per_video for each in own]),
+                    trained=float(np.mean([each.trained for each in own])),
+                )
+            )
+    return rows
+
+
+def ablation_table(study: Study, rows: Sequence[AblationRow]) -> Table:
+    """The table for people; where it has one test set or one readout alone, without that column."""
+    total = len(study.trials)
+    written: list[dict[str, TableCell]] = [
+        {
+            study.ablation.title: row.cell,
+            "Readout": row.readout,
+            "Tested on": row.test,
+            "SRCC": _with_spread(row.srcc, row.srcc_std, row.trials),
+            "PLCC": _with_spread(row.plcc, row.plcc_std, row.trials),
+            "Tokens": None if row.tokens is None else f"{row.tokens:,.0f}",
+            "Trained parameters": None if row.parameters is None else f"{row.parameters:,}",
+            "ms a video": None if row.seconds_per_video is None else f"{1000 * row.seconds_per_video:.3g}",
+            "Training videos": f"{row.trained:,.0f}",
+            "Trials": str(row.trials) if row.trials == total else f"{row.trials} of {total}",
+        }
+        for row in rows
+    ]
+    headers = [
+        header
+        for header in (written[0] if written else {study.ablation.title: None})
+        if header not in ("Readout", "Tested on") or len({each[header] for each in written}) > 1
+    ]
+    numeric = frozenset(headers) - {study.ablation.title, "Readout", "Tested on"}
+    return Table(tuple(headers), tuple(tuple(each[h] for h in headers) for each in written), numeric)
+
+
+def _place(study: Study, method: str) -> tuple[int, str]:
+    cells = [*study.ablation.cells]
+    cell = method.partition(", ")[0]
+    return (cells.index(cell) if cell in cells else len(cells), method)
+
+
+def _with_spread(mean: float, spread: float, trials: int) -> str:
+    return f"{mean:.3f}" if trials < 2 else f"{mean:.3f} ± {spread:.3f}"
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

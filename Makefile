@@ -49,6 +49,10 @@ train: $(STAMP) ## Stage 2: train PIPELINE on cached features
 eval: $(STAMP) ## Score a run's test videos, compare with published numbers, write the report
 	$(BIN)/python -m evaluate run $(RUN) $(ARGS)
 
+.PHONY: ablate
+ablate: $(STAMP) ## Train and test variants on the same features: ABLATION=temporal-tokens; without one, list them
+	$(BIN)/python -m evaluate ablate $(ABLATION) $(ARGS)
+
 .PHONY: predict
 predict: $(STAMP) ## Score videos: make predict VIDEOS='a.mp4 b.mp4'; with a run of yours, RUN=runs/demo
 	$(BIN)/python -m evaluate predict $(VIDEOS) $(if $(filter file,$(origin RUN)),,--run $(RUN)) $(ARGS)
@@ -64,6 +68,10 @@ decoder: $(STAMP) ## Train a new embedded tiny language decoder, into the folder
 .PHONY: opinions
 opinions: $(STAMP) ## Train and test on people's opinions of published features, beside an SVR (PROTOCOL=…)
 	$(BIN)/python -m demo opinions $(FEATURES) --labels $(LABELS) --protocol $(PROTOCOL) $(ARGS)
+
+.PHONY: science
+science: $(STAMP) ## Every ablation of the embedded decoder, on people's opinions: FEATURES=folder LABELS=folder
+	$(BIN)/python -m demo science $(FEATURES) --labels $(LABELS) $(ARGS)
 
 .PHONY: distort
 distort: $(STAMP) ## Make distorted copies of the pristine videos in SOURCES, with labels and conversations

@@ -129,7 +129,11 @@ def _expand_ablations(raw: dict[str, Any], file: Path) -> None:
                     f"{_nearest(str(own['extends']), pipelines)}"
                 )
             place = f"{name}.cells.{cell}"
-            cells[cell] = {**_inherit("ablations", place, {**pipelines, place: own}, file), "name": cell}
+            unchanged = own.keys() == {"extends"}  # its runs are the pipeline's, whichever ablation has it
+            cells[cell] = {
+                **_inherit("ablations", place, {**pipelines, place: own}, file),
+                "name": own["extends"] if unchanged else f"{name}.{cell}",
+            }
 
 
 def _resolve_decoders(raw: dict[str, Any], file: Path) -> None:

@@ -99,6 +99,26 @@ def opinions(
     )
 
 
+@app.command()
+def science(
+    matrices: Matrices,
+    labels: Labels = None,
+    work: Work = Path("runs/science"),
+    workers: Annotated[
+        int, typer.Option(min=1, help="Trainings beside each other, each in a process of its own.")
+    ] = 1,
+    config: cli.Config = DEFAULT_FILE,
+    overrides: cli.Overrides = None,
+) -> None:
+    """Every ablation of the embedded decoder on people's opinions: five folds, three seeds each."""
+    from demo.opinions import study_published
+    from evaluate.protocols.ablation import ablation_table
+
+    settings = _settings(config, overrides, labels, work)
+    for study, rows in study_published(matrices, settings, work, workers=workers):
+        print(f"\n{ablation_table(study, rows).render('markdown')}", end="")
+
+
 def _settings(config: Path, overrides: list[str] | None, labels: Path | None, work: Path) -> Settings:
     from demo.opinions import with_labels_from
 

@@ -1,20 +1,21 @@
 """The embedded model: what people said of 3,165 videos, learnt through the embedded decoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from config.errors import count
 from config.load import lookup
-from config.schema import Settings
+from config.schema import DatasetSettings, PipelineSettings, Settings
 from demo.graded import make_graded
 from demo.published import MATRICES, import_published
 from demo.shipping import install
 from demo.steps import forget_features, run_command
 from evaluate.errors import EvaluationError
 from evaluate.metrics.spread import pooled
-from evaluate.protocols.outcome import ProtocolResult
+from evaluate.protocols.ablation import AblationRow, Study, run_ablation, study_of
+from evaluate.protocols.outcome import ProtocolResult, write_outcome
 from evaluate.protocols.run import run_protocol
 from evaluate.protocols.trials import protocol_trials
 from store.features import FeatureStore
@@ -25,6 +26,7 @@ from train.saving.checkpoint import checkpoint_of
 
 PIPELINE: Final = "embedded"
 PROTOCOL: Final = "opinions-folds"
+SCIENCE: Final = "science"
 GRADED: Final = "graded"
 GRADED_CONTENTS: Final = 40
 
@@ -76,17 +78,48 @@ def judge_published(
 ) -> ProtocolResult:
     """Import what the protocol's pipelines read of the published matrices, and run it in `work`/NAME."""
     protocol = lookup(settings.protocols, name, "protocol")
-    datasets = {each: settings.datasets[each] for each in protocol.trained}
-    published = {name: dataset for name, dataset in datasets.items() if name in MATRICES}
+    datasets = {each: settings.datasets[each] for each in protocol.involved}
     pipelines = [settings.pipelines[each] for each in protocol.pipelines]
     work.mkdir(parents=True, exist_ok=True)
     store = FeatureStore(settings.store.path)
-    for encoder in {each: settings.encoders[each] for one in pipelines for each in one.encoders}.values():
-        for dataset, done in import_published(store, encoder, published, matrices).items():
-            print(f"{dataset}: {count(done.videos, 'video')} of {encoder.name}, {done.new} of them new")
+    _import(store, settings, pipelines, datasets, matrices)
     runs = [settings.run(pipeline, *datasets.values()) for pipeline in pipelines]
     trials = protocol_trials(protocol, runs[0].datasets)
-    return run_protocol(protocol, runs, trials, store, work / name, restart=restart, workers=workers)
+    outcome = run_protocol(protocol, runs, trials, store, work / name, restart=restart, workers=workers)
+    write_outcome(work / name, outcome)
+    return outcome
+
+
+def study_published(
+    matrices: Path, settings: Settings, work: Path, *, workers: int = 1
+) -> Iterator[tuple[Study, list[AblationRow]]]:
+    """Import what is needed, and run every ablation that the protocol `science` judges, one by one.
+
+    Raises PublishedFileMissing, and what training raises.
+    """
+    names = [name for name, ablation in settings.ablations.items() if ablation.protocol == SCIENCE]
+    work.mkdir(parents=True, exist_ok=True)
+    store = FeatureStore(settings.store.path)
+    datasets = {each: settings.datasets[each] for each in settings.protocols[SCIENCE].involved}
+    cells = [cell for name in names for cell in settings.ablations[name].cells.values()]
+    _import(store, settings, cells, datasets, matrices)
+    for name in names:
+        study = study_of(name, settings)
+        yield study, run_ablation(study, store, work, workers=workers)
+
+
+def _import(
+    store: FeatureStore,
+    settings: Settings,
+    pipelines: Sequence[PipelineSettings],
+    datasets: Mapping[str, DatasetSettings],
+    matrices: Path,
+) -> None:
+    """What the pipelines read of the published matrices."""
+    published = {name: dataset for name, dataset in datasets.items() if name in MATRICES}
+    for name in dict.fromkeys(each for pipeline in pipelines for each in pipeline.encoders):
+        for dataset, done in import_published(store, settings.encoders[name], published, matrices).items():
+            print(f"{dataset}: {count(done.videos, 'video')} of {name}, {done.new} of them new")
 
 
 def _with_graded(settings: Settings, work: Path, options: Sequence[str]) -> Settings:

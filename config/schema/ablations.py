@@ -18,4 +18,4 @@ class AblationSettings(Entry):
     """How each cell is trained and tested; its own `pipelines` are left aside."""
     cells: dict[str, PipelineSettings] = Field(min_length=1)
     """Name → pipeline. In the file, a table of the settings that differ: of `branches`, `training`, …; an
-    empty one is the pipeline as it is."""
+    empty one is the pipeline as it is, whose runs all ablations by the same protocol share."""

@@ -31,6 +31,14 @@ class Study:
     """Of each cell."""
     trials: list[Trial]
 
+    def runs_in(self, folder: Path) -> Path:
+        """Where its runs lie: with those of all ablations by the same protocol, which share some."""
+        return folder / self.ablation.protocol
+
+    def tables_in(self, folder: Path) -> Path:
+        """Where its table lies."""
+        return folder / "ablations" / self.ablation.name
+
 
 @dataclass(frozen=True)
 class AblationRow:
@@ -60,7 +68,7 @@ def study_of(name: str, settings: Settings) -> Study:
     """Raises SettingsError where there is no such ablation, and what reading and splitting labels raises."""
     ablation = lookup(settings.ablations, name, "ablation")
     protocol = settings.protocols[ablation.protocol].model_copy(
-        update={"name": ablation.name, "pipelines": tuple(ablation.cells)}
+        update={"name": ablation.name, "pipelines": tuple(cell.name for cell in ablation.cells.values())}
     )
     datasets = [settings.datasets[each] for each in protocol.involved]
     runs = [settings.run(cell, *datasets) for cell in ablation.cells.values()]
@@ -72,22 +80,22 @@ def run_ablation(
 ) -> list[AblationRow]:
     """Train and test every cell in every trial, as `run_protocol` does: divided, reused, continued.
 
-    After each, `folder`/ablation.json and table.md are written anew.
+    After each, ablation.json and table.md are written anew. `folder`: of all runs and tables.
     """
-    rows: list[AblationRow] = []
+    rows, tables = list[AblationRow](), study.tables_in(folder)
 
     def write(result: ProtocolResult, found: Found) -> None:
         rows[:] = ablation_rows(study, result, found)
-        make_folders(folder)
-        write_file(folder / "ablation.json", json.dumps([asdict(row) for row in rows], indent=2).encode())
-        write_file(folder / "table.md", ablation_table(study, rows).render("markdown").encode())
+        make_folders(tables)
+        write_file(tables / "ablation.json", json.dumps([asdict(row) for row in rows], indent=2).encode())
+        write_file(tables / "table.md", ablation_table(study, rows).render("markdown").encode())
 
     run_protocol(
         study.protocol,
         study.runs,
         study.trials,
         store,
-        folder,
+        study.runs_in(folder),
         restart=restart,
         workers=workers,
         on_cell=write,
@@ -98,10 +106,12 @@ def run_ablation(
 def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[AblationRow]:
     """Of each cell and readout, in the cells' order, a row for each test set."""
     rows = []
+    cells = {pipeline.name: cell for cell, pipeline in study.ablation.cells.items()}
+    order = [*cells]
     methods = dict.fromkeys(method for split in result.splits for method in split.metrics)
-    for method in sorted(methods, key=lambda method: _place(study, method)):
-        cell, _, readout = method.partition(", ")
-        own = [tested for each in found.values() if (tested := each.get(cell)) is not None]
+    for method in sorted(methods, key=lambda method: _place(order, method)):
+        pipeline, _, readout = method.partition(", ")
+        own = [tested for each in found.values() if (tested := each.get(pipeline)) is not None]
         for test in result.datasets:
             figures = [
                 split.datasets[test][method]
@@ -114,7 +124,7 @@ def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[Ab
                 continue
             rows.append(
                 AblationRow(
-                    cell=cell,
+                    cell=cells.get(pipeline, pipeline),
                     readout=readout or "baseline",
                     test=test,
                     trials=len(known["srcc"]),
@@ -158,10 +168,10 @@ def ablation_table(study: Study, rows: Sequence[AblationRow]) -> Table:
     return Table(tuple(headers), tuple(tuple(each[h] for h in headers) for each in written), numeric)
 
 
-def _place(study: Study, method: str) -> tuple[int, str]:
-    cells = [*study.ablation.cells]
-    cell = method.partition(", ")[0]
-    return (cells.index(cell) if cell in cells else len(cells), method)
+def _place(pipelines: Sequence[str], method: str) -> tuple[int, str]:
+    """Of the cells in their order, then of the baseline."""
+    pipeline = method.partition(", ")[0]
+    return (pipelines.index(pipeline) if pipeline in pipelines else len(pipelines), method)
 
 
 def _with_spread(mean: float, spread: float, trials: int) -> str:

@@ -59,7 +59,7 @@ def protocol(
 
     Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
     """
-    from evaluate.protocols.outcome import protocol_table
+    from evaluate.protocols.outcome import protocol_table, write_outcome
     from evaluate.protocols.plan import protocol_plan
     from evaluate.protocols.run import protocol_cells, run_protocol
     from evaluate.protocols.trials import protocol_trials
@@ -87,6 +87,7 @@ def protocol(
         restart=restart,
         workers=workers,
     )
+    write_outcome(folder, result)
     if json:
         cli.print_json(asdict(result))
         return
@@ -97,9 +98,9 @@ def ablate(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[ABLATION…]", help="Of pipelines.toml; none lists them.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="The runs lie in its ABLATION/CELL/TRIAL.")] = Path(
-        "runs/ablations"
-    ),
+    folder: Annotated[
+        Path, typer.Option(help="Runs lie in its PROTOCOL/PIPELINE/TRIAL, tables in ablations/ABLATION.")
+    ] = Path("runs"),
     restart: Restart = False,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -113,8 +114,8 @@ def ablate(
 ) -> None:
     """Train and test variants of a pipeline on the same stored features, and say what each change does.
 
-    Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work. The
-    table so far is in ABLATION/table.md.
+    Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
+    table.md has the table so far.
     """
     settings = load_settings(config, overrides or [])
     if not names:
@@ -132,7 +133,7 @@ def ablate(
         plans = [
             protocol_plan(
                 name,
-                protocol_cells(study.protocol, study.runs, study.trials, store, folder / name),
+                protocol_cells(study.protocol, study.runs, study.trials, store, study.runs_in(folder)),
                 seconds=seconds,
                 processes=processes,
                 card=card,
@@ -142,7 +143,7 @@ def ablate(
         _show(plans, json)
         return
     found = {
-        name: run_ablation(study, store, folder / name, restart=restart, workers=workers)
+        name: run_ablation(study, store, folder, restart=restart, workers=workers)
         for name, study in studies.items()
     }
     if json:

@@ -1,7 +1,9 @@
 """What a protocol found: figures of each trial, over all trials, and as a table."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +14,7 @@ from evaluate.metrics.answers import given
 from evaluate.metrics.scores import level_accuracy, score_metrics
 from evaluate.metrics.spread import Spread, pooled, spread_line, spread_of
 from evaluate.protocols.cell import Tested, TestedVideo
+from store.durable.commit import write_file
 
 Statistic = Literal["median", "mean"]
 Figures = dict[str, dict[str, float | None]]
@@ -180,6 +183,11 @@ def _over(
             values = {name: [v for each in own if (v := each.get(name)) is not None] for name in levels}
         found[method] = {name: float(over(each)) for name, each in values.items() if each}
     return found
+
+
+def write_outcome(folder: Path, outcome: ProtocolResult) -> None:
+    """As protocol.json, all or nothing."""
+    write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
 
 
 def cell_line(tested: Tested) -> str:

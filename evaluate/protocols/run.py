@@ -1,11 +1,9 @@
 """Repeated training and testing on the same videos, beside a baseline on the very same."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 from config.interruption import stops_on_sigterm
@@ -16,7 +14,7 @@ from evaluate.protocols.gpus import use_one_gpu
 from evaluate.protocols.kept import forget, keep, kept
 from evaluate.protocols.outcome import ProtocolResult, cell_line, judged, outcome_of
 from evaluate.protocols.trials import Trial
-from store.durable.commit import make_folders, write_file
+from store.durable.commit import make_folders
 from store.features import FeatureStore
 from store.files import files_at
 from store.leases import Leases
@@ -78,9 +76,7 @@ def run_protocol(
             on_cell(so_far(), found)
 
     _finish(cells, workers, done)
-    outcome = so_far()
-    write_file(folder / "protocol.json", json.dumps(asdict(outcome), indent=2).encode())
-    return outcome
+    return so_far()
 
 
 def protocol_cells(

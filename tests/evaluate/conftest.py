@@ -7,7 +7,7 @@ from training_set import make_features, second_dataset
 
 
 @pytest.fixture(scope="module")
-def two_datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two datasets with features of one kind, and their label files."""
     folder = tmp_path_factory.mktemp("two-datasets")
     for name, split in (("demo", make_features(folder)[1]), ("KoNViD-1k", second_dataset(folder))):

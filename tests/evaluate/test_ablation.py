@@ -40,13 +40,13 @@ def overrides_of(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def study(two_datasets: Path) -> Study:
-    return study_of("motion", load_settings(ROOT / "pipelines.toml", overrides_of(two_datasets)))
+def study(pair: Path) -> Study:
+    return study_of("motion", load_settings(ROOT / "pipelines.toml", overrides_of(pair)))
 
 
 @pytest.fixture(scope="module")
-def rows(two_datasets: Path, study: Study) -> list[AblationRow]:
-    return run_ablation(study, FeatureStore(two_datasets / "features"), two_datasets / "ablation")
+def rows(pair: Path, study: Study) -> list[AblationRow]:
+    return run_ablation(study, FeatureStore(pair / "features"), pair / "ablation")
 
 
 def lasting(rows: list[AblationRow]) -> list[AblationRow]:
@@ -63,7 +63,10 @@ def test_a_cell_is_the_pipeline_with_its_changes_and_overrides_reach_it() -> Non
         "with": ["spatial", "temporal"],
         "without": ["spatial"],
     }
-    assert [(cell.name, cell.training.epochs) for cell in cells.values()] == [("with", 7), ("without", 7)]
+    assert [cell.training.epochs for cell in cells.values()] == [7, 7]
+    assert [cell.name for cell in cells.values()] == ["tiny", "motion.without"], (
+        "as it is, its runs are tiny's"
+    )
     other = load_settings(
         ROOT / "pipelines.toml",
         [
@@ -118,12 +121,12 @@ def test_the_table_has_each_cells_figures_and_what_it_costs(study: Study, rows: 
 
 
 def test_a_finished_cell_is_not_done_again_but_one_of_other_labels_is(
-    two_datasets: Path,
+    pair: Path,
     study: Study,
     rows: list[AblationRow],
 ) -> None:
-    store, folder = FeatureStore(two_datasets / "features"), two_datasets / "ablation"
-    files = sorted(folder.glob("*/*/tested.json"))
+    store, folder = FeatureStore(pair / "features"), pair / "ablation"
+    files = sorted(folder.glob("quick/*/*/tested.json"))
     before = {file: file.stat().st_mtime_ns for file in files}
     assert len(files) == 4
     assert run_ablation(study, store, folder) == rows
@@ -139,54 +142,49 @@ def test_a_finished_cell_is_not_done_again_but_one_of_other_labels_is(
     )
     assert replace(cells[0], trial=changed).digest() != cells[0].digest()
     assert (
-        protocol_cells(study.protocol, study.runs, study.trials, store, two_datasets)[0].digest()
-        == cells[0].digest()
+        protocol_cells(study.protocol, study.runs, study.trials, store, pair)[0].digest() == cells[0].digest()
     )
 
 
-def test_nothing_is_written_to_the_store(two_datasets: Path, study: Study, rows: list[AblationRow]) -> None:
+def test_nothing_is_written_to_the_store(pair: Path, study: Study, rows: list[AblationRow]) -> None:
     def files() -> dict[Path, int]:
-        return {
-            path: path.stat().st_mtime_ns for path in (two_datasets / "features").rglob("*") if path.is_file()
-        }
+        return {path: path.stat().st_mtime_ns for path in (pair / "features").rglob("*") if path.is_file()}
 
     before = files()
-    again = run_ablation(
-        study, FeatureStore(two_datasets / "features"), two_datasets / "ablation", restart=True
-    )
+    again = run_ablation(study, FeatureStore(pair / "features"), pair / "ablation", restart=True)
     assert lasting(again) == lasting(rows) and files() == before
 
 
 def test_a_plan_says_what_is_left_and_trains_nothing(
-    two_datasets: Path,
+    pair: Path,
     study: Study,
     rows: list[AblationRow],
 ) -> None:
-    store = FeatureStore(two_datasets / "features")
-    cells = protocol_cells(study.protocol, study.runs, study.trials, store, two_datasets / "ablation")
+    store = FeatureStore(pair / "features")
+    cells = protocol_cells(study.protocol, study.runs, study.trials, store, study.runs_in(pair / "ablation"))
     plan = protocol_plan("motion", cells, card="H100")
     assert [(each.method, each.trials, each.done, each.videos) for each in plan.methods] == [
-        ("with", 2, 2, 32),
-        ("without", 2, 2, 32),
+        ("tiny", 2, 2, 32),
+        ("motion.without", 2, 2, 32),
     ]
     assert [each.parameters for each in plan.methods] == [row.parameters for row in rows]
-    anew = protocol_cells(study.protocol, study.runs, study.trials, store, two_datasets / "not-begun")
+    anew = protocol_cells(study.protocol, study.runs, study.trials, store, pair / "not-begun")
     assert [each.done for each in protocol_plan("motion", anew).methods] == [0, 0]
-    assert not (two_datasets / "not-begun").exists()
+    assert not (pair / "not-begun").exists()
     assert "4 cells" in plan.lines()[0] and "nss.temporal" in plan.lines()[0]
 
 
 @pytest.mark.soak
 def test_two_processes_divide_the_cells_and_one_that_is_killed_is_taken_over(
-    two_datasets: Path,
+    pair: Path,
     rows: list[AblationRow],
 ) -> None:
-    folder = two_datasets / "divided"
+    folder = pair / "divided"
     command = [sys.executable, "-m", "evaluate", "ablate", "motion", "--folder", str(folder), "--json"]
-    command += [part for each in overrides_of(two_datasets) for part in ("--set", each)]
+    command += [part for each in overrides_of(pair) for part in ("--set", each)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     first = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    while not list(folder.glob("motion/.leases/*.lease-0")):
+    while not list(folder.glob("quick/.leases/*.lease-0")):
         assert first.poll() is None
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)

@@ -11,11 +11,12 @@ from training_set import ROOT, run_settings
 
 from config.load import SettingsError, load_settings
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
-from evaluate.protocols.outcome import ProtocolResult, protocol_table
+from evaluate.protocols.outcome import ProtocolResult, protocol_table, write_outcome
 from evaluate.protocols.run import run_protocol
-from evaluate.protocols.trials import protocol_trials
+from evaluate.protocols.trials import dataset_of, protocol_trials
 from evaluate.scoring.model import load_trained, predict_stored, run_reader
 from store.features import FeatureStore
+from store.labels.dataset import labelled_split
 from store.labels.errors import SplitError
 from store.labels.files import MosScale
 from train.errors import RunError
@@ -47,21 +48,23 @@ def runs_of(folder: Path, *overrides: str) -> list[RunSettings]:
 def run(folder: Path, protocol: ProtocolSettings) -> ProtocolResult:
     trials = protocol_trials(protocol, datasets_of(folder))
     store = FeatureStore(folder / "features")
-    return run_protocol(protocol, runs_of(folder, ALIGNED), trials, store, folder / protocol.name)
+    result = run_protocol(protocol, runs_of(folder, ALIGNED), trials, store, folder / protocol.name)
+    write_outcome(folder / protocol.name, result)
+    return result
 
 
 @pytest.fixture(scope="module")
-def combined(two_datasets: Path) -> ProtocolResult:
-    return run(two_datasets, COMBINED)
+def combined(pair: Path) -> ProtocolResult:
+    return run(pair, COMBINED)
 
 
 @pytest.fixture(scope="module")
-def cross(two_datasets: Path) -> ProtocolResult:
-    return run(two_datasets, CROSS)
+def cross(pair: Path) -> ProtocolResult:
+    return run(pair, CROSS)
 
 
-def test_each_dataset_is_split_as_it_is_alone(two_datasets: Path) -> None:
-    datasets = datasets_of(two_datasets)
+def test_each_dataset_is_split_as_it_is_alone(pair: Path) -> None:
+    datasets = datasets_of(pair)
     trials = protocol_trials(COMBINED, datasets)
     assert [trial.name for trial in trials] == ["split-0", "split-1"]
     for dataset in datasets:
@@ -74,12 +77,12 @@ def test_each_dataset_is_split_as_it_is_alone(two_datasets: Path) -> None:
     assert counts == {"demo": 8, "KoNViD-1k": 6}
 
 
-def test_a_dataset_may_be_trained_on_as_well_and_never_tested(two_datasets: Path) -> None:
+def test_a_dataset_may_be_trained_on_as_well_and_never_tested(pair: Path) -> None:
     protocol = COMBINED.model_copy(update={"name": "also", "datasets": ("demo",), "also": ("KoNViD-1k",)})
-    result = run(two_datasets, protocol)
+    result = run(pair, protocol)
     assert [(split.train, split.test) for split in result.splits] == [(32 + 30, 8)] * 2
     assert set(result.datasets) == {"demo"}
-    recorded = load_labels(two_datasets / "also" / "tiny" / "split-0")
+    recorded = load_labels(pair / "also" / "tiny" / "split-0")
     assert len(recorded["KoNViD-1k"].split["train"]) == 30 and not recorded["KoNViD-1k"].split["test"]
     with pytest.raises(ValueError, match="datasets and also name one twice: demo, demo"):
         ProtocolSettings(**{**COMBINED.model_dump(), "datasets": ("demo",), "also": ("demo",)})
@@ -87,25 +90,25 @@ def test_a_dataset_may_be_trained_on_as_well_and_never_tested(two_datasets: Path
         load_settings(ROOT / "pipelines.toml", ['protocols.opinions-folds.also=["graed"]'])
 
 
-def test_one_run_learns_from_all_training_parts(two_datasets: Path, combined: ProtocolResult) -> None:
+def test_one_run_learns_from_all_training_parts(pair: Path, combined: ProtocolResult) -> None:
     assert [(split.train, split.test) for split in combined.splits] == [(32 + 24, 8 + 6)] * 2
-    recorded = load_labels(two_datasets / "combined" / "tiny" / "split-1")
-    trial = protocol_trials(COMBINED, datasets_of(two_datasets))[1]
+    recorded = load_labels(pair / "combined" / "tiny" / "split-1")
+    trial = protocol_trials(COMBINED, datasets_of(pair))[1]
     for name in NAMES:
         assert recorded[name].split["test"] == [label.video for label in trial.tested[name]]
         assert set(recorded[name].split["train"]) == {label.video for label in trial.splits[name]["train"]}
 
 
 def test_figures_are_of_all_test_videos_on_one_scale_and_of_each_datasets(
-    two_datasets: Path, combined: ProtocolResult
+    pair: Path, combined: ProtocolResult
 ) -> None:
-    written = (two_datasets / "combined" / "protocol.json").read_text()
+    written = (pair / "combined" / "protocol.json").read_text()
     assert json.dumps(json.loads(written)) == json.dumps(asdict(combined))
-    datasets = runs_of(two_datasets, ALIGNED)[0].datasets
+    datasets = runs_of(pair, ALIGNED)[0].datasets
     trial = protocol_trials(COMBINED, datasets)[0]
     trained, store = (
-        load_trained(two_datasets / "combined" / "tiny" / "split-0"),
-        FeatureStore(two_datasets / "features"),
+        load_trained(pair / "combined" / "tiny" / "split-0"),
+        FeatureStore(pair / "features"),
     )
     mos, scores = list[float](), list[float]()
     for dataset in datasets:
@@ -141,11 +144,11 @@ def test_the_table_shows_all_videos_and_each_dataset(combined: ProtocolResult) -
     assert protocol_table(alone).startswith("median of splits")
 
 
-def test_each_dataset_is_tested_by_a_run_that_never_saw_it(two_datasets: Path, cross: ProtocolResult) -> None:
+def test_each_dataset_is_tested_by_a_run_that_never_saw_it(pair: Path, cross: ProtocolResult) -> None:
     names = [f"{name}-{number}" for name in NAMES for number in (0, 1)]
     assert [split.name for split in cross.splits] == names
     assert [(split.train, split.test) for split in cross.splits] == [(30, 40)] * 2 + [(40, 30)] * 2
-    runs = [load_run(two_datasets / "cross" / "tiny" / name) for name in names]
+    runs = [load_run(pair / "cross" / "tiny" / name) for name in names]
     assert [tuple(run.split) for run in runs] == [("KoNViD-1k",)] * 2 + [("demo",)] * 2
     first, second = (run.settings.pipeline.training.seed for run in runs[:2])
     assert second == first + 1
@@ -163,17 +166,17 @@ def test_each_dataset_is_tested_by_a_run_that_never_saw_it(two_datasets: Path, c
     ]
 
 
-def test_pipelines_on_different_scales_are_not_compared(two_datasets: Path) -> None:
-    runs = [*runs_of(two_datasets), *runs_of(two_datasets, ALIGNED)]
+def test_pipelines_on_different_scales_are_not_compared(pair: Path) -> None:
+    runs = [*runs_of(pair), *runs_of(pair, ALIGNED)]
     with pytest.raises(RunError, match="combined lay opinion scores on different scales"):
-        run_protocol(COMBINED, runs, [], FeatureStore(two_datasets / "features"), two_datasets / "never")
+        run_protocol(COMBINED, runs, [], FeatureStore(pair / "features"), pair / "never")
 
 
-def test_published_folds_of_several_datasets_are_equally_many(two_datasets: Path) -> None:
+def test_published_folds_of_several_datasets_are_equally_many(pair: Path) -> None:
     datasets = []
-    for dataset, folds in zip(datasets_of(two_datasets), (2, 3), strict=True):
+    for dataset, folds in zip(datasets_of(pair), (2, 3), strict=True):
         videos = [f"v{i}" for i in range(30)]
-        files = [two_datasets / f"{dataset.name}-{number}.txt" for number in range(folds)]
+        files = [pair / f"{dataset.name}-{number}.txt" for number in range(folds)]
         for number, file in enumerate(files):
             file.write_text("video\n" + "\n".join(videos[number::folds]) + "\n")
         datasets.append(dataset.model_copy(update={"folds": tuple(files)}))
@@ -195,10 +198,58 @@ def test_protocols_that_cannot_be_are_refused(override: str, said: str) -> None:
         load_settings(ROOT / "pipelines.toml", [f"protocols.finetune-KoNViD-1k.{override}"])
 
 
-def test_trials_run_beside_each_other(two_datasets: Path, combined: ProtocolResult) -> None:
-    trials = protocol_trials(COMBINED, datasets_of(two_datasets))
-    store = FeatureStore(two_datasets / "features")
-    beside = run_protocol(
-        COMBINED, runs_of(two_datasets, ALIGNED), trials, store, two_datasets / "beside", workers=2
-    )
+def test_trials_run_beside_each_other(pair: Path, combined: ProtocolResult) -> None:
+    trials = protocol_trials(COMBINED, datasets_of(pair))
+    store = FeatureStore(pair / "features")
+    beside = run_protocol(COMBINED, runs_of(pair, ALIGNED), trials, store, pair / "beside", workers=2)
     assert asdict(beside) == asdict(combined)
+
+
+def test_one_run_is_tested_on_its_own_test_set_and_on_whole_other_datasets(pair: Path) -> None:
+    protocol = ProtocolSettings(
+        name="ood", pipelines=("tiny",), datasets=("demo",), tests=("KoNViD-1k",), kind="in-sample"
+    )
+    result = run(pair, protocol)
+    (split,) = result.splits
+    test = len(labelled_split(datasets_of(pair)[0])["test"])
+    assert {name: found["tiny, expected"]["n"] for name, found in split.datasets.items()} == {
+        "demo": test,
+        "KoNViD-1k": 30,
+    }
+    assert tuple(load_run(pair / "ood" / "tiny" / "run").split) == ("demo",)
+    table = protocol_table(result)
+    assert not result.pools and "all" not in [line.split()[0] for line in table.splitlines() if line]
+    assert set(result.levels) == {"demo", "KoNViD-1k"}
+    shares = split.levels["KoNViD-1k"]["tiny, expected"]
+    assert shares["total"] is not None and 0 <= shares["total"] <= 1 and "level accuracy" in table
+
+
+def test_further_test_sets_of_a_dataset_are_tested_by_their_names(pair: Path) -> None:
+    rows = (pair / "demo.csv").read_text().splitlines()
+    files = {"train": rows[1:25], "test": rows[25:33], "test-hard": rows[33:]}
+    for part, own in files.items():
+        (pair / f"demo-{part}.csv").write_text("\n".join(["video,mos", *own]) + "\n")
+    parts = datasets_of(pair)[0].model_copy(
+        update={"labels": {part: pair / f"demo-{part}.csv" for part in files}, "validation_share": 0.0}
+    )
+    protocol = ProtocolSettings(name="parts", pipelines=("tiny",), datasets=("demo",), kind="in-sample")
+    (trial,) = protocol_trials(protocol, [parts])
+    assert {name: len(labels) for name, labels in trial.tested.items()} == {"demo": 8, "demo/test-hard": 8}
+    assert {dataset_of(name) for name in trial.tested} == {"demo"}
+
+
+def test_a_matrix_trains_on_each_dataset_alone_and_tests_on_each_with_several_seeds(pair: Path) -> None:
+    protocol = COMBINED.model_copy(
+        update={"name": "matrix", "kind": "matrix", "seeds": 2, "baseline": "none"}
+    )
+    trials = protocol_trials(protocol, datasets_of(pair))
+    assert [(trial.name, trial.seed, tuple(trial.splits)) for trial in trials] == [
+        (f"trained-on-{name}-seed-{seed}", seed, (name,)) for name in NAMES for seed in (0, 1)
+    ]
+    own = {dataset.name: len(labelled_split(dataset)["test"]) for dataset in datasets_of(pair)}
+    sizes = [{name: len(labels) for name, labels in trial.tested.items()} for trial in trials[::2]]
+    assert sizes == [{"demo": own["demo"], "KoNViD-1k": 30}, {"KoNViD-1k": own["KoNViD-1k"], "demo": 40}]
+    for trial in trials:
+        learnt = {label.video for split in trial.splits.values() for label in split["train"]}
+        (name,) = trial.splits
+        assert learnt.isdisjoint(label.video for label in trial.tested[name])

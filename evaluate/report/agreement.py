@@ -73,7 +73,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     """What a reader must know beside the figures: common videos, who lacks which, what is significant."""
     groups = None if comparison.groups is None else len({*comparison.groups})
     notes = [
-        f"{count(len(comparison.videos), 'video')} of {comparison.labelled} labelled have a score of every"
+        f"{len(comparison.videos):,} of {count(comparison.labelled, 'labelled video')} have a score of every"
         " model; all figures are of these"
     ]
     for model in comparison.models:

@@ -8,10 +8,10 @@ Vector = NDArray[np.float64]
 
 
 def ci95(std: float | None, raters: int | None) -> float | None:
-    """Half the 95 % confidence interval of a MOS: t(0.975, M - 1) · σ / √M (ITU-T P.1401, clause on CI95).
+    """Half the 95 % confidence interval of a MOS: t(0.975, M - 1) · σ / √M, as ITU-T P.1401 takes it.
 
-    σ is the standard deviation of the M single opinions, in units of the MOS. None where either is not known,
-    or fewer than two people gave an opinion.
+    σ is the standard deviation of the M single opinions, in units of the MOS; t is Student's, which tends to
+    the normal 1.96 for many. None where either is not known, or fewer than two people gave an opinion.
     """
     if std is None or raters is None or raters < 2:
         return None

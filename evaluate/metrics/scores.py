@@ -41,7 +41,7 @@ class Metrics:
     divide, not N - 4 as ITU-T P.1401 does."""
     r2: float | None = None
     """Coefficient of determination after the logistic map: 1 - (sum of squared errors) / (that of the MOS
-    around their mean)."""
+    around their mean), R² of regression (Draper and Smith 1998)."""
     outlier_ratio: float | None = None
     """Share of videos whose error after the logistic map exceeds the MOS' 95 % interval (ITU-T P.1401; see
     evaluate.metrics.outliers); None where the labels do not tell that interval."""
@@ -85,7 +85,7 @@ def score_metrics(mos: ArrayLike, scores: ArrayLike, ci95: ArrayLike | None = No
         outlier_ratio=None if ci95 is None else outlier_ratio(y, mapped, ci95),
         note=None
         if mapping is not None
-        else "the logistic fit did not converge: PLCC is of the raw scores, RMSE after a linear fit",
+        else "the logistic fit did not converge: PLCC is of the raw scores, RMSE and R² after a linear fit",
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from config.errors import count
 from evaluate.metrics.calibration import Calibration
-from evaluate.metrics.resampling import Interval
+from evaluate.metrics.resampling import RESAMPLES, Interval
 from evaluate.metrics.scores import Intervals, Metrics
 from evaluate.metrics.significance import Difference, Pair
 from evaluate.report.tables import Cell, Table
@@ -144,7 +144,7 @@ def _without_empty(headers: tuple[str, ...], rows: Sequence[tuple[Cell, ...]]) -
 
 def _resampled(groups: int | None) -> str:
     what = "videos" if groups is None else f"the {count(groups, 'content group')}"
-    return f"[…]: 95 % intervals over 1,000 resamples of {what}"
+    return f"[…]: 95 % intervals over {RESAMPLES:,} resamples of {what}"
 
 
 def _calibration(found: Calibration) -> str:

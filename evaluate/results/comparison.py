@@ -103,27 +103,24 @@ def compare_joined(joined: Mapping[str, JoinedPredictions], labels: Sequence[Lab
         model: {label.video: row.score for label, row in each.pairs if row.score is not None}
         for model, each in joined.items()
     }
-    common = [label for label in labels if all(label.video in scores for scores in by_model.values())]
-    if not common:
-        counts = ", ".join(f"{model} {len(scores)}" for model, scores in by_model.items())
-        raise NothingToCompare(f"no video has a score of every model; labelled videos with one: {counts}")
+    common = _common(labels, by_model)
     mos, groups = [label.mos for label in common], groups_of(common)
-    scores = {model: [by_model[model][label.video] for label in common] for model in joined}
-    metrics = {model: score_metrics(mos, each, half_intervals(common)) for model, each in scores.items()}
+    found = {model: [scores[label.video] for label in common] for model, scores in by_model.items()}
+    metrics = {model: score_metrics(mos, each, half_intervals(common)) for model, each in found.items()}
     models = sorted(metrics, key=lambda model: _place(metrics[model]))
-    scores = {model: scores[model] for model in models}
+    scores = {model: found[model] for model in models}
     return Comparison(
-        models,
-        [label.video for label in common],
-        mos,
-        groups,
-        scores,
-        {model: metrics[model] for model in models},
-        {model: bootstrap_intervals(mos, each, groups) for model, each in scores.items()},
-        compare_pairs(mos, scores, groups),
-        len(labels),
-        {model: joined[model].missing for model in models},
-        {model: joined[model].unlabelled for model in models},
+        models=models,
+        videos=[label.video for label in common],
+        mos=mos,
+        groups=groups,
+        scores=scores,
+        metrics={model: metrics[model] for model in models},
+        intervals={model: bootstrap_intervals(mos, each, groups) for model, each in scores.items()},
+        pairwise=compare_pairs(mos, scores, groups),
+        labelled=len(labels),
+        missing={model: joined[model].missing for model in models},
+        unlabelled={model: joined[model].unlabelled for model in models},
     )
 
 
@@ -142,6 +139,14 @@ def model_names(files: Sequence[Path], columns: Sequence[str]) -> list[str]:
         name if often[name] == 1 else f"{name} ({column})"
         for name, column in zip(names, columns, strict=True)
     ]
+
+
+def _common(labels: Sequence[Label], by_model: Mapping[str, Mapping[str, float]]) -> list[Label]:
+    common = [label for label in labels if all(label.video in scores for scores in by_model.values())]
+    if not common:
+        counts = ", ".join(f"{model} {len(scores)}" for model, scores in by_model.items())
+        raise NothingToCompare(f"no video has a score of every model; labelled videos with one: {counts}")
+    return common
 
 
 def _place(metrics: Metrics) -> float:

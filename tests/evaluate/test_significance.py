@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import spearmanr
 
 from evaluate.metrics.significance import compare_pairs, holm, williams_test
 
@@ -54,15 +54,14 @@ def test_williams_test_rejects_equal_models_once_in_twenty_and_others_often(
 ) -> None:
     rejected = 0
     for seed in range(2000):
-        mos, one, other = two_models(60, 0.7, second, seed)
-        r1, r2, r12 = (pearsonr(a, b).statistic for a, b in ((one, mos), (other, mos), (one, other)))
-        found = williams_test(r1, r2, r12, 60)
+        correlations = np.corrcoef(two_models(60, 0.7, second, seed))
+        found = williams_test(correlations[0, 1], correlations[0, 2], correlations[1, 2], 60)
         assert found is not None
         rejected += found.p < 0.05
     assert least < rejected / 2000 < most
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(4, 40))
 def test_swapped_models_turn_the_sign_and_nothing_else(seed: int, videos: int) -> None:
     mos, one, other = two_models(videos, 0.6, 0.4, seed)

@@ -12,6 +12,7 @@ from config.errors import count
 from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
 from config.schema import DatasetSettings
 from evaluate.chat.command import ask
+from evaluate.comparing.command import compare, metrics
 from evaluate.options import Device, RunFolder, RunOption
 from evaluate.probe.command import probe
 from evaluate.protocols.command import ablate, protocol
@@ -22,46 +23,14 @@ if TYPE_CHECKING:
     from train.pretrained import TrainedModel
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
+app.command()(metrics)
+app.command()(compare)
 app.command()(protocol)
 app.command()(ablate)
 app.command()(ask)
 app.command()(questions)
 app.command()(judge)
 app.command()(probe)
-
-
-@app.command()
-def metrics(
-    predictions: Annotated[Path, typer.Option(help="A table with the columns video and score.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="A label file of any known layout; where not given, MOS stand beside the predictions."
-        ),
-    ] = None,
-    score_column: Annotated[str, typer.Option(help="The predictions' column of scores.")] = "score",
-    predicted_video_column: Annotated[
-        str | None, typer.Option(help="The predictions' column of videos.")
-    ] = None,
-    video_column: Annotated[str | None, typer.Option(help="The label file's column of videos.")] = None,
-    mos_column: Annotated[str | None, typer.Option(help="The column of MOS.")] = None,
-    json: cli.Json = False,
-) -> None:
-    """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, with bootstrap 95 % intervals."""
-    from evaluate.results.agreement import judge as judge_predictions
-
-    judgement = judge_predictions(
-        predictions,
-        labels,
-        score_column=score_column,
-        predicted_video_column=predicted_video_column,
-        video_column=video_column,
-        mos_column=mos_column,
-    )
-    if json:
-        cli.print_json(judgement.as_json())
-        return
-    print("\n".join(judgement.lines()))
 
 
 @app.command()

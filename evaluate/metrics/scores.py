@@ -4,14 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import kendalltau, rankdata
 
+from evaluate.metrics.correlation import (
+    Concordance,
+    Ranking,
+    Vector,
+    drawn_pearson,
+    drawn_spearman,
+    pearson,
+)
 from evaluate.metrics.logistic import Logistic, fit_logistic
+from evaluate.metrics.outliers import outlier_ratio
+from evaluate.metrics.resampling import RESAMPLES, Interval, draws, percentile_interval, steady_order
 
-Vector = NDArray[np.float64]
-Interval = tuple[float, float]
-_ROWS_AT_ONCE = 64
+_MOST_FOR_KRCC = 2000
+"""Videos: Kendall's correlation of a thousand resamples takes time with their square."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +29,22 @@ class Metrics:
 
     n: int
     srcc: float | None = None
-    """Spearman's rank correlation."""
+    """Spearman's rank correlation (Spearman 1904)."""
     plcc_raw: float | None = None
     """Pearson's correlation of the scores as they are."""
     plcc: float | None = None
     """Pearson's correlation after the logistic map (evaluate.metrics.logistic)."""
     krcc: float | None = None
-    """Kendall's rank correlation, tau-b."""
+    """Kendall's rank correlation, tau-b (Kendall 1945)."""
     rmse: float | None = None
-    """Root mean square error after the logistic map, in units of the opinion scores."""
+    """Root mean square error after the logistic map, in units of the opinion scores; of N errors, as papers
+    divide, not N - 4 as ITU-T P.1401 does."""
+    r2: float | None = None
+    """Coefficient of determination after the logistic map: 1 - (sum of squared errors) / (that of the MOS
+    around their mean), R² of regression (Draper and Smith 1998)."""
+    outlier_ratio: float | None = None
+    """Share of videos whose error after the logistic map exceeds the MOS' 95 % interval (ITU-T P.1401; see
+    evaluate.metrics.outliers); None where the labels do not tell that interval."""
     note: str | None = None
 
 
@@ -38,62 +54,93 @@ class Intervals:
 
     srcc: Interval | None = None
     plcc: Interval | None = None
+    krcc: Interval | None = None
+    """None, too, of more than 2,000 videos, where it would take long."""
+    rmse: Interval | None = None
 
 
-def score_metrics(mos: ArrayLike, scores: ArrayLike) -> Metrics:
+def score_metrics(mos: ArrayLike, scores: ArrayLike, ci95: ArrayLike | None = None) -> Metrics:
     """All score metrics of `[N]` scores against `[N]` opinion scores, in any units.
 
+    `ci95`, `[N]` in units of the opinion scores, is half the 95 % interval of each, NaN where not known.
     The logistic map may fall: PLCC after it is positive for scores that rank videos upside down, which SRCC
-    and `plcc_raw` show. Raises ValueError for lengths that differ or opinion scores that are not finite.
+    and `plcc_raw` show. The figures are those that ITU-T P.1401 and the Video Quality Experts Group judge
+    models by. Raises ValueError for lengths that differ or opinion scores that are not finite.
     """
     y, x = _vectors(mos, scores)
     reason = _undefined(y, x)
     if reason is not None:
         return Metrics(len(y), note=reason)
-    mapping = fit_logistic(x, y)
+    mapping = _mapping(x, y)
     mapped = _linear(x, y) if mapping is None else mapping(x)
-    if mapping is not None and _constant(mapped):
-        mapping, mapped = None, _linear(x, y)
-    raw = _pearson(x, y)
+    mean_square = float(np.mean((mapped - y) ** 2))
     return Metrics(
         n=len(y),
-        srcc=_pearson(rankdata(x), rankdata(y)),
-        plcc_raw=raw,
-        plcc=raw if mapping is None else _pearson(mapped, y),
+        srcc=pearson(rankdata(x), rankdata(y)),
+        plcc_raw=pearson(x, y),
+        plcc=pearson(x if mapping is None else mapped, y),
         krcc=float(kendalltau(x, y).statistic),
-        rmse=float(np.sqrt(np.mean((mapped - y) ** 2))),
+        rmse=mean_square**0.5,
+        r2=1 - mean_square / float(y.var()),
+        outlier_ratio=None if ci95 is None else outlier_ratio(y, mapped, ci95),
         note=None
         if mapping is not None
-        else "the logistic fit did not converge: PLCC is of the raw scores, RMSE after a linear fit",
+        else "the logistic fit did not converge: PLCC is of the raw scores, RMSE and R² after a linear fit",
     )
 
 
 def logistic_of(mos: ArrayLike, scores: ArrayLike) -> Logistic | None:
     """The map behind `plcc` and `rmse`, for plots; None where there is none."""
     y, x = _vectors(mos, scores)
-    return None if _undefined(y, x) is not None else fit_logistic(x, y)
+    return None if _undefined(y, x) is not None else _mapping(x, y)
 
 
-def bootstrap_intervals(mos: ArrayLike, scores: ArrayLike, resamples: int = 1000, seed: int = 0) -> Intervals:
-    """Percentile intervals over seeded resamples of the videos.
+def correlated(mos: ArrayLike, scores: ArrayLike) -> Vector | None:
+    """`[N]` scores as PLCC takes them: after the logistic map, or as they are where there is none.
 
-    The logistic map is fitted once, on all videos; PLCC varies with the sample of videos only.
+    None where correlations are undefined. Raises ValueError as `score_metrics` does.
     """
     y, x = _vectors(mos, scores)
     if _undefined(y, x) is not None:
+        return None
+    mapping = _mapping(x, y)
+    return x if mapping is None else mapping(x)
+
+
+def bootstrap_intervals(
+    mos: ArrayLike,
+    scores: ArrayLike,
+    groups: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Intervals:
+    """Percentile intervals over seeded resamples of the videos (Efron and Tibshirani 1993).
+
+    With the content group of each video, resamples of the groups (`evaluate.metrics.resampling`); of fewer
+    than two groups there are none. The logistic map is fitted once, on all videos; PLCC and RMSE vary with
+    the sample of videos only.
+    """
+    y, x = _vectors(mos, scores)
+    if _undefined(y, x) is not None or (groups is not None and len({*groups}) < 2):
         return Intervals()
-    order = np.lexsort((y, x))  # so that the videos' order does not change what is drawn
+    order = steady_order(y, x)
     y, x = y[order], x[order]
-    mapping = fit_logistic(x, y)
-    mapped = x if mapping is None else mapping(x)
-    generator = np.random.default_rng(seed)
-    srcc, plcc = [], []
-    for first in range(0, resamples, _ROWS_AT_ONCE):
-        rows = min(_ROWS_AT_ONCE, resamples - first)
-        drawn = generator.integers(0, len(y), (rows, len(y)))  # [rows, N]
-        srcc.append(_row_pearson(rankdata(x[drawn], axis=1), rankdata(y[drawn], axis=1)))
-        plcc.append(_row_pearson(mapped[drawn], y[drawn]))
-    return Intervals(_interval(np.concatenate(srcc)), _interval(np.concatenate(plcc)))
+    groups = None if groups is None else [groups[i] for i in order]
+    mapping = _mapping(x, y)
+    mapped = _linear(x, y) if mapping is None else mapping(x)
+    by_rank, by_mos = Ranking(x), Ranking(y)
+    concordance = Concordance(x, y) if len(y) <= _MOST_FOR_KRCC else None
+    found: dict[str, list[Vector]] = {}
+    for counts in draws(len(y), groups, resamples, seed):
+        figures = {
+            "srcc": drawn_spearman(by_rank, by_mos, counts),
+            "plcc": drawn_pearson(x if mapping is None else mapped, y, counts),
+            "rmse": np.sqrt(counts @ (mapped - y) ** 2 / counts.sum(axis=1)),
+            **({} if concordance is None else {"krcc": concordance(counts)}),
+        }
+        for name, values in figures.items():
+            found.setdefault(name, []).append(values)
+    return Intervals(**{name: percentile_interval(np.concatenate(rows)) for name, rows in found.items()})
 
 
 @dataclass(frozen=True)
@@ -156,28 +203,13 @@ def _constant(values: Vector) -> bool:
     return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
+def _mapping(x: Vector, y: Vector) -> Logistic | None:
+    """The fitted map; None where the fit fails or ends in a constant."""
+    mapping = fit_logistic(x, y)
+    return None if mapping is None or _constant(mapping(x)) else mapping
+
+
 def _linear(x: Vector, y: Vector) -> Vector:
     slope = np.mean((x - x.mean()) * (y - y.mean())) / x.var()
     line: Vector = y.mean() + slope * (x - x.mean())
     return line
-
-
-def _pearson(x: Vector, y: Vector) -> float:
-    return float(_row_pearson(x[None], y[None])[0])
-
-
-def _row_pearson(x: Vector, y: Vector) -> Vector:
-    """[rows] correlations of the rows of two [rows, N] arrays; NaN where a row is constant."""
-    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-    scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    product = (x * y).sum(axis=1)
-    correlation: Vector = np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0)
-    return correlation.clip(-1.0, 1.0)
-
-
-def _interval(values: Vector) -> Interval | None:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return None
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Self
 
 from config.errors import nearest
 from evaluate.errors import NothingToCompare, PredictionFileError
@@ -13,7 +14,7 @@ from store.labels.columns import VIDEO_COLUMNS
 from store.labels.errors import LabelError, LabelValueError, shown, some
 from store.labels.files import Label, written_names
 from store.labels.resolve import resolve
-from store.labels.tables import Table, as_name, number, read_table
+from store.labels.tables import Table, as_name, is_missing, is_number, number, read_table
 
 
 @dataclass(frozen=True)
@@ -65,35 +66,74 @@ def read_predictions(
     called by their rows. Raises PredictionFileError for an absent file, missing columns, a score that is no
     number, or two scores of one video.
     """
-    try:
-        table = read_table(path, video_column)
-        score = _score_place(table, score_column)
-        video = table.find(video_column, VIDEO_COLUMNS) if table.header else 0
-        mos = table.find(mos_column, _MOS_COLUMNS)
-    except LabelError as error:
-        raise PredictionFileError(str(error)) from None
-    mos = None if mos == score else mos
-    if video is None and mos is None:
-        raise PredictionFileError(
-            f"{path}: no column names the video ({', '.join(VIDEO_COLUMNS)}); it has:"
-            f" {some(table.header, 40)}. Name it with --predicted-video-column; or, where MOS stand"
-            " beside the predictions, name their column with --mos-column"
-        )
-    predictions: dict[str, PredictedVideo] = {}
-    for place, row in zip(table.places, table.rows, strict=True):
-        name = place if video is None else as_name(row[video])
-        if not name or name in predictions:
-            fault = f"a second prediction of {shown(name)}" if name else "the row names no video"
-            raise PredictionFileError(f"{path}, {place}: {fault}")
-        columns = list(zip(table.header, row, strict=False))  # no header, no columns
-        cells = {**dict(columns), "score": row[score], "mos": "" if mos is None else row[mos]}
-        extra = {
-            column: cell
-            for i, (column, cell) in enumerate(columns)
-            if cell and column not in _COLUMNS and i not in (video, score, mos)
-        }
-        predictions[name] = _predicted(f"{path}, {place}", name, cells, extra)
-    return list(predictions.values())
+    return PredictionTable.read(path, video_column, mos_column).predictions(score_column)
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """A file of predictions, read once for all its columns of scores."""
+
+    table: Table
+    video: int | None
+    """Its column of videos."""
+    mos: int | None
+    """The column of the opinion scores beside the predictions."""
+
+    @classmethod
+    def read(
+        cls, path: Path, video_column: str | None = None, mos_column: str | None = None, by_row: bool = False
+    ) -> Self:
+        """Raises PredictionFileError for an absent file or a missing column.
+
+        With `by_row`, videos without names are called by their rows, though no opinion scores stand there.
+        """
+        try:
+            table = read_table(path, video_column)
+            video = table.find(video_column, VIDEO_COLUMNS) if table.header else 0
+            mos = table.find(mos_column, _MOS_COLUMNS)
+        except LabelError as error:
+            raise PredictionFileError(str(error)) from None
+        if video is None and mos is None and not by_row:
+            raise PredictionFileError(
+                f"{path}: no column names the video ({', '.join(VIDEO_COLUMNS)}); it has:"
+                f" {some(table.header, 40)}. Name it with --predicted-video-column; or, where MOS stand"
+                " beside the predictions, name their column with --mos-column"
+            )
+        return cls(table, video, mos)
+
+    def columns(self) -> list[str]:
+        """Those that may be scores: every cell a number or missing; not the videos', the MOS' nor `std`."""
+        header, own = self.table.header, (self.video, self.mos)
+        rows = self.table.rows
+        return [
+            name
+            for i, name in enumerate(header)
+            if name
+            and i not in own
+            and name.casefold() != "std"
+            and all(is_number(row[i]) or _is_no_score(row[i]) for row in rows)
+            and any(is_number(row[i]) for row in rows)
+        ]
+
+    def predictions(self, score_column: str = "score") -> list[PredictedVideo]:
+        """The rows with the scores of one column. Raises PredictionFileError."""
+        table, score = self.table, _score_place(self.table, score_column)
+        mos = None if self.mos == score else self.mos
+        predictions: dict[str, PredictedVideo] = {}
+        for place, row in zip(table.places, table.rows, strict=True):
+            name = place if self.video is None else as_name(row[self.video])
+            if not name or name in predictions:
+                fault = f"a second prediction of {shown(name)}" if name else "the row names no video"
+                raise PredictionFileError(f"{table.path}, {place}: {fault}")
+            columns = list(zip(table.header, row, strict=False))  # no header, no columns
+            cells = {**dict(columns), "score": row[score], "mos": "" if mos is None else row[mos]}
+            extra = {
+                column: cell
+                for i, (column, cell) in enumerate(columns)
+                if cell and column not in _COLUMNS and i not in (self.video, score, mos)
+            }
+            predictions[name] = _predicted(f"{table.path}, {place}", name, cells, extra)
+        return list(predictions.values())
 
 
 def _score_place(table: Table, column: str) -> int:
@@ -114,8 +154,12 @@ def _predicted(where: str, video: str, cells: Mapping[str, str], extra: Mapping[
     return PredictedVideo(video, **numbers, **texts, extra=extra)  # type: ignore[arg-type]
 
 
+def _is_no_score(text: str) -> bool:
+    return is_missing(text) or text.lower().lstrip("+-") in ("inf", "infinity")
+
+
 def _number(what: str, text: str) -> float | None:
-    if text.lower().lstrip("+-") in ("inf", "infinity"):
+    if _is_no_score(text):
         return None
     try:
         return number(text, what)

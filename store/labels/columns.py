@@ -52,8 +52,8 @@ class Columns:
     """Who gave a row's score, where a video has a row for each rater."""
     scores: tuple[str, ...] = ()
     """Names, or patterns such as `subject*`, of columns that each hold one rater's scores."""
-    names: Path | None = None
-    """A file whose rows name the videos of a label file that names none."""
+    names: Path | tuple[str, ...] | None = None
+    """Names of the videos of a label file that names none, row by row: a file of them, or themselves."""
     not_rated: tuple[float, ...] = ()
     """Numbers that mean that there is no score."""
 
@@ -73,20 +73,22 @@ class Places:
     raters: int | None = None
 
 
-def with_names(table: Table, names: Path) -> Table:
-    """The table with a first column `video` from another file, row by row.
+def with_names(table: Table, names: Path | Sequence[str]) -> Table:
+    """The table with a first column `video` from elsewhere, row by row.
 
     Raises LabelLayoutError where the table has such a column, or another number of rows.
     """
+    source = f"video_names = {names}" if isinstance(names, Path) else "joining by row"
     if (place := table.find(None, VIDEO_COLUMNS)) is not None:
         raise LabelLayoutError(
-            f"{table.path} names its videos in column {table.header[place]!r}, so that video_names = {names}"
+            f"{table.path} names its videos in column {table.header[place]!r}, so that {source}"
             " is not needed: expected it for label files that name none"
         )
-    videos = videos_of(names)
+    videos = videos_of(names) if isinstance(names, Path) else names
     if len(videos) != len(table.rows):
         raise LabelLayoutError(
-            f"{names} has {len(videos)} rows, {table.path} has {len(table.rows)}: expected one name for each"
+            f"{names if isinstance(names, Path) else 'the other file'} has {len(videos)} rows, {table.path}"
+            f" has {len(table.rows)}: expected one name for each"
         )
     rows = [[video, *row] for video, row in zip(videos, table.rows, strict=True)]
     return replace(table, header=["video", *table.header], rows=rows)

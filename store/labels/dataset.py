@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from config.errors import nearest
 from config.schema import DatasetSettings
 from store.labels.columns import Columns
 from store.labels.errors import (
-    GroupError,
     LabelLayoutError,
     LabelsMissingError,
     MosRangeError,
@@ -22,6 +20,7 @@ from store.labels.errors import (
 )
 from store.labels.excluding import without_excluded
 from store.labels.files import Label, MosScale, read_rows, split_name, written_names
+from store.labels.grouping import check_group, with_groups
 from store.labels.merging import distinct
 from store.labels.resolve import resolve
 from store.labels.splits import Split, train_test
@@ -92,18 +91,7 @@ def grouped_labels(dataset: DatasetSettings) -> list[Label]:
     labels = labels_of(dataset)
     if dataset.group is None:
         return labels
-    if any(dataset.group in label.extra for label in labels):
-        groups = [label.extra.get(dataset.group) for label in labels]
-    else:
-        matches = [re.search(dataset.group, label.video) for label in labels]
-        groups = [None if match is None else match.group(1) for match in matches]
-    without = [label.video for label, group in zip(labels, groups, strict=True) if not group]
-    if without:
-        raise GroupError(
-            f"{_source(dataset)}: datasets.{dataset.name}.group = {dataset.group!r} gives {len(without)} of"
-            f" {len(labels)} videos no content group: {some(without)}"
-        )
-    return [replace(label, group=group) for label, group in zip(labels, groups, strict=True)]
+    return with_groups(labels, dataset.group, f"datasets.{dataset.name}.group", _source(dataset))
 
 
 def labelled_split(dataset: DatasetSettings) -> Split:
@@ -242,15 +230,5 @@ def _check_group(dataset: DatasetSettings, labels: Sequence[Label]) -> None:
                     f' {len(values)} videos; without group = "{column}" in [datasets.{dataset.name}], one'
                     " content may come to both training and test"
                 )
-    elif dataset.group not in columns:
-        key = f"datasets.{dataset.name}.group = {dataset.group!r}"
-        has = f"{_source(dataset)}: its further columns are: {some(columns, 40) or 'none'}"
-        try:
-            groups = re.compile(dataset.group).groups
-        except re.error as error:
-            raise GroupError(f"{key} is no regular expression ({error}); {has}") from error
-        if groups < 1:
-            raise GroupError(
-                f"{key} is neither a column nor a regular expression with a (group)"
-                f"{nearest(dataset.group, columns)}; {has}"
-            )
+    else:
+        check_group(dataset.group, columns, f"datasets.{dataset.name}.group", _source(dataset))

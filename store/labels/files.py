@@ -43,6 +43,8 @@ class Label:
     """The video's name as the file has it."""
     rater: str | None = None
     """Who gave this score, in `read_rows` of a file with the scores of each."""
+    ci95: float | None = None
+    """Half the 95 % confidence interval of `mos`, where a column has it, on the dataset's own scale."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,9 @@ def _without_score(table: Table, place: str, row: Sequence[str], at: Places, col
         label = replace(label, raters=_people(row[at.raters], what, columns.raters is not None))
     # A column that was only guessed need not hold numbers.
     if at.spread is not None and (columns.spread is not None or is_number(row[at.spread])):
-        value = number(row[at.spread], f"{where}: {table.header[at.spread]}")
-        label = replace(label, std=_std(value, table.header[at.spread].lower(), label.raters))
+        value, column = number(row[at.spread], f"{where}: {table.header[at.spread]}"), table.header[at.spread]
+        label = replace(label, std=_std(value, column.lower(), label.raters))
+        label = replace(label, ci95=value if _is_interval(column.lower()) else None)
     return label
 
 
@@ -193,6 +196,10 @@ def _people(text: str, what: str, asked: bool) -> int | None:
 def _std(spread: float | None, column: str, raters: int | None) -> float | None:
     if spread is not None and "var" in column:
         return math.sqrt(max(spread, 0))
-    if spread is not None and "ci" in column:
+    if spread is not None and _is_interval(column):
         return spread / 1.96 * math.sqrt(raters) if raters else None
     return spread
+
+
+def _is_interval(column: str) -> bool:
+    return "ci" in column and "var" not in column

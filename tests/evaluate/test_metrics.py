@@ -1,5 +1,7 @@
 """Agreement of scores with opinion scores, against scipy, published figures and closed forms."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,10 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
+from evaluate.metrics.correlation import Concordance, Ranking, drawn_pearson, drawn_spearman
 from evaluate.metrics.logistic import Logistic, fit_logistic
+from evaluate.metrics.outliers import ci95, outlier_ratio
+from evaluate.metrics.resampling import draws
 from evaluate.metrics.scores import bootstrap_intervals, level_accuracy, logistic_of, score_metrics
 from evaluate.metrics.texts import text_figures
 
@@ -50,7 +55,7 @@ def test_logistic_fit_is_that_of_the_usual_way() -> None:
 def test_units_of_the_scores_do_not_matter(seed: int, unit: float, shift: float) -> None:
     mos, scores = noisy(60, seed=seed)
     one, other = score_metrics(mos, scores), score_metrics(mos, unit * scores + shift)
-    for name in ("srcc", "plcc_raw", "plcc", "krcc", "rmse"):
+    for name in ("srcc", "plcc_raw", "plcc", "krcc", "rmse", "r2"):
         assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-3), name
 
 
@@ -144,6 +149,67 @@ def test_bootstrap_interval_of_spearman_covers_as_often_as_it_says() -> None:
         assert interval is not None
         covered += interval[0] <= truth <= interval[1]
     assert covered >= 33  # 95 % of 40 is 38; fewer than 33 happens by chance once in 500
+
+
+def test_drawn_correlations_are_scipys_of_the_resampled_videos() -> None:
+    mos, scores = (values.round() for values in noisy(40))  # with ties
+    counts = np.concatenate([*draws(40, None, 60)])
+    assert counts.shape == (60, 40) and (counts.sum(axis=1) == 40).all()
+    found = {
+        spearmanr: drawn_spearman(Ranking(mos), Ranking(scores), counts),
+        pearsonr: drawn_pearson(mos, scores, counts),
+        kendalltau: Concordance(mos, scores)(counts),
+    }
+    for row, times in enumerate(counts.astype(int)):
+        videos = np.repeat(np.arange(40), times)
+        for scipys, ours in found.items():
+            assert ours[row] == pytest.approx(scipys(mos[videos], scores[videos]).statistic, abs=1e-6)
+
+
+def test_groups_are_drawn_whole() -> None:
+    groups = ["b", "a", "b", "c", "c", "b"]
+    for counts in draws(6, groups, 20):
+        assert (counts[:, [0]] == counts[:, [2, 5]]).all() and (counts[:, 3] == counts[:, 4]).all()
+        assert (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    with pytest.raises(ValueError, match="2 content groups for 3 videos"):
+        next(draws(3, ["a", "b"]))
+
+
+def test_intervals_over_groups_of_one_are_those_over_videos_and_one_group_has_none() -> None:
+    mos, scores = noisy(150, noise=30)
+    single = bootstrap_intervals(mos, scores)
+    alone = bootstrap_intervals(mos, scores, [f"{i:03}" for i in range(150)])
+    for name in ("srcc", "plcc", "krcc", "rmse"):
+        assert getattr(alone, name) == pytest.approx(getattr(single, name), rel=0.02), name
+    assert bootstrap_intervals(mos, scores, ["a"] * 150).srcc is None
+
+
+def test_coefficient_of_determination_is_the_explained_share_of_the_variance() -> None:
+    mos, scores = noisy()
+    metrics = score_metrics(mos, scores)
+    assert metrics.rmse is not None and metrics.r2 == pytest.approx(1 - metrics.rmse**2 / mos.var())
+    assert score_metrics(100 / (1 + np.exp(-scores)), scores).r2 == pytest.approx(1, abs=1e-4)
+
+
+def test_outliers_lie_beyond_the_interval_of_the_opinion_scores() -> None:
+    """P.1401's half interval of 10 opinions with σ = 2 is t(0.975, 9) · 2 / √10 = 2.262 · 0.632."""
+    half = ci95(2.0, 10)
+    assert half == pytest.approx(2.262157 * 2 / 10**0.5)
+    assert (ci95(2.0, None), ci95(None, 10), ci95(2.0, 1)) == (None, None, None)
+    mos = np.zeros(5)
+    errors = np.array([0.0, 1.4, -1.5, 9.0, 9.0])
+    assert outlier_ratio(mos, errors, [half, half, half, half, float("nan")]) == 0.5
+    assert outlier_ratio(mos, errors, [float("nan")] * 5) is None
+    with pytest.raises(ValueError, match="expected 5 halves"):
+        outlier_ratio(mos, errors, [1.0])
+
+
+def test_our_map_is_the_one_that_relax_vqas_authors_fitted(shared_data: Path) -> None:
+    file = shared_data / "predictions" / "relaxvqa_lsvq_test.csv"
+    mos, scores, theirs = np.loadtxt(file, delimiter=",", skiprows=1).T
+    mapping = logistic_of(mos, scores)
+    assert mapping is not None
+    np.testing.assert_allclose(mapping(scores), theirs, atol=1e-3)  # of 0-100; 3e-4 at most
 
 
 def test_logistic_has_the_published_form() -> None:

@@ -1,0 +1,1 @@
+"""Predictions of any model judged by opinion scores, and several models compared."""

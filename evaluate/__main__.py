@@ -15,6 +15,7 @@ from evaluate.chat.command import ask
 from evaluate.options import Device, RunFolder, RunOption
 from evaluate.probe.command import probe
 from evaluate.questions.command import judge, questions
+from evaluate.report.command import tables
 from store.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app.command()(ask)
 app.command()(questions)
 app.command()(judge)
 app.command()(probe)
+app.command()(tables)
 
 
 @app.command()

@@ -4,15 +4,15 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from tabulate import tabulate
 
 from evaluate.metrics.scores import Metrics
+from evaluate.report.formats import Format
 from evaluate.report.published import PublishedResult
 
 Cell = str | int | float | None
-Format = Literal["plain", "markdown", "csv", "latex"]
 NOTHING = "–"
 _TABULATE = {"plain": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -10,7 +11,7 @@ from evaluate.report.formats import Format
 from evaluate.report.latex import escaped, tabular
 from evaluate.report.tables import NOTHING, Table
 
-LEGEND = "* best, + second: among rows of the same training data, on the same test set and protocol"
+LEGEND = "* best, + second among rows of the same training data, test set, release of it and protocol"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ def ranks(values: Sequence[Value | None]) -> list[int | None]:
     ]
 
 
+def _narrow(column: Column) -> str:
+    """The header on lines that are hardly wider than its figures."""
+    wrapper = textwrap.TextWrapper(14, break_on_hyphens=False, break_long_words=False)
+    return "\n".join([*wrapper.wrap(column.group), *wrapper.wrap(column.name)])
+
+
 def _ranked(value: Value | None) -> float | None:
     if value is None or value.comparable is None or isinstance(value.value, str):
         return None
@@ -112,14 +119,14 @@ class WideTable:
 
     def _text(self, format: Format) -> str:
         best, second = ("{}*", "{}+") if format == "plain" else ("**{}**", "<u>{}</u>")
-        headers = [f"{column.group} {column.name}".strip() for column in self.columns]
+        headers = self._headers() if format == "markdown" else [_narrow(column) for column in self.columns]
         table = Table((*self.texts, *headers, "Source"), tuple(self._shown(best, second)), frozenset(headers))
         title = self.title if format == "plain" else f"**{self.title}**"
         legend = f"\n{LEGEND}\n" if format == "plain" and self._marked() else ""
         return f"{title}\n\n{table.render(format)}{legend}"
 
     def _csv(self) -> str:
-        every, headers = self.ranks(), [f"{column.group} {column.name}".strip() for column in self.columns]
+        every, headers = self.ranks(), self._headers()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*self.texts, *headers, "Source", *(f"{header} rank" for header in headers)])
@@ -152,6 +159,9 @@ class WideTable:
             )
             for place, row in enumerate(self.rows)
         ]
+
+    def _headers(self) -> list[str]:
+        return [f"{column.group} {column.name}".strip() for column in self.columns]
 
     def _marked(self) -> bool:
         return any(rank is not None for each in self.ranks().values() for rank in each)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from evaluate.report.ours import OwnResult
 from evaluate.report.published import RELEASED, PublishedLevelAccuracy, PublishedResult
+from evaluate.report.tables import with_release
 
 Result = PublishedResult | PublishedLevelAccuracy | OwnResult
 
@@ -34,8 +35,7 @@ class Place:
 
     def heading(self, with_protocol: bool) -> str:
         """`YouTube-UGC (1,142), OOD`, or without the protocol, where the title says it."""
-        release = f" ({self.release:,})" if self.release else " (release unknown)"
-        name = f"{self.dataset}{release}" if self.dataset in RELEASED else self.dataset
+        name = with_release(self.dataset, self.release)
         test = "" if self.test == "all" else f" {self.test}"
         return f"{name}{test}{f', {self.protocol}' if with_protocol else ''}"
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from evaluate.report.formats import Format
 from evaluate.report.latex import escaped, tabular
-from evaluate.report.tables import NOTHING, Table
+from evaluate.report.tables import NOTHING, Table, printed
 
 LEGEND = "* best, + second among rows of the same training data, test set, release of it and protocol"
 
@@ -33,13 +33,10 @@ class Value:
     comparable: Hashable = None
     """Numbers of a column that have this in common are ranked, the largest first; None: not ranked."""
     decimals: int = 3
-    """The fewest that are shown; a number that has more shows them all, as nothing is rounded."""
+    """The fewest that are shown."""
 
     def __str__(self) -> str:
-        if isinstance(self.value, str):
-            return self.value
-        short = f"{self.value:.{self.decimals}f}"
-        return short if float(short) == self.value else repr(self.value)
+        return self.value if isinstance(self.value, str) else printed(self.value, self.decimals)
 
 
 @dataclass(frozen=True)

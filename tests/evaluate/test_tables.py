@@ -31,6 +31,16 @@ def test_ours_come_first_and_published_rows_are_marked_with_their_source() -> No
     assert sum(row[-1] == "arXiv 2408.14008, Table IV" for row in others) == 11
 
 
+def test_published_figures_keep_their_decimals_and_say_which_release_was_tested() -> None:
+    rows = comparison(
+        [], [*published("KoNViD-1k", "random-splits"), *published("YouTube-UGC", "ood")]
+    ).texts()
+    assert rows[0][3:5] == ["0.7832", "0.7803"]
+    tested = {(row[0], row[1]) for row in rows}
+    assert ("VQAThinker (published)", "YouTube-UGC (1,020), all") in tested
+    assert ("VSFA (published)", "YouTube-UGC (release unknown), all") in tested
+
+
 def test_csv_is_read_back_cell_by_cell() -> None:
     rows = list(csv.reader(io.StringIO(TABLE.render("csv"))))
     assert rows == [list(TABLE.headers), *TABLE.texts()]

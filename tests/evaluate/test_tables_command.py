@@ -26,6 +26,7 @@ THREE = ("poor", "fair", "good")
 
 def make_run(folder: Path, trained_on: str = "LSVQ", start: Start | None = None, **training: float) -> Path:
     """A run's folder as training leaves it, without weights."""
+    folder.mkdir()
     settings = load_settings(
         ROOT / "pipelines.toml", [f"pipelines.tiny.training.{k}={v}" for k, v in training.items()]
     )

@@ -128,7 +128,11 @@ def _values(
     figures: Callable[[Result], Mapping[str, float | None]],
 ) -> dict[Column, Value]:
     return {
-        Column(headings[Place.of(result)], what): Value(number, comparable(result))
+        Column(headings[Place.of(result)], what): Value(
+            number,
+            comparable(result),
+            model=result.place.parent if isinstance(result, OwnResult) else None,
+        )
         for result in row
         for what, number in figures(result).items()
         if number is not None

@@ -34,6 +34,8 @@ class Value:
     """Numbers of a column that have this in common are ranked, the largest first; None: not ranked."""
     decimals: int = 3
     """The fewest that are shown."""
+    model: Hashable = None
+    """What figures of one model, read in several ways, have in common; None: of a model of its own."""
 
     def __str__(self) -> str:
         return self.value if isinstance(self.value, str) else printed(self.value, self.decimals)
@@ -53,14 +55,18 @@ class Row:
 def ranks(values: Sequence[Value | None]) -> list[int | None]:
     """Ranks from 1, the largest, among comparable numbers of a column; equal numbers share theirs.
 
-    The next smaller number has the next rank. None where there is nothing to compare with.
+    The next smaller number has the next rank. None where there is no other model to compare with.
     """
     groups: dict[Hashable, list[float]] = {}
-    for value in values:
+    models: dict[Hashable, set[Hashable]] = {}
+    for place, value in enumerate(values):
         if (number := _ranked(value)) is not None and value is not None:
             groups.setdefault(value.comparable, []).append(number)
+            models.setdefault(value.comparable, set()).add(place if value.model is None else value.model)
     order = {
-        group: sorted(set(numbers), reverse=True) for group, numbers in groups.items() if len(numbers) > 1
+        group: sorted(set(numbers), reverse=True)
+        for group, numbers in groups.items()
+        if len(models[group]) > 1
     }
     return [
         None

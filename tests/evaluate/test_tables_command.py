@@ -27,9 +27,8 @@ THREE = ("poor", "fair", "good")
 def make_run(folder: Path, trained_on: str = "LSVQ", start: Start | None = None, **training: float) -> Path:
     """A run's folder as training leaves it, without weights."""
     folder.mkdir()
-    settings = load_settings(
-        ROOT / "pipelines.toml", [f"pipelines.tiny.training.{k}={v}" for k, v in training.items()]
-    )
+    overrides = [f"pipelines.tiny.training.{key}={value}" for key, value in training.items()]
+    settings = load_settings(ROOT / "pipelines.toml", ["decoders.embedded.weights=random:0", *overrides])
     Run(
         settings=settings.run(settings.pipelines["tiny"], settings.datasets[trained_on]),
         features={},
@@ -108,7 +107,7 @@ def test_real_predictions_of_another_model_stand_where_its_test_set_stands(
         invoke("out-of-distribution", "--run", run, "--format", "csv").stdout, "mine, expected (ours)"
     )
     assert (row["KoNViD-1k SRCC"], row["Trained on"]) == ("0.861", "LSVQ")
-    assert row["KoNViD-1k SRCC rank"] == "4"  # after LMM-VQA's two and Q-Align; MinimalisticVQA has 0.862
+    assert row["KoNViD-1k SRCC rank"] == "5"  # after LMM-VQA's two, Q-Align and MinimalisticVQA
     assert (
         row["Source"].startswith("ours: KoNViD-1k: tiny; 1,200 videos") and "random weights" in row["Source"]
     )
@@ -145,9 +144,8 @@ def test_a_release_of_youtube_ugc_is_known_by_its_number_of_videos(
     table = invoke("out-of-distribution", "--run", run, "--format", "csv").stdout
     row = cells(table, "mine, expected (ours)")
     assert row[f"YouTube-UGC {release} SRCC"] == "1.000"
-    assert row[f"YouTube-UGC {release} SRCC rank"] == (
-        "1" if videos == 1142 else "1" if videos == 1380 else ""
-    )
+    # Only LMM-VQA's own models are known to have been tested on one of these releases
+    assert row[f"YouTube-UGC {release} SRCC rank"] == ("1" if videos == 1142 else "")
 
 
 def test_other_training_data_are_not_compared(tmp_path: Path) -> None:

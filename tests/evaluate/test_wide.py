@@ -46,6 +46,12 @@ def test_the_best_of_comparable_numbers_is_their_maximum_and_equal_numbers_share
         assert len(set(own)) == len(set(numbers))
 
 
+def test_one_model_that_is_read_twice_is_compared_with_others_alone() -> None:
+    ours = [Value(0.9, "x", model="run"), Value(0.8, "x", model="run")]
+    assert ranks(ours) == [None, None]
+    assert ranks([*ours, Value(0.85, "x")]) == [1, 3, 2]
+
+
 @unhurried
 @given(VALUES)
 def test_what_is_comparable_with_nothing_has_no_rank(values: list[Value | None]) -> None:

@@ -17,6 +17,7 @@ from evaluate.options import Device, RunFolder, RunOption
 from evaluate.probe.command import probe
 from evaluate.protocols.command import ablate, protocol
 from evaluate.questions.command import judge, questions
+from evaluate.report.command import tables
 from store.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app.command()(ask)
 app.command()(questions)
 app.command()(judge)
 app.command()(probe)
+app.command()(tables)
 
 
 @app.command()

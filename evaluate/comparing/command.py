@@ -1,23 +1,13 @@
 """`python -m evaluate metrics` and `compare`: predictions of any model against opinion scores."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from config import cli
-
-
-class TableFormat(StrEnum):
-    """How tables are printed: see evaluate.report.tables."""
-
-    plain = "plain"
-    markdown = "markdown"
-    csv = "csv"
-    latex = "latex"
-
+from evaluate.report.formats import Format
 
 Labels = Annotated[
     Path | None,
@@ -37,7 +27,7 @@ Group = Annotated[
         " is of: intervals resample contents."
     ),
 ]
-Shown = Annotated[TableFormat, typer.Option("--format", help="Of the tables.")]
+Shown = Annotated[Format, typer.Option("--format", help="Of the tables.")]
 
 
 def metrics(
@@ -55,7 +45,7 @@ def metrics(
     mos_column: MosColumn = None,
     by_row: ByRow = False,
     group: Group = None,
-    format: Shown = TableFormat.plain,
+    format: Shown = "plain",
     json: cli.Json = False,
 ) -> None:
     """Judge any model's predictions: SRCC, PLCC, KRCC, RMSE, R², with bootstrap 95 % intervals.
@@ -74,7 +64,7 @@ def metrics(
         columns = {each.column: each.as_json() for each in found}
         cli.print_json(found[0].as_json() if alone else {"columns": columns})
         return
-    _show(judgement_table(found).render(format.value), notes=judgement_notes(found), format=format)
+    _show(judgement_table(found).render(format), notes=judgement_notes(found), format=format)
 
 
 def compare(
@@ -98,7 +88,7 @@ def compare(
     mos_column: MosColumn = None,
     by_row: ByRow = False,
     group: Group = None,
-    format: Shown = TableFormat.plain,
+    format: Shown = "plain",
     json: cli.Json = False,
 ) -> None:
     """Compare models on the videos that all have, best first, and test which differences are significant.
@@ -116,12 +106,12 @@ def compare(
     if json:
         cli.print_json(found.as_json())
         return
-    tables = [table(found).render(format.value) for table in (comparison_table, pairs_table)]
+    tables = [table(found).render(format) for table in (comparison_table, pairs_table)]
     _show(*tables, notes=comparison_notes(found), format=format)
 
 
-def _show(*tables: str, notes: list[str], format: TableFormat) -> None:
+def _show(*tables: str, notes: list[str], format: Format) -> None:
     """Tables on standard output; notes below them, or on standard error where tables go into files."""
     print("\n".join(tables).rstrip())
-    stream = None if format == TableFormat.plain else sys.stderr
+    stream = None if format == "plain" else sys.stderr
     print("", *notes, sep="\n", file=stream)

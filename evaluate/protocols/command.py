@@ -10,6 +10,7 @@ import typer
 from config import cli
 from config.load import DEFAULT_FILE, load_settings, lookup
 from config.schema import Settings
+from evaluate.report.formats import Format
 
 if TYPE_CHECKING:
     from evaluate.protocols.plan import ProtocolPlan
@@ -107,7 +108,7 @@ def ablate(
     seconds: Seconds = None,
     card: Card = None,
     processes: Processes = 1,
-    format: Annotated[str, typer.Option(help="plain, markdown, csv or latex.")] = "plain",
+    format: Annotated[Format, typer.Option(help="Of the tables.")] = "plain",
     config: cli.Config = DEFAULT_FILE,
     overrides: cli.Overrides = None,
     json: cli.Json = False,
@@ -125,9 +126,8 @@ def ablate(
     from evaluate.protocols.ablation import ablation_table, run_ablation, study_of
     from evaluate.protocols.plan import protocol_plan
     from evaluate.protocols.run import protocol_cells
-    from evaluate.report.tables import as_format
 
-    shown, store = as_format(format), _store(settings)
+    store = _store(settings)
     studies = {name: study_of(name, settings) for name in names}
     if dry_run:
         plans = [
@@ -149,7 +149,7 @@ def ablate(
     if json:
         cli.print_json({name: [asdict(row) for row in rows] for name, rows in found.items()})
         return
-    tables = [ablation_table(studies[name], rows).render(shown) for name, rows in found.items()]
+    tables = [ablation_table(studies[name], rows).render(format) for name, rows in found.items()]
     print("\n".join(tables), end="")
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from evaluate.metrics.scores import LevelAccuracy, Metrics
 from evaluate.metrics.spread import spread_line
+from evaluate.report.formats import Format
+from evaluate.report.ours import settings_notes
 from evaluate.report.page import Report, write_report
 from evaluate.report.published import Protocol, published
-from evaluate.report.tables import Format, ResultRow, Table, comparison
+from evaluate.report.tables import ResultRow, Table, comparison
 from evaluate.results.run import Evaluation, evaluation_folder, write_evaluation
 from store.durable.commit import write_file
 from train.pretrained import TrainedModel
@@ -64,16 +66,7 @@ def beside_published(trained: TrainedModel, evaluation: Evaluation) -> Table:
 
 def notes(trained: TrainedModel, evaluation: Evaluation) -> list[str]:
     """What a reader must know before the figures."""
-    settings = trained.settings
-    remarks = list(evaluation.remarks)
-    weights = {name: encoder.weights or "" for name, encoder in settings.encoders.items()}
-    weights["decoder"] = settings.pipeline.decoder.weights
-    random = [name for name, value in weights.items() if value.startswith("random:")]
-    if random:
-        remarks.append(f"random weights: {', '.join(random)}")
-    if settings.trains_on("demo"):
-        remarks.append("generated videos, labels from SSIM")
-    return remarks
+    return [*evaluation.remarks, *settings_notes(trained.settings)]
 
 
 def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Report:

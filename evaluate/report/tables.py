@@ -4,27 +4,17 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import get_args
 
 from tabulate import tabulate
 
-from evaluate.errors import EvaluationError
 from evaluate.metrics.scores import Metrics
-from evaluate.report.published import PublishedResult
+from evaluate.report.formats import Format
+from evaluate.report.published import RELEASED, PublishedResult
 
 Cell = str | int | float | None
-Format = Literal["plain", "markdown", "csv", "latex"]
 NOTHING = "–"
 _TABULATE = {"plain": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
-
-
-def as_format(name: str) -> Format:
-    """The format of that name. Raises EvaluationError."""
-    if name not in get_args(Format):
-        raise EvaluationError(
-            f"--format {name}: no format of tables; there are {', '.join(get_args(Format))}"
-        )
-    return cast(Format, name)
 
 
 @dataclass(frozen=True)
@@ -100,10 +90,10 @@ def comparison(ours: Sequence[ResultRow], published: Sequence[PublishedResult]) 
     rows += [
         (
             f"{result.method} (published)",
-            _where(result.dataset, result.test),
+            _where(with_release(result.dataset, result.release), result.test),
             result.protocol,
-            result.srcc,
-            result.plcc,
+            printed(result.srcc),
+            None if result.plcc is None else printed(result.plcc),
             None,
             result.source,
         )
@@ -111,6 +101,19 @@ def comparison(ours: Sequence[ResultRow], published: Sequence[PublishedResult]) 
     ]
     headers = ("Method", "Tested on", "Protocol", "SRCC", "PLCC", "Videos", "Note")
     return Table(headers, tuple(rows), frozenset({"SRCC", "PLCC", "Videos"}))
+
+
+def printed(number: float, decimals: int = 3) -> str:
+    """A published number with so many decimals, or all that it has, as it is not ours to round."""
+    short = f"{number:.{decimals}f}"
+    return short if float(short) == number else repr(number)
+
+
+def with_release(dataset: str, release: int | None) -> str:
+    """`YouTube-UGC (1,142)`, or `(release unknown)`; a dataset of one release as it is."""
+    if dataset not in RELEASED:
+        return dataset
+    return f"{dataset} ({'release unknown' if release is None else f'{release:,}'})"
 
 
 def _where(dataset: str, test: str) -> str:

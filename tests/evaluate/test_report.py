@@ -143,7 +143,7 @@ def test_page_shows_the_figures_with_their_intervals(html: str, report: Report) 
     interval = report.intervals["expected_srcc"]
     assert interval is not None and f"{interval[0]:.3f} – {interval[1]:.3f}" in text
     assert "1 of 60 answers state no score" in text
-    assert "DOVER" not in text and "Q-Align (published)" in text
+    assert "RAPIQUE" not in text and "Q-Align (published)" in text
 
 
 def test_what_a_model_wrote_and_a_person_named_is_escaped(html: str) -> None:

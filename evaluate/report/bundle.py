@@ -1,4 +1,4 @@
-"""The JavaScript that draws the charts (Vega, Vega-Lite, Vega-Embed), in one piece, from the installed package."""
+"""The JavaScript that draws the charts (Vega, Vega-Lite, Vega-Embed) in one piece, as installed."""
 
 import os
 from functools import cache

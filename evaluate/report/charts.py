@@ -11,6 +11,7 @@ from evaluate.report.figures import (
     INK,
     LINE,
     MUTED,
+    SIGNED,
     VIDEOS,
     Figure,
     Spec,
@@ -48,9 +49,9 @@ def scatter(rows: Sequence[ScoredVideo], scale: MosScale) -> Figure:
         name="scatter",
         title="MOS against predicted score",
         description=f"Scatter plot of the MOS against the predicted score of {len(rows)} videos, {fit}.",
-        caption="Each mark is a video; its colour and shape tell the true level. On the dotted line, score and"
-        f" MOS are equal{'; the solid curve is the logistic map' if curve else ''}. Point at a mark, or tap it,"
-        " for its video.",
+        caption="Each mark is a video; its colour and shape tell the true level. On the dotted line, score"
+        f" and MOS are equal{'; the solid curve is the logistic map' if curve else ''}. Point at a mark, or"
+        " tap it, for its video.",
         spec={
             "height": 440,
             "layer": [diagonal(max(x[0], y[0]), min(x[1], y[1])), _points(levels, decimals, x, y), *curve],
@@ -104,7 +105,7 @@ def error_histogram(errors: Sequence[float], scale: MosScale) -> Figure:
     return Figure(
         name="errors",
         title="Errors",
-        description=f"Histogram of the errors of {len(values)} videos; their mean is {signed(mean, decimals)}.",
+        description=f"Histogram of {len(values)} errors, with a mean of {signed(mean, decimals)}.",
         caption="Score minus MOS, before any fit: to the right of 0 the model is too kind. The line is the"
         f" mean, {signed(mean, decimals)}.",
         spec={"data": {"values": bins}, "layer": [bars, rule("x", 0), *of_mean]},
@@ -150,8 +151,8 @@ def confusion(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         name="confusion",
         title="Confusion of levels",
         description=f"Heatmap of true and predicted levels, {sum(c['videos'] for c in cells)} videos.",
-        caption="True levels in rows, predicted ones in columns: how many videos; the darker, the larger the"
-        " share of the row.",
+        caption="True levels in rows, predicted ones in columns: how many videos; the stronger the shade,"
+        " the larger the share of the row.",
         spec={
             "height": 64 + 52 * len(counts),
             "data": {"values": cells},
@@ -196,8 +197,8 @@ def reliability(calibration: Calibration) -> Figure:
     return Figure(
         name="reliability",
         title="Reliability of the standard deviations",
-        description=f"Reliability curve of {calibration.videos} videos; its mean distance from the diagonal is"
-        f" {error}.",
+        description=f"Reliability curve of {calibration.videos} videos; its mean distance from the diagonal"
+        f" is {error}.",
         caption="Shares of the MOS within normal intervals around the score. On the dotted line the standard"
         f" deviations are right, below it too small. Mean distance (calibration error): {error}.",
         spec={"layer": [diagonal(0, 1), line]},
@@ -275,7 +276,8 @@ def _look(level: str, index: int) -> tuple[str, str]:
 
 
 def _axis(title: str) -> Spec:
-    return {"title": title, "axis": {"grid": False, "format": "+", "domainColor": LINE}}
+    axis = {"grid": False, "format": SIGNED, "domainColor": LINE}
+    return {"type": "quantitative", "title": title, "axis": axis}
 
 
 def _shares(field: str, title: str) -> Spec:

@@ -29,8 +29,18 @@ def curve_figure(curve: Curve, name: str) -> Figure:
 
 
 def _layers(curve: Curve, points: list[CurvePoint]) -> list[Spec]:
-    scale = {"type": "log"} if curve.logarithmic else {"zero": False, "nice": True, "padding": 24}
-    x: Spec = {"field": "x", "type": "quantitative", "title": curve.x, "scale": scale}
+    scale = (
+        {"type": "log", "nice": False, "padding": 24}
+        if curve.logarithmic
+        else {"zero": False, "nice": True, "padding": 24}
+    )
+    x: Spec = {
+        "field": "x",
+        "type": "quantitative",
+        "title": curve.x,
+        "scale": scale,
+        "axis": {"grid": False},
+    }
     y = quantitative("y", curve.y)
     series = list(dict.fromkeys(point.series for point in points))
     colour: Spec = {

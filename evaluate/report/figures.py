@@ -13,6 +13,8 @@ Spec = dict[str, Any]
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 INK, MUTED, LINE, ACCENT = "var(--ink)", "var(--muted)", "var(--line)", "var(--accent)"
 """The page's own colours: charts are SVG, which follows the page's theme by itself."""
+SIGNED = "+.2~f"
+"""d3's format of differences: a sign, and no zeros that say nothing."""
 VIDEOS = "videos"
 """The name of the rows that several charts share."""
 

@@ -16,7 +16,10 @@ def number(value: float | None, decimals: int) -> str:
 
 def signed(value: float | None, decimals: int) -> str:
     """A difference, with its sign."""
-    return NOTHING if value is None else f"{value:+.{decimals}f}".replace("-", "−")
+    if value is None:
+        return NOTHING
+    rounded = round(value, decimals)
+    return f"{rounded:+.{decimals}f}".replace("-", "−") if rounded else f"{0:.{decimals}f}"
 
 
 def share(value: float | None) -> str:

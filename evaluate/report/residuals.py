@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from evaluate.report.charts import tooltip
-from evaluate.report.figures import ACCENT, INK, VIDEOS, Figure, Spec, quantitative, rule
+from evaluate.report.figures import ACCENT, INK, SIGNED, VIDEOS, Figure, Spec, quantitative, rule
 from evaluate.report.numbers import scale_decimals, signed
 from evaluate.report.rows import ScoredVideo
 from evaluate.report.tables import Table
@@ -61,8 +61,8 @@ def residuals(
 ) -> tuple[list[Figure], dict[str, Mapping[str, float | str]]]:
     """A figure for each fact that is known of some of the videos and differs between them.
 
-    `drawn` are those of the rows that charts show as marks; means are of all. Also gives video → fact → value,
-    for the rows that the charts share.
+    `drawn` are those of the rows that charts show as marks; means are of all. Also gives video → fact →
+    value, for the rows that the charts share.
     """
     figures: list[Figure] = []
     values: dict[str, dict[str, float | str]] = {row.row.video: {} for row in drawn}
@@ -74,7 +74,7 @@ def residuals(
         for row in drawn:
             if dimension.name != "mos" and (value := dimension.read(row)) is not None:
                 values[row.row.video][dimension.name] = value
-    return figures, {video: facts for video, facts in values.items()}
+    return figures, dict(values)
 
 
 def _figure(dimension: _Dimension, known: Sequence[tuple[float | str, float]], scale: MosScale) -> Figure:
@@ -165,7 +165,7 @@ def _over_groups(dimension: _Dimension, groups: Sequence[_Group], decimals: int)
     names = [group.name for group in groups]
     means = [{"group": group.name, "mean": round(group.mean, 4)} for group in groups]
     axis = {"grid": False, "labelColor": INK}
-    places: Spec = {"type": "nominal", "title": dimension.axis, "sort": names, "axis": axis}
+    places: Spec = {"type": "nominal", "title": dimension.axis, "scale": {"domain": names}, "axis": axis}
     marks = _marks(dimension, _errors("x"), {"field": "named", **places}, decimals)
     marks["transform"] = [
         {"calculate": f"toString(datum[{dimension.name!r}])", "as": "named"},
@@ -200,7 +200,7 @@ def _marks(dimension: _Dimension, x: Spec, y: Spec, decimals: int) -> Spec:
 
 
 def _errors(axis: str) -> Spec:
-    return quantitative("error", _TITLE, axis={"format": "+", "grid": axis == "y"})
+    return quantitative("error", _TITLE, axis={"format": SIGNED, "grid": axis == "y"})
 
 
 def _named(value: float | str) -> str:

@@ -1,4 +1,4 @@
-"""The videos that the charts show: those with a finite score and opinion score, as many as a page can hold."""
+"""The videos that the charts show: those with a finite score and MOS, as many as a page can hold."""
 
 import hashlib
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ from extract.video.sampling import frame_indices
 from extract.video.view import Chunk, FrameRequest, View
 
 FRAMES = 4
-LONGEST_SECONDS = 30
+LONGEST_SECONDS = 10
 """Frames are taken of so much of a video's beginning, as all before them has to be decoded."""
 _LINES = 132
 _MOST_BYTES = 24_000

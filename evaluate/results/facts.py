@@ -1,4 +1,4 @@
-"""What is known of the tested videos beside their scores: size, rate, length, content, where their files are."""
+"""What is known of the tested videos beside their scores: size, rate, length, content, and their files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,57 +1,40 @@
 """One self-contained HTML page about a run's predictions on one split."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evaluate.metrics.scores import Interval, Metrics
-from evaluate.report.plots import error_histogram, scale_decimals, scatter
+from evaluate.metrics.calibration import Calibration, calibration_of
+from evaluate.metrics.scores import Metrics
+from evaluate.report.bundle import vega_bundle
+from evaluate.report.charts import confusion, error_histogram, reliability, scatter
+from evaluate.report.curves import curve_figure
+from evaluate.report.figures import VIDEOS, Figure
+from evaluate.report.material import Curve, CurvePoint, NamedTable, Report
+from evaluate.report.numbers import number, scale_decimals, share, signed
+from evaluate.report.residuals import residuals
+from evaluate.report.rows import ScoredVideo, fitting, scored_videos, table_of
 from evaluate.report.tables import NOTHING, Table
-from evaluate.results.predictions import PredictedVideo
+from evaluate.report.thumbnails import FRAMES, LONGEST_SECONDS, strips
 from store.durable.commit import make_folders, write_file
-from store.labels.files import MosScale
 
+__all__ = ["Curve", "CurvePoint", "NamedTable", "Report", "render_report", "write_report"]
+
+_HERE = Path(__file__).parent
 _WORST = 10
-_POINTS = MosScale(0.0, 100.0)
+_MOST_NAMES = 20
 _TILES = ("srcc", "plcc", "krcc", "rmse")
 _MODES = {
     "expected": "the probability-weighted mean of all scores",
     "generate": "the score that the written answer states",
 }
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that the page shows; scores, MOS, standard deviations and RMSE in units of `scale`."""
-
-    title: str
-    """The run's name."""
-    dataset: str
-    split: str
-    rows: Sequence[PredictedVideo]
-    expected: Metrics
-    generate: Metrics
-    """Of the videos whose answer states a score."""
-    intervals: Mapping[str, Interval | None]
-    """Bootstrap 95 % intervals: `expected_srcc`, `expected_plcc`, `generate_srcc`, `generate_plcc`."""
-    parse_failures: int
-    """Videos whose written answer states no score."""
-    level_accuracy: Mapping[str, float | None]
-    """Level → share classified correctly, with `total`."""
-    confusion: Mapping[str, Mapping[str, int]]
-    """True level → predicted level → videos."""
-    comparison: Table
-    notes: Sequence[str] = ()
-    """What the reader must know before the figures, such as random weights."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Resolved settings, feature keys, versions, seeds… in any JSON form; the only place for a date."""
-    scale: MosScale = _POINTS
-    """(worst, best) of the rows' opinion scores."""
 
 
 @dataclass(frozen=True)
@@ -73,45 +56,140 @@ class _Mode:
 @dataclass(frozen=True)
 class _WorstVideo:
     video: str
-    mos: str
-    score: str
-    error: str
-    level: str | None
-    level_pred: str | None
+    facts: dict[str, str]
     text: str
+    picture: Markup | None
+
+
+@dataclass(frozen=True)
+class _Charts:
+    """All figures of the page, by the section that they stand in."""
+
+    scores: list[Figure]
+    levels: list[Figure]
+    residuals: list[Figure]
+    spread: list[Figure]
+    further: list[Figure]
+
+    def specifications(self) -> dict[str, Any]:
+        """Name → Vega-Lite."""
+        every = [*self.scores, *self.levels, *self.residuals, *self.spread, *self.further]
+        return {figure.name: figure.as_vega_lite() for figure in every}
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page, its folder too if need be. The same report gives the same bytes."""
     make_folders(path.parent)
-    write_file(path, render_report(report).encode())
+    write_file(path, render_report(report).encode(errors="backslashreplace"))
 
 
 def render_report(report: Report) -> str:
-    """The page as text: CSS and plots inline, nothing fetched; whatever a model wrote is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+    """The page as text: styles, scripts, data and pictures inline, nothing fetched.
+
+    Whatever a model wrote is escaped, and the page's content security policy lets none but its own two
+    scripts run. Decodes the worst videos, as far as their files are there.
+    """
+    rows = scored_videos(report.rows, dict(report.facts))
+    worst = sorted(rows, key=lambda row: (-abs(row.error), row.row.video))[:_WORST]
+    drawn = fitting(rows, worst)
+    calibration = _calibration(rows)
+    charts, facts = _charts(report, rows, drawn, calibration)
+    decimals = scale_decimals(report.scale)
+    pictures, faults = strips(
+        {r.row.video: report.files[r.row.video] for r in worst if r.row.video in report.files}
+    )
+    own_script = (_HERE / "page.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            modes=[_mode(report, "expected", report.expected), _mode(report, "generate", report.generate)],
+            left_out=_left_out(report, len(rows)),
+            charts=charts,
+            drawn=len(drawn),
+            scored=len(rows),
+            videos=table_of(drawn, report.scale),
+            accuracies={level: share(of) for level, of in report.level_accuracy.items()},
+            coverage=None if calibration is None else _coverage(calibration),
+            worst=[_worst(row, pictures.get(row.row.video), decimals) for row in worst],
+            pictures=_pictures(worst, pictures, faults),
+            short={key: str(value) for key, value in report.provenance.items() if not _is_nested(value)},
+            long={key: _json(value) for key, value in report.provenance.items() if _is_nested(value)},
+            style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+            bundle=Markup(vega_bundle()),
+            script=Markup(own_script),
+            data=Markup(
+                inline_json(
+                    {
+                        "charts": charts.specifications(),
+                        VIDEOS: [row.as_json(decimals) | facts.get(row.row.video, {}) for row in drawn],
+                    }
+                )
+            ),
+            hashes=[_hash(vega_bundle()), _hash(own_script)],
+        )
+    )
+
+
+def inline_json(value: object) -> str:
+    """JSON that may stand within `<script>`: no text in it can end the element, or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scored = [(row, row.mos, row.score) for row in report.rows if None not in (row.mos, row.score)]
-    mos = [float(mos) for _, mos, _ in scored if mos is not None]
-    scores = [float(score) for _, _, score in scored if score is not None]
-    errors = [score - own for score, own in zip(scores, mos, strict=True)]
-    return environment.get_template("page.html.jinja").render(
-        report=report,
-        modes=[_mode(report, "expected", report.expected), _mode(report, "generate", report.generate)],
-        scatter=Markup(scatter(mos, scores, [row.level for row, _, _ in scored], report.scale)),
-        histogram=Markup(error_histogram(errors, report.scale)),
-        unscored=len(report.rows) - len(scored),
-        accuracies={level: (share, _share(share)) for level, share in report.level_accuracy.items()},
-        confusion={level: _shaded(counts) for level, counts in report.confusion.items()},
-        worst=_worst([row for row, _, _ in scored], errors, scale_decimals(report.scale)),
-        short={key: str(value) for key, value in report.provenance.items() if not _is_nested(value)},
-        long={key: _json(value) for key, value in report.provenance.items() if _is_nested(value)},
+
+
+def _charts(
+    report: Report, rows: Sequence[ScoredVideo], drawn: Sequence[ScoredVideo], calibration: Calibration | None
+) -> tuple[_Charts, dict[str, Mapping[str, float | str]]]:
+    by_facts, facts = residuals(rows, drawn, report.scale)
+    return (
+        _Charts(
+            scores=[scatter(rows, report.scale), error_histogram([row.error for row in rows], report.scale)],
+            levels=[confusion(report.confusion)] if report.confusion else [],
+            residuals=by_facts,
+            spread=[] if calibration is None else [reliability(calibration)],
+            further=[curve_figure(curve, f"curve-{n}") for n, curve in enumerate(report.curves)],
+        ),
+        facts,
     )
+
+
+def _calibration(rows: Sequence[ScoredVideo]) -> Calibration | None:
+    return calibration_of(
+        [row.mos for row in rows], [row.score for row in rows], [row.row.std for row in rows]
+    )
+
+
+def _coverage(calibration: Calibration) -> Table:
+    return Table(
+        ("Interval", "Should hold", "Holds"),
+        tuple(
+            (f"{held} %", f"{held} %", f"{100 * found:.1f} %") for held, found in calibration.coverage.items()
+        ),
+        frozenset({"Should hold", "Holds"}),
+    )
+
+
+def _left_out(report: Report, scored: int) -> list[str]:
+    """What is not among the figures, and why."""
+    lines = []
+    if report.missing:
+        names = ", ".join(report.missing[:_MOST_NAMES])
+        more = "" if len(report.missing) <= _MOST_NAMES else f" and {len(report.missing) - _MOST_NAMES} more"
+        lines.append(f"{len(report.missing)} labelled without features: {names}{more}")
+    if scored < len(report.rows):
+        lines.append(f"{len(report.rows) - scored} without a score or MOS are not shown")
+    return lines
 
 
 def _mode(report: Report, name: str, metrics: Metrics) -> _Mode:
@@ -121,43 +199,41 @@ def _mode(report: Report, name: str, metrics: Metrics) -> _Mode:
         value: float | None = getattr(metrics, key)
         interval = report.intervals.get(f"{name}_{key}")
         span = (
-            None
-            if interval is None
-            else f"{_number(interval[0], decimals)} – {_number(interval[1], decimals)}"
+            None if interval is None else f"{number(interval[0], decimals)} – {number(interval[1], decimals)}"
         )
-        tiles.append(_Tile(key.upper(), _number(value, decimals), span))
+        tiles.append(_Tile(key.upper(), number(value, decimals), span))
     return _Mode(name, _MODES[name], metrics.n, metrics.note, tiles)
 
 
-def _worst(rows: Sequence[PredictedVideo], errors: Sequence[float], decimals: int) -> list[_WorstVideo]:
-    order = sorted(range(len(rows)), key=lambda index: (-abs(errors[index]), rows[index].video))[:_WORST]
-    return [
-        _WorstVideo(
-            rows[index].video,
-            _number(rows[index].mos, decimals),
-            _number(rows[index].score, decimals)
-            + ("" if rows[index].std is None else f" ± {_number(rows[index].std, decimals)}"),
-            f"{errors[index]:+.{decimals}f}".replace("-", "−"),
-            rows[index].level,
-            rows[index].level_pred,
-            rows[index].text or NOTHING,
-        )
-        for index in order
-    ]
+def _worst(row: ScoredVideo, picture: str | None, decimals: int) -> _WorstVideo:
+    spread = "" if row.row.std is None else f" ± {number(row.row.std, decimals)}"
+    return _WorstVideo(
+        row.row.video,
+        {
+            "Error": signed(row.error, decimals),
+            "MOS": number(row.mos, decimals),
+            "Score": f"{number(row.score, decimals)}{spread}",
+            "Level": row.row.level or NOTHING,
+            "Predicted": row.row.level_pred or NOTHING,
+        },
+        row.row.text or NOTHING,
+        None if picture is None else Markup(picture),
+    )
 
 
-def _shaded(counts: Mapping[str, int]) -> dict[str, tuple[int, float]]:
-    """Predicted level → videos, and their share of the row in 0–1."""
-    whole = sum(counts.values())
-    return {level: (count, count / whole if whole else 0.0) for level, count in counts.items()}
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return NOTHING if value is None else f"{value:.{decimals}f}".replace("-", "−")
-
-
-def _share(share: float | None) -> str:
-    return NOTHING if share is None else f"{100 * share:.0f} %"
+def _pictures(
+    worst: Sequence[ScoredVideo], pictures: Mapping[str, str], faults: Mapping[str, str]
+) -> list[str]:
+    """What is to be said of the key frames."""
+    absent = len(worst) - len(pictures) - len(faults)
+    lines = []
+    if pictures:
+        lines.append(f"{FRAMES} frames each, evenly spread over a video's first {LONGEST_SECONDS} seconds.")
+    if worst and absent == len(worst):
+        lines.append("Without key frames: the videos' files were not at hand when the page was made.")
+    elif absent:
+        lines.append(f"{absent} without key frames, as their files were not at hand.")
+    return [*lines, *(f"No key frames of {video}: {fault}" for video, fault in faults.items())]
 
 
 def _is_nested(value: object) -> bool:
@@ -166,3 +242,8 @@ def _is_nested(value: object) -> bool:
 
 def _json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _hash(script: str) -> str:
+    """As a content security policy names a script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -98,7 +98,6 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
                 dataset: {name: part.videos for name, part in split.items()}
                 for dataset, split in run.split.items()
             },
-            "videos without features": evaluation.missing,
             "levels (0–100)": {
                 task: {dataset: str(levels) for dataset, levels in each.items()}
                 for task, each in run.levels.items()
@@ -107,6 +106,9 @@ def report(trained: TrainedModel, evaluation: Evaluation, table: Table) -> Repor
             "settings": settings.model_dump(mode="json"),
         },
         scale=evaluation.scale,
+        facts=evaluation.facts,
+        files=evaluation.files,
+        missing=evaluation.missing,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from evaluate.metrics.scores import (
     score_metrics,
 )
 from evaluate.metrics.spread import Spread, spread_of
+from evaluate.results.facts import VideoFacts, video_facts, video_files
 from evaluate.results.predictions import PredictedVideo, write_predictions
 from evaluate.scoring.model import parse_failures, predict_stored, run_reader
 from store.durable.commit import write_file
@@ -60,6 +61,10 @@ class Evaluation:
     """Of the further tasks whose true answers the labels have: numbers, in units of their answers; words."""
     remarks: list[str]
     """What is unlike the time when the run was begun: opinion scores that differ."""
+    facts: Mapping[str, VideoFacts] = field(default_factory=dict)
+    """Of the rows' videos."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Of the rows' videos, those that are on this machine."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, without the rows."""
@@ -116,7 +121,8 @@ def evaluate_run(
     predictions = predict_stored(
         trained, reader, [label.video for label in present[part]], tested.name, quiet=quiet
     )
-    return _judge(trained, tested, part, present[part], predictions, missing)
+    judged = _judge(trained, tested, part, present[part], predictions, missing)
+    return replace(judged, facts=video_facts(reader, present[part]), files=video_files(tested))
 
 
 def _score_changes(folder: Path, dataset: str, part: str, labels: Sequence[Label]) -> list[str]:

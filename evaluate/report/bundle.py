@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -18,7 +19,7 @@ def vega_bundle() -> str:
 
     Putting it together takes some seconds, so that it is kept in the user's cache folder.
     """
-    path = _cache_folder() / f"vega-lite-{VEGA_LITE}-vl-convert-{vl_convert.__version__}.js"
+    path = _cache_folder() / f"vega-lite-{VEGA_LITE}-vl-convert-{version('vl-convert-python')}.js"
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -25,6 +25,8 @@ _FLAGS = (
     "--disable-sync",
 )
 _SECONDS = 240
+_INSIDE = ("data:", "chrome:", "about:")
+"""Addresses of the page itself and of the browser's own first page: no network, no files."""
 _CONTRASTS = """
 const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
 const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -64,6 +66,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options, Service(driver))
     try:
+        chrome.get("about:blank")
+        chrome.get_log("performance")  # the browser's own first page
         chrome.get((folder / "report.html").as_uri())
         WebDriverWait(chrome, _SECONDS).until(
             lambda d: d.execute_script("return document.documentElement.dataset.charts")
@@ -86,15 +90,16 @@ def test_every_chart_is_drawn_and_described_without_a_complaint_or_a_request(
     assert browser.execute_script("return document.documentElement.dataset.charts") == "drawn"
     drawn = browser.execute_script(
         "return [...document.querySelectorAll('[data-chart]')].map("
-        "e => [e.dataset.chart, e.querySelector('svg').getAttribute('aria-label')])"
+        "e => [e.dataset.chart, e.getAttribute('aria-label'), e.getAttribute('role')])"
     )
-    assert len(drawn) == 5 and all(label for _, label in drawn)
+    assert len(drawn) == 5
+    assert all(label and role == "graphics-document" for _, label, role in drawn)
     assert browser.get_log("browser") == []
     events: list[dict[str, Any]] = [
         json.loads(entry["message"])["message"] for entry in browser.get_log("performance")
     ]
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [Path(url).name for url in asked if not url.startswith("data:")] == ["report.html"]
+    assert [Path(url).name for url in asked if not url.startswith(_INSIDE)] == ["report.html"]
 
 
 def test_histogram_has_bars(browser: webdriver.Chrome) -> None:
@@ -107,7 +112,7 @@ def test_histogram_has_bars(browser: webdriver.Chrome) -> None:
 def test_pointing_at_a_mark_shows_its_video(browser: webdriver.Chrome) -> None:
     emulate(browser, 1200, "light")
     place = browser.execute_script(
-        "const mark = [...document.querySelectorAll('#scatter .mark-symbol path')].at(-1);"
+        "const mark = [...document.querySelectorAll('#scatter .mark-symbol.role-mark path')].at(-1);"
         "mark.scrollIntoView({block: 'center'}); const box = mark.getBoundingClientRect();"
         "return [box.x + box.width / 2, box.y + box.height / 2]"
     )

@@ -1,5 +1,7 @@
 """Outlier ratio of Recommendation ITU-T P.1401: errors that opinion scores' uncertainty does not explain."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
@@ -15,7 +17,7 @@ def ci95(std: float | None, raters: int | None) -> float | None:
     """
     if std is None or raters is None or raters < 2:
         return None
-    return float(stdtrit(raters - 1, 0.975)) * std / raters**0.5
+    return float(stdtrit(raters - 1, 0.975)) * std / math.sqrt(raters)
 
 
 def outlier_ratio(mos: Vector, mapped: Vector, halves: ArrayLike) -> float | None:

@@ -115,6 +115,7 @@ def test_contents_that_repeat_make_the_difference_less_certain() -> None:
     assert wider > 2 * width
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=8))
 def test_adjusted_p_values_are_no_smaller_and_keep_their_order(values: list[float | None]) -> None:
     adjusted = holm(values)

@@ -84,8 +84,11 @@ def williams_test(first: float, second: float, between: float, videos: int) -> W
     difference = first - second
     if abs(difference) <= 1e-12:
         return Williams(0.0, videos - 3, 1.0)
+    over, under = (videos - 1) * (1 + between), spread
+    if 1 + between <= 1e-12:  # opposite models, r1 = -r2: both vanish, and this is the limit of their ratio
+        over, under = videos - 3, 4 * max(0.0, 1 - first**2)
     with np.errstate(divide="ignore"):
-        t = float(difference * np.sqrt(np.divide((videos - 1) * (1 + between), spread)))
+        t = float(difference * np.sqrt(np.divide(over, under)))
     return Williams(t, videos - 3, float(2 * stdtr(videos - 3, -abs(t))))
 
 

@@ -48,6 +48,13 @@ def test_williams_test_by_hand() -> None:
     assert found is not None and found.t == pytest.approx(0.3 * (63 / 1.0333125) ** 0.5)
 
 
+def test_opposite_models_are_the_limit_of_nearly_opposite_ones() -> None:
+    limit, near = williams_test(0.4, -0.4, -1.0, 30), williams_test(0.4, -0.4, -1 + 1e-9, 30)
+    assert limit is not None and near is not None and limit.t == pytest.approx(near.t, rel=1e-6)
+    perfect = williams_test(1.0, -1.0, -1.0, 4)
+    assert perfect is not None and (perfect.t, perfect.p) == (np.inf, 0.0)
+
+
 @pytest.mark.parametrize(("second", "least", "most"), [(0.7, 0.035, 0.066), (0.3, 0.85, 0.94)])
 def test_williams_test_rejects_equal_models_once_in_twenty_and_others_often(
     second: float, least: float, most: float

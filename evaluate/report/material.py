@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluate.metrics.scores import Interval, Metrics
+from evaluate.metrics.resampling import Interval
+from evaluate.metrics.scores import Metrics
 from evaluate.report.tables import Table
 from evaluate.results.facts import VideoFacts
 from evaluate.results.predictions import PredictedVideo

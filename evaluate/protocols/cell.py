@@ -115,7 +115,7 @@ class Cell:
         run = self.own
         parts = {
             "method": self.method,
-            "pipeline": run.pipeline.model_dump(mode="json"),
+            "pipeline": self._learns(run),
             "tasks": [task.model_dump(mode="json") for task in (*run.tasks.values(), *run.cut.values())],
             "datasets": [_what_counts(dataset) for dataset in self.run.datasets],
             "keys": {name: reader.keys for name, reader in self._readers.items()},
@@ -127,6 +127,13 @@ class Cell:
             "start": None if self.start is None else (checkpoint_of(self.start) / SUMS).read_text(),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _learns(self, run: RunSettings) -> dict[str, Any]:
+        """What of the pipeline's settings changes a result: of the SVR, which features it reads."""
+        if self.method != SVR:
+            return run.pipeline.model_dump(mode="json")
+        branches = run.pipeline.branches.items()
+        return {name: branch.model_dump(mode="json", exclude={"projector"}) for name, branch in branches}
 
     @cached_property
     def own(self) -> RunSettings:

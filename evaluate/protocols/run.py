@@ -12,7 +12,7 @@ from config.schema import ProtocolSettings, RunSettings
 from evaluate.protocols.cell import SVR, Cell, Tested
 from evaluate.protocols.gpus import use_one_gpu
 from evaluate.protocols.kept import forget, keep, kept
-from evaluate.protocols.outcome import ProtocolResult, cell_line, judged, outcome_of
+from evaluate.protocols.outcome import ProtocolResult, SplitResult, cell_line, judged, outcome_of
 from evaluate.protocols.trials import Trial
 from store.durable.commit import make_folders
 from store.features import FeatureStore
@@ -64,13 +64,16 @@ def run_protocol(
         for cell in cells:
             forget(cell)
     found: Found = {trial.name: {} for trial in trials}
+    results: dict[str, SplitResult] = {}
 
     def so_far() -> ProtocolResult:
-        complete = {name: found[name] for name in found if found[name]}
-        return outcome_of(protocol, runs[0].datasets, [judged(*each) for each in complete.items()])
+        known = [results[trial.name] for trial in trials if trial.name in results]
+        return outcome_of(protocol, runs[0].datasets, known)
 
     def done(cell: Cell, tested: Tested) -> None:
-        found[cell.trial.name][cell.method] = tested
+        trial = cell.trial.name
+        found[trial][cell.method] = tested
+        results[trial] = judged(trial, found[trial])
         log.info("%s: %s", cell.name, cell_line(tested))
         if on_cell is not None:
             on_cell(so_far(), found)

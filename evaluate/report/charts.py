@@ -120,6 +120,7 @@ def error_histogram(errors: Sequence[float], scale: MosScale) -> Figure:
 def confusion(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     """True level → predicted level → videos, shaded by the share of each true level's videos."""
     names = {guess: "no level" if guess == "none" else guess for row in counts.values() for guess in row}
+    videos = sum(sum(row.values()) for row in counts.values())
     cells = [
         {
             "true": true,
@@ -150,7 +151,7 @@ def confusion(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     return Figure(
         name="confusion",
         title="Confusion of levels",
-        description=f"Heatmap of true and predicted levels, {sum(c['videos'] for c in cells)} videos.",
+        description=f"Heatmap of true and predicted levels, {videos} videos.",
         caption="True levels in rows, predicted ones in columns: how many videos; the stronger the shade,"
         " the larger the share of the row.",
         spec={

@@ -123,7 +123,7 @@ def render_report(report: Report) -> str:
                 inline_json(
                     {
                         "charts": charts.specifications(),
-                        VIDEOS: [row.as_json(decimals) | facts.get(row.row.video, {}) for row in drawn],
+                        VIDEOS: [{**row.as_json(decimals), **facts.get(row.row.video, {})} for row in drawn],
                     }
                 )
             ),

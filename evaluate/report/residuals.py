@@ -131,7 +131,7 @@ def _stretches(known: Sequence[tuple[float, float]]) -> list[_Group]:
 
 def _groups(known: Sequence[tuple[float | str, float]]) -> list[_Group]:
     """Numbers in their order, words in the alphabet's."""
-    names = sorted({value for value, _ in known}, key=lambda v: (isinstance(v, str), v))  # type: ignore[arg-type]
+    names = sorted({value for value, _ in known}, key=lambda v: (isinstance(v, str), v))
     return [_Group(_named(name), [error for value, error in known if value == name]) for name in names]
 
 

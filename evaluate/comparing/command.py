@@ -27,6 +27,10 @@ Group = Annotated[
         " is of: intervals resample contents."
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.html", help="Also write a page with charts, complete in one file."),
+]
 Shown = Annotated[Format, typer.Option("--format", help="Of the tables.")]
 
 
@@ -45,6 +49,7 @@ def metrics(
     mos_column: MosColumn = None,
     by_row: ByRow = False,
     group: Group = None,
+    report: Page = None,
     format: Shown = "plain",
     json: cli.Json = False,
 ) -> None:
@@ -59,12 +64,18 @@ def metrics(
     asked = score_column or ["score"]
     source = LabelSource(labels, video_column, mos_column, by_row, group)
     found = judge_columns(predictions, source, asked, predicted_video_column)
+    if report is not None:
+        from evaluate.report.judged import judgement_page
+        from evaluate.report.study import write_study
+
+        write_study(report, judgement_page(found, predictions.name))
     if json:
         alone = len(asked) == 1 and ALL not in asked
         columns = {each.column: each.as_json() for each in found}
         cli.print_json(found[0].as_json() if alone else {"columns": columns})
         return
-    _show(judgement_table(found).render(format), notes=judgement_notes(found), format=format)
+    written = [] if report is None else [f"report: {report}"]
+    _show(judgement_table(found).render(format), notes=[*judgement_notes(found), *written], format=format)
 
 
 def compare(
@@ -88,6 +99,7 @@ def compare(
     mos_column: MosColumn = None,
     by_row: ByRow = False,
     group: Group = None,
+    report: Page = None,
     format: Shown = "plain",
     json: cli.Json = False,
 ) -> None:
@@ -103,11 +115,17 @@ def compare(
         raise typer.BadParameter("expected two files of predictions at least", param_hint="FILE…")
     source = LabelSource(labels, video_column, mos_column, by_row, group)
     found = compare_models(predictions, source, score_column or (), name or (), predicted_video_column)
+    if report is not None:
+        from evaluate.report.compared import comparison_page
+        from evaluate.report.study import write_study
+
+        write_study(report, comparison_page(found, " · ".join(found.models)))
     if json:
         cli.print_json(found.as_json())
         return
     tables = [table(found).render(format) for table in (comparison_table, pairs_table)]
-    _show(*tables, notes=comparison_notes(found), format=format)
+    written = [] if report is None else [f"report: {report}"]
+    _show(*tables, notes=[*comparison_notes(found), *written], format=format)
 
 
 def _show(*tables: str, notes: list[str], format: Format) -> None:

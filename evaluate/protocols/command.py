@@ -1,5 +1,6 @@
 """`protocol` and `ablate`: repeated training and testing, by one command that continues."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -61,9 +62,11 @@ def protocol(
     Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
     """
     from evaluate.protocols.outcome import protocol_table, write_outcome
+    from evaluate.protocols.pages import protocol_page
     from evaluate.protocols.plan import protocol_plan
     from evaluate.protocols.run import protocol_cells, run_protocol
     from evaluate.protocols.trials import protocol_trials
+    from evaluate.report.study import write_study
 
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.protocols, name, "protocol")
@@ -89,10 +92,12 @@ def protocol(
         workers=workers,
     )
     write_outcome(folder, result)
+    write_study(folder / "report.html", protocol_page(result))
     if json:
         cli.print_json(asdict(result))
         return
     print(protocol_table(result))
+    print(f"report: {folder / 'report.html'}")
 
 
 def ablate(
@@ -116,7 +121,7 @@ def ablate(
     """Train and test variants of a pipeline on the same stored features, and say what each change does.
 
     Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
-    table.md has the table so far.
+    table.md has the table so far, report.html its charts in the end.
     """
     settings = load_settings(config, overrides or [])
     if not names:
@@ -124,8 +129,10 @@ def ablate(
             print(f"{name}: {ablation.title} ({', '.join(ablation.cells)}), by {ablation.protocol}")
         return
     from evaluate.protocols.ablation import ablation_table, run_ablation, study_of
+    from evaluate.protocols.pages import ablation_page
     from evaluate.protocols.plan import protocol_plan
     from evaluate.protocols.run import protocol_cells
+    from evaluate.report.study import write_study
 
     store = _store(settings)
     studies = {name: study_of(name, settings) for name in names}
@@ -146,11 +153,18 @@ def ablate(
         name: run_ablation(study, store, folder, restart=restart, workers=workers)
         for name, study in studies.items()
     }
+    pages = {name: study.tables_in(folder) / "report.html" for name, study in studies.items()}
+    for name, rows in found.items():
+        write_study(pages[name], ablation_page(studies[name], rows))
     if json:
         cli.print_json({name: [asdict(row) for row in rows] for name, rows in found.items()})
         return
     tables = [ablation_table(studies[name], rows).render(format) for name, rows in found.items()]
     print("\n".join(tables), end="")
+    print(
+        "\n".join(f"report: {page}" for page in pages.values()),
+        file=None if format == "plain" else sys.stderr,
+    )
 
 
 def _store(settings: Settings) -> "FeatureStore":

@@ -214,7 +214,7 @@ def protocol_table(result: ProtocolResult) -> str:
         rows = [row[1:] for row in rows]
     header = [f"{result.statistic} of splits", "SRCC", "PLCC", "KRCC", "RMSE", "SRCC of each split"]
     table = tabulate(rows, ["videos", *header] if several else header, floatfmt=".3f")
-    return "\n".join([table, "", *_levels(result), *_remarks(result)])
+    return "\n".join([table, "", *_levels(result), *remarks(result)])
 
 
 def _levels(result: ProtocolResult) -> list[str]:
@@ -227,7 +227,8 @@ def _levels(result: ProtocolResult) -> list[str]:
     return [tabulate(rows, headers="keys", floatfmt=".3f"), ""] if rows else []
 
 
-def _remarks(result: ProtocolResult) -> list[str]:
+def remarks(result: ProtocolResult) -> list[str]:
+    """What a reader must know beside the figures: parse failures, intervals, what is left out, the scale."""
     writing = list(dict.fromkeys(name for split in result.splits for name in split.parse_failures))
     lines = []
     for name in writing:

@@ -42,7 +42,7 @@ def scatter(rows: Sequence[ScoredVideo], scale: MosScale) -> Figure:
     """Opinion scores against scores, by true level, with the logistic map that PLCC is taken after."""
     decimals = scale_decimals(scale)
     x, y = _limits([row.score for row in rows], scale), _limits([row.mos for row in rows], scale)
-    curve = _curve_of(rows)
+    curve = logistic_curve([row.score for row in rows], [row.mos for row in rows])
     levels = sorted({row.level for row in rows}, key=_rank)
     fit = "with the logistic map that PLCC is taken after" if curve else "too few for a logistic map"
     return Figure(
@@ -75,8 +75,12 @@ def tooltip(decimals: int) -> list[Spec]:
     ]
 
 
-def error_histogram(errors: Sequence[float], scale: MosScale) -> Figure:
-    """How often the score is above or below the opinion score, by how much; a bin is 1/20 of the scale."""
+def error_histogram(errors: Sequence[float], scale: MosScale, *, mapped: bool = False) -> Figure:
+    """How often the score is above or below the opinion score, by how much; a bin is 1/20 of the scale.
+
+    `mapped`: whether the errors are those of scores mapped onto the MOS.
+    """
+    before = "after the logistic map" if mapped else "before any fit"
     decimals = scale_decimals(scale)
     values = np.asarray(errors, dtype=np.float64)
     width = (scale.high - scale.low) / _BINS_OF_SCALE
@@ -106,8 +110,8 @@ def error_histogram(errors: Sequence[float], scale: MosScale) -> Figure:
         name="errors",
         title="Errors",
         description=f"Histogram of {len(values)} errors, with a mean of {signed(mean, decimals)}.",
-        caption="Score minus MOS, before any fit: to the right of 0 the model is too kind. The line is the"
-        f" mean, {signed(mean, decimals)}.",
+        caption=f"Score minus MOS, {before}: to the right of 0 the model is too kind. The line is the mean,"
+        f" {signed(mean, decimals)}.",
         spec={"data": {"values": bins}, "layer": [bars, rule("x", 0), *of_mean]},
         table=Table(
             ("From", "To", "Videos"),
@@ -234,9 +238,10 @@ def _points(levels: Sequence[str], decimals: int, x: tuple[float, float], y: tup
     }
 
 
-def _curve_of(rows: Sequence[ScoredVideo]) -> list[Spec]:
-    x, y = np.array([row.score for row in rows]), np.array([row.mos for row in rows])
-    mapping = logistic_of(y, x) if len(rows) else None
+def logistic_curve(scores: Sequence[float], mos: Sequence[float]) -> list[Spec]:
+    """The map that PLCC is taken after, as a layer; none where there are too few videos."""
+    x, y = np.array(scores, dtype=np.float64), np.array(mos, dtype=np.float64)
+    mapping = logistic_of(y, x) if len(x) else None
     if mapping is None:
         return []
     span = np.linspace(x.min(), x.max(), _CURVE_POINTS)

@@ -54,7 +54,7 @@ def _layers(curve: Curve, points: list[CurvePoint]) -> list[Spec]:
         *([shown("series", "Series")] if series not in ([], [""]) else []),
         shown("x", curve.x, ".4~g"),
         shown("y", curve.y, ".3f"),
-        *([shown("interval", "95 % interval")] if any(point.low is not None for point in points) else []),
+        *([shown("interval", curve.interval)] if any(point.low is not None for point in points) else []),
     ]
     place = {"x": x, "y": y, "color": colour}
     intervals: Spec = {
@@ -90,7 +90,7 @@ def _interval(point: CurvePoint) -> str | None:
 
 def _table(curve: Curve, points: list[CurvePoint]) -> Table:
     return Table(
-        ("Name", "Series", curve.x, curve.y, "95 % interval"),
+        ("Name", "Series", curve.x, curve.y, curve.interval),
         tuple((p.name, p.series or None, f"{p.x:.4g}", p.y, _interval(p)) for p in points),
         frozenset({curve.x, curve.y}),
     )

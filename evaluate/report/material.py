@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluate.metrics.resampling import Interval
 from evaluate.metrics.scores import Metrics
+from evaluate.report.figures import Figure
 from evaluate.report.tables import Table
 from evaluate.results.facts import VideoFacts
 from evaluate.results.predictions import PredictedVideo
@@ -39,6 +40,8 @@ class Curve:
     """The horizontal axis, with its unit."""
     points: Sequence[CurvePoint]
     y: str = "SRCC"
+    interval: str = "95 % interval"
+    """What the points' intervals are."""
     logarithmic: bool = False
     """The horizontal axis; its values must then be above 0."""
     note: str = ""
@@ -90,6 +93,31 @@ class Report:
     """Video → its file, for key frames of the worst; may lack videos."""
     missing: Sequence[str] = ()
     """Labelled videos that were left out, as they have no features."""
-    curves: Sequence[Curve] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a study's page."""
+
+    title: str
+    figures: Sequence[Figure] = ()
     tables: Sequence[NamedTable] = ()
-    """Further material, of protocols and ablations."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """What a page shows of several methods: a comparison, a protocol, an ablation."""
+
+    kind: str
+    title: str
+    facts: Mapping[str, str]
+    """What was done to how much, in few words."""
+    sections: Sequence[Section]
+    remarks: Sequence[str] = ()
+    """What the figures rest on."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    videos: Sequence[Mapping[str, Any]] = ()
+    """Rows that the figures share."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Key of those rows → what it is called where a mark is tapped."""

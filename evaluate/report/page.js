@@ -1,7 +1,7 @@
 "use strict";
 // Draws every chart of the page from the data inlined beside it. Nothing is loaded.
 (() => {
-  const { charts, videos } = JSON.parse(document.getElementById("data").textContent);
+  const { charts, videos, told } = JSON.parse(document.getElementById("data").textContent);
 
   // Key frames stand in the page once; the marks of their videos show the same pictures.
   const frames = new Map();
@@ -28,15 +28,14 @@
   function describe(place, datum) {
     const list = document.createElement("dl");
     list.className = "facts";
-    const shown = (value) => String(Math.round(value * 100) / 100).replace("-", "\u2212");
+    const shown = (value) => typeof value === "number"
+      ? String(Math.round(value * 1000) / 1000).replace("-", "\u2212") : value;
     fact(list, "Video", datum.video);
-    for (const [name, key] of [["MOS", "mos"], ["Score", "score"], ["Error", "error"]]) {
-      fact(list, name, shown(datum[key]));
+    for (const [key, name] of Object.entries(told)) {
+      if (datum[key] !== undefined) fact(list, name, shown(datum[key]));
     }
-    fact(list, "Level", datum.level);
-    fact(list, "Predicted", datum.level_pred);
     const answer = document.createElement("p");
-    answer.textContent = datum.text;
+    answer.textContent = datum.text ?? "";
     place.replaceChildren(list, answer);
     if (datum.image) {
       const image = place.appendChild(document.createElement("img"));

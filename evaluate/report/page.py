@@ -1,33 +1,23 @@
 """One self-contained HTML page about a run's predictions on one split."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluate.metrics.calibration import Calibration, calibration_of
 from evaluate.metrics.scores import Metrics
-from evaluate.report.bundle import vega_bundle
 from evaluate.report.charts import confusion, error_histogram, reliability, scatter
-from evaluate.report.curves import curve_figure
-from evaluate.report.figures import VIDEOS, Figure
-from evaluate.report.material import Curve, CurvePoint, NamedTable, Report
+from evaluate.report.figures import Figure
+from evaluate.report.material import Report
 from evaluate.report.numbers import number, scale_decimals, share, signed
 from evaluate.report.residuals import residuals
-from evaluate.report.rows import ScoredVideo, fitting, scored_videos, table_of
+from evaluate.report.rows import TOLD, ScoredVideo, fitting, scored_videos, table_of
+from evaluate.report.shell import render_page, short_and_long, write_page
 from evaluate.report.tables import NOTHING, Table
 from evaluate.report.thumbnails import FRAMES, LONGEST_SECONDS, strips
-from store.durable.commit import make_folders, write_file
 
-__all__ = ["Curve", "CurvePoint", "NamedTable", "Report", "render_report", "write_report"]
-
-_HERE = Path(__file__).parent
 _WORST = 10
 _MOST_NAMES = 20
 _TILES = ("srcc", "plcc", "krcc", "rmse")
@@ -69,26 +59,20 @@ class _Charts:
     levels: list[Figure]
     residuals: list[Figure]
     spread: list[Figure]
-    further: list[Figure]
 
-    def specifications(self) -> dict[str, Any]:
-        """Name → Vega-Lite."""
-        every = [*self.scores, *self.levels, *self.residuals, *self.spread, *self.further]
-        return {figure.name: figure.as_vega_lite() for figure in every}
+    @property
+    def figures(self) -> list[Figure]:
+        """Every one."""
+        return [*self.scores, *self.levels, *self.residuals, *self.spread]
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page, its folder too if need be. The same report gives the same bytes."""
-    make_folders(path.parent)
-    write_file(path, render_report(report).encode(errors="backslashreplace"))
+    write_page(path, render_report(report))
 
 
 def render_report(report: Report) -> str:
-    """The page as text: styles, scripts, data and pictures inline, nothing fetched.
-
-    Whatever a model wrote is escaped, and the page's content security policy lets none but its own two
-    scripts run. Decodes the worst videos, as far as their files are there.
-    """
+    """The page as text. Decodes the worst videos, as far as their files are there."""
     rows = scored_videos(report.rows, dict(report.facts))
     worst = sorted(rows, key=lambda row: (-abs(row.error), row.row.video))[:_WORST]
     drawn = fitting(rows, worst)
@@ -98,53 +82,25 @@ def render_report(report: Report) -> str:
     pictures, faults = strips(
         {r.row.video: report.files[r.row.video] for r in worst if r.row.video in report.files}
     )
-    own_script = (_HERE / "page.js").read_text(encoding="utf-8")
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            report=report,
-            modes=[_mode(report, "expected", report.expected), _mode(report, "generate", report.generate)],
-            left_out=_left_out(report, len(rows)),
-            charts=charts,
-            drawn=len(drawn),
-            scored=len(rows),
-            videos=table_of(drawn, report.scale),
-            accuracies={level: share(of) for level, of in report.level_accuracy.items()},
-            coverage=None if calibration is None else _coverage(calibration),
-            worst=[_worst(row, pictures.get(row.row.video), decimals) for row in worst],
-            pictures=_pictures(worst, pictures, faults),
-            short={key: str(value) for key, value in report.provenance.items() if not _is_nested(value)},
-            long={key: _json(value) for key, value in report.provenance.items() if _is_nested(value)},
-            style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-            bundle=Markup(vega_bundle()),
-            script=Markup(own_script),
-            data=Markup(
-                inline_json(
-                    {
-                        "charts": charts.specifications(),
-                        VIDEOS: [{**row.as_json(decimals), **facts.get(row.row.video, {})} for row in drawn],
-                    }
-                )
-            ),
-            hashes=[_hash(vega_bundle()), _hash(own_script)],
-        )
-    )
-
-
-def inline_json(value: object) -> str:
-    """JSON that may stand within `<script>`: no text in it can end the element, or open a comment."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    short, long = short_and_long(report.provenance)
+    return render_page(
+        "page.html.jinja",
+        charts.figures,
+        [{**row.as_json(decimals), **facts.get(row.row.video, {})} for row in drawn],
+        TOLD,
+        report=report,
+        modes=[_mode(report, "expected", report.expected), _mode(report, "generate", report.generate)],
+        left_out=_left_out(report, len(rows)),
+        charts=charts,
+        drawn=len(drawn),
+        scored=len(rows),
+        table_of_videos=table_of(drawn, report.scale),
+        accuracies={level: share(of) for level, of in report.level_accuracy.items()},
+        coverage=None if calibration is None else _coverage(calibration),
+        worst=[_worst(row, pictures.get(row.row.video), decimals) for row in worst],
+        pictures=_pictures(worst, pictures, faults),
+        short=short,
+        long=long,
     )
 
 
@@ -158,7 +114,6 @@ def _charts(
             levels=[confusion(report.confusion)] if report.confusion else [],
             residuals=by_facts,
             spread=[] if calibration is None else [reliability(calibration)],
-            further=[curve_figure(curve, f"curve-{n}") for n, curve in enumerate(report.curves)],
         ),
         facts,
     )
@@ -234,16 +189,3 @@ def _pictures(
     elif absent:
         lines.append(f"{absent} without key frames, as their files were not at hand.")
     return [*lines, *(f"No key frames of {video}: {fault}" for video, fault in faults.items())]
-
-
-def _is_nested(value: object) -> bool:
-    return isinstance(value, Mapping | list | tuple) and bool(value)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-def _hash(script: str) -> str:
-    """As a content security policy names a script that may run."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

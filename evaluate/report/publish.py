@@ -6,8 +6,9 @@ from pathlib import Path
 from evaluate.metrics.scores import LevelAccuracy, Metrics
 from evaluate.metrics.spread import spread_line
 from evaluate.report.formats import Format
+from evaluate.report.material import Report
 from evaluate.report.ours import settings_notes
-from evaluate.report.page import Report, write_report
+from evaluate.report.page import write_report
 from evaluate.report.published import Protocol, published
 from evaluate.report.tables import ResultRow, Table, comparison
 from evaluate.results.run import Evaluation, evaluation_folder, write_evaluation

@@ -1,7 +1,7 @@
 """The videos that the charts show: those with a finite score and MOS, as many as a page can hold."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,14 @@ _MOST_BYTES = 560_000
 """Of the rows, as data and as a table together; the page has 2 MB, nearly half of which are scripts."""
 _OF_MARKUP = 330
 """Bytes of a row beside its texts, which are there twice."""
+TOLD = {
+    "mos": "MOS",
+    "score": "Score",
+    "error": "Error",
+    "level": "Level",
+    "level_pred": "Predicted",
+}
+"""What is said of a video whose mark is tapped."""
 _NOT_KNOWN = VideoFacts()
 
 
@@ -79,15 +87,23 @@ def fitting(rows: Sequence[ScoredVideo], always: Sequence[ScoredVideo] = ()) -> 
 
     Those in `always` are in every sample; the order is kept.
     """
-    first = {row.row.video for row in always}
-    drawn = sorted(rows, key=lambda row: (row.row.video not in first, _digest(row.row.video)))
+    sizes = {
+        row.row.video: _OF_MARKUP + 2 * len(f"{row.row.video}{row.text}".encode(errors="backslashreplace"))
+        for row in rows
+    }
+    chosen = sample(sizes, {row.row.video for row in always})
+    return [row for row in rows if row.row.video in chosen]
+
+
+def sample(sizes: Mapping[str, int], always: Set[str] = frozenset()) -> set[str]:
+    """Of videos whose rows take so many bytes, those that a page can hold; `always` come first."""
     chosen, left = set(), _MOST_BYTES
-    for row in drawn:
-        left -= _OF_MARKUP + 2 * len(f"{row.row.video}{row.text}".encode(errors="backslashreplace"))
+    for video in sorted(sizes, key=lambda video: (video not in always, _digest(video))):
+        left -= sizes[video]
         if left < 0:
             break
-        chosen.add(row.row.video)
-    return [row for row in rows if row.row.video in chosen]
+        chosen.add(video)
+    return chosen
 
 
 def table_of(rows: Sequence[ScoredVideo], scale: MosScale) -> Table:

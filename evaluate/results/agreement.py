@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Metrics of one column of predictions, and the videos that they do not cover."""
+    """Metrics of one column of predictions, and the videos that they cover and do not cover."""
 
     column: str
     against: str
@@ -43,6 +43,8 @@ class Judgement:
     """Content groups, which the intervals resample; None where they resample videos."""
     calibration: Calibration | None = None
     """Of the standard deviations beside the scores, both as they are in the file."""
+    videos: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Those judged: their opinion score and score."""
 
     @property
     def labelled(self) -> int:
@@ -226,6 +228,7 @@ def _judged(
         bootstrap_intervals(mos, scores, groups),
         None if groups is None else len({*groups}),
         calibration_of(mos, scores, stds),
+        {label.video: pair for label, pair in zip(known, zip(mos, scores, strict=True), strict=True)},
     )
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_pages import invented
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
 from evaluate.report.page import write_report
-from tests.evaluate.test_report import invented
 
 _FLAGS = (
     "--headless=new",

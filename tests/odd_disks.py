@@ -31,12 +31,12 @@ def _mounted(folder: Path, *arguments: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=20)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=200)
 
 
 def _mount(*arguments: str) -> None:
     if not shutil.which("mount"):
         pytest.skip("there is no mount command")
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False, timeout=200)
     if done.returncode:
         pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")

@@ -16,7 +16,7 @@ def test_the_command_makes_data_learns_and_prints_every_figure(root: Path, tmp_p
     least = ["--sources", "4", "--kinds-each", "1", "--stretches", "1", "--seconds", "2", "--lines", "64"]
     once = [part for name in PIPELINES for part in ("--set", f"pipelines.{name}.training.epochs=1")]
     command = [sys.executable, "benchmarks/distortion_recognition.py", str(tmp_path), *least, *once]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "recognition-0.json").read_text())
     assert list(found) == [*PIPELINES]

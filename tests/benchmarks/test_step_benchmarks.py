@@ -16,7 +16,7 @@ def asked_of_a_gpu(root: Path, folder: Path, steps: str = "") -> dict[str, Any]:
     """Step of benchmarks/gpu.sh → what it found, at no size, on a CPU."""
     command = ["bash", "benchmarks/gpu.sh", str(folder), "--tiny"]
     environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "STEPS": steps}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
 

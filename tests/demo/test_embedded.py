@@ -25,6 +25,7 @@ from train.pretrained import from_pretrained
 
 ROOT = Path(__file__).parents[2]
 SHORT = [
+    "pipelines.embedded.members=2",
     "pipelines.embedded.training.epochs=1",
     "pipelines.embedded.training.data_share=0.1",
     "protocols.opinions-folds.repeats=2",

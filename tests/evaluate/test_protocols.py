@@ -11,6 +11,7 @@ from training_set import ROOT, run_settings
 
 from config.load import SettingsError, load_settings
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
+from evaluate.protocols.kept import FILE
 from evaluate.protocols.outcome import ProtocolResult, protocol_table, write_outcome
 from evaluate.protocols.run import run_protocol
 from evaluate.protocols.trials import dataset_of, protocol_trials
@@ -202,6 +203,15 @@ def test_trials_run_beside_each_other(pair: Path, combined: ProtocolResult) -> N
     trials = protocol_trials(COMBINED, datasets_of(pair))
     store = FeatureStore(pair / "features")
     beside = run_protocol(COMBINED, runs_of(pair, ALIGNED), trials, store, pair / "beside", workers=2)
+    for method in ("svr", "tiny"):
+        for trial in trials:
+            one, other = (
+                json.loads((pair / folder / method / trial.name / FILE).read_text())["tests"]
+                for folder in (COMBINED.name, "beside")
+            )
+            assert one == other, f"{method} in {trial.name}"
+    for alone, together in zip(combined.splits, beside.splits, strict=True):
+        assert asdict(alone) == asdict(together)
     assert asdict(beside) == asdict(combined)
 
 

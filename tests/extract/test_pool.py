@@ -85,7 +85,7 @@ def test_workers_do_not_run_the_program_that_started_them(tmp_path, video):
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     program = [sys.executable, str(tmp_path / "program.py"), str(video)]
     environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=600)
     assert (done.stdout.strip(), done.stderr) == ("[0.0, 0.0, 0.0]", "")
 
 

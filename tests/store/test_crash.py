@@ -20,7 +20,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["zarr", "hdf5"])
 def run_writers(root: Path, store: Path, mode: str, backend: str = "zarr") -> None:
     program = root / "tests" / "stored_videos.py"
     environment = os.environ | {"PYTHONPATH": str(root)}
-    subprocess.run([sys.executable, program, store, mode, backend], check=True, env=environment, timeout=60)
+    subprocess.run([sys.executable, program, store, mode, backend], check=True, env=environment, timeout=600)
 
 
 @BACKENDS

@@ -179,7 +179,7 @@ def _written_at_once(root: Path, store: Path, writers: int, count: int) -> None:
     program = root / "tests" / "many_writers.py"
     environment = os.environ | {"PYTHONPATH": str(root)}
     command = [sys.executable, program, store, str(writers), str(count)]
-    subprocess.run(command, check=True, env=environment, timeout=300)
+    subprocess.run(command, check=True, env=environment, timeout=1800)
     features = feature_set(store)
     expected = [video for writer in range(writers) for video in videos_of(writer, count)]
     assert features.videos() == sorted(expected)

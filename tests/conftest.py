@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
+# No test depends on how fast the machine is.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 torch.set_num_threads(1)  # tiny models are far slower on two contended threads
 
 ROOT = Path(__file__).parents[1]

@@ -16,10 +16,9 @@ from evaluate.errors import EvaluationError
 from evaluate.metrics.spread import pooled
 from evaluate.protocols.ablation import AblationRow, Study, run_ablation, study_of
 from evaluate.protocols.outcome import ProtocolResult, write_outcome
-from evaluate.protocols.pages import ablation_page, protocol_page
+from evaluate.protocols.pages import write_ablation, write_protocol
 from evaluate.protocols.run import run_protocol
 from evaluate.protocols.trials import protocol_trials
-from evaluate.report.study import write_study
 from store.features import FeatureStore
 from store.labels.dataset import grouped_labels
 from train.job import train_run
@@ -89,7 +88,7 @@ def judge_published(
     trials = protocol_trials(protocol, runs[0].datasets)
     outcome = run_protocol(protocol, runs, trials, store, work / name, restart=restart, workers=workers)
     write_outcome(work / name, outcome)
-    write_study(work / name / "report.html", protocol_page(outcome))
+    write_protocol(outcome, work / name)
     return outcome
 
 
@@ -109,7 +108,7 @@ def study_published(
     for name in names:
         study = study_of(name, settings)
         rows = run_ablation(study, store, work, workers=workers)
-        write_study(study.tables_in(work) / "report.html", ablation_page(study, rows))
+        write_ablation(study, rows, work)
         yield study, rows
 
 

@@ -62,11 +62,10 @@ def protocol(
     Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
     """
     from evaluate.protocols.outcome import protocol_table, write_outcome
-    from evaluate.protocols.pages import protocol_page
+    from evaluate.protocols.pages import write_protocol
     from evaluate.protocols.plan import protocol_plan
     from evaluate.protocols.run import protocol_cells, run_protocol
     from evaluate.protocols.trials import protocol_trials
-    from evaluate.report.study import write_study
 
     settings = load_settings(config, overrides or [])
     chosen = lookup(settings.protocols, name, "protocol")
@@ -92,12 +91,12 @@ def protocol(
         workers=workers,
     )
     write_outcome(folder, result)
-    write_study(folder / "report.html", protocol_page(result))
+    page = write_protocol(result, folder)
     if json:
         cli.print_json(asdict(result))
         return
     print(protocol_table(result))
-    print(f"report: {folder / 'report.html'}")
+    print(f"report: {page}")
 
 
 def ablate(
@@ -129,10 +128,9 @@ def ablate(
             print(f"{name}: {ablation.title} ({', '.join(ablation.cells)}), by {ablation.protocol}")
         return
     from evaluate.protocols.ablation import ablation_table, run_ablation, study_of
-    from evaluate.protocols.pages import ablation_page
+    from evaluate.protocols.pages import write_ablation
     from evaluate.protocols.plan import protocol_plan
     from evaluate.protocols.run import protocol_cells
-    from evaluate.report.study import write_study
 
     store = _store(settings)
     studies = {name: study_of(name, settings) for name in names}
@@ -153,16 +151,14 @@ def ablate(
         name: run_ablation(study, store, folder, restart=restart, workers=workers)
         for name, study in studies.items()
     }
-    pages = {name: study.tables_in(folder) / "report.html" for name, study in studies.items()}
-    for name, rows in found.items():
-        write_study(pages[name], ablation_page(studies[name], rows))
+    pages = [write_ablation(studies[name], rows, folder) for name, rows in found.items()]
     if json:
         cli.print_json({name: [asdict(row) for row in rows] for name, rows in found.items()})
         return
     tables = [ablation_table(studies[name], rows).render(format) for name, rows in found.items()]
     print("\n".join(tables), end="")
     print(
-        "\n".join(f"report: {page}" for page in pages.values()),
+        "\n".join(f"report: {page}" for page in pages),
         file=None if format == "plain" else sys.stderr,
     )
 

@@ -1,16 +1,33 @@
 """The pages of ablations and protocols: what a change costs and brings, and each trial's figures."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from evaluate.protocols.ablation import AblationRow, Study, ablation_table
 from evaluate.protocols.outcome import Figures, ProtocolResult, remarks
 from evaluate.report.curves import curve_figure
 from evaluate.report.figures import ACCENT, INK, Figure, Spec, finite, quantitative, shown
 from evaluate.report.material import Curve, CurvePoint, NamedTable, Section, StudyPage
+from evaluate.report.study import write_study
 from evaluate.report.tables import Cell, Table
 
+_FILE = "report.html"
 _SPREAD = "Mean ± standard deviation over trials"
 _SHOWN = ("srcc", "plcc", "krcc", "rmse")
+
+
+def write_ablation(study: Study, rows: Sequence[AblationRow], folder: Path) -> Path:
+    """Write the ablation's page beside its table; `folder` is that of all runs. Raises RunError."""
+    file = study.tables_in(folder) / _FILE
+    write_study(file, ablation_page(study, rows))
+    return file
+
+
+def write_protocol(result: ProtocolResult, folder: Path) -> Path:
+    """Write the protocol's page into its folder. Raises RunError."""
+    file = folder / _FILE
+    write_study(file, protocol_page(result))
+    return file
 
 
 def ablation_page(study: Study, rows: Sequence[AblationRow]) -> StudyPage:
@@ -46,11 +63,10 @@ def ablation_page(study: Study, rows: Sequence[AblationRow]) -> StudyPage:
 def protocol_page(result: ProtocolResult) -> StudyPage:
     """Figures over the trials, and each trial's SRCC, of each test set."""
     sections = []
-    tests = [(test, result.datasets[test]) for test in result.datasets]
-    if result.pools and len(tests) > 1:
+    if result.pools and len(result.datasets) > 1:
         trials = [split.metrics for split in result.splits]
         sections.append(_section("All test videos together", "all", result.methods, trials))
-    for n, (test, found) in enumerate(tests):
+    for n, (test, found) in enumerate(result.datasets.items()):
         own = [split.datasets[test] for split in result.splits if test in split.datasets]
         sections.append(_section(test, f"test-{n}", found, own))
     for test, levels in result.levels.items():

@@ -19,6 +19,7 @@ from evaluate.report.figures import (
     quantitative,
     rule,
     shown,
+    video_mark,
 )
 from evaluate.report.numbers import number, scale_decimals, share, signed
 from evaluate.report.rows import UNKNOWN_LEVEL, ScoredVideo
@@ -220,14 +221,7 @@ def _points(levels: Sequence[str], decimals: int, x: tuple[float, float], y: tup
     domain = {"field": "level", "type": "nominal", "title": "True level"}
     return {
         "data": {"name": VIDEOS},
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "size": 48,
-            "opacity": 0.75,
-            "cursor": "pointer",
-            "aria": False,
-        },
+        "mark": video_mark(48, 0.75),
         "encoding": {
             "x": quantitative("score", "Predicted score", x),
             "y": quantitative("mos", "MOS", y),

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluate.report.charts import logistic_curve
-from evaluate.report.figures import ACCENT, VIDEOS, Figure, Spec, quantitative, shown
+from evaluate.report.figures import ACCENT, VIDEOS, Figure, Spec, quantitative, shown, video_mark
 from evaluate.report.rows import sample
 
 _OF_MARKUP, _OF_NUMBER = 40, 14
 """Bytes that a row takes on the page beside its name: in all, and for each number."""
-_DIGITS = 4
+_DIGITS = 6
+"""Significant ones: models score on scales of any size."""
 
 
 def cloud(key: str, title: str, scores: Sequence[float], mos: Sequence[float], mos_key: str) -> Figure:
@@ -18,15 +19,7 @@ def cloud(key: str, title: str, scores: Sequence[float], mos: Sequence[float], m
     points: Spec = {
         "data": {"name": VIDEOS},
         "transform": [{"filter": f"isValid(datum.{key}) && isValid(datum.{mos_key})"}],
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "size": 34,
-            "opacity": 0.6,
-            "color": ACCENT,
-            "cursor": "pointer",
-            "aria": False,
-        },
+        "mark": video_mark(34, 0.6, color=ACCENT),
         "encoding": {"x": quantitative(key, "Score"), "y": quantitative(mos_key, "MOS"), "tooltip": told},
     }
     curve = logistic_curve(scores, mos)
@@ -47,7 +40,7 @@ def shared_rows(columns: Mapping[str, Mapping[str, float]]) -> tuple[list[dict[s
     each = _OF_MARKUP + _OF_NUMBER * len(columns)
     drawn = sample({video: each + len(video.encode(errors="replace")) for video in videos})
     rows = [
-        {"video": video, **{k: round(c[video], _DIGITS) for k, c in columns.items() if video in c}}
+        {"video": video, **{k: float(f"{c[video]:.{_DIGITS}g}") for k, c in columns.items() if video in c}}
         for video in videos
         if video in drawn
     ]

@@ -60,6 +60,12 @@ def shown(field: str, title: str, format: str | None = None) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "format": format}
 
 
+def video_mark(size: int, opacity: float, **further: Any) -> Spec:
+    """The mark of a video, which names it when it is pointed at or tapped."""
+    common = {"type": "point", "filled": True, "cursor": "pointer", "aria": False}
+    return {**common, "size": size, "opacity": opacity, **further}
+
+
 def rule(axis: str, value: float, **style: Any) -> Spec:
     """A line across the chart where the axis has that value."""
     mark = {"type": "rule", "color": MUTED, "strokeDash": [2, 3], "aria": False, **style}

@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from evaluate.report.charts import tooltip
-from evaluate.report.figures import ACCENT, INK, SIGNED, VIDEOS, Figure, Spec, quantitative, rule
+from evaluate.report.figures import ACCENT, INK, SIGNED, VIDEOS, Figure, Spec, quantitative, rule, video_mark
 from evaluate.report.numbers import scale_decimals, signed
 from evaluate.report.rows import ScoredVideo
 from evaluate.report.tables import Table
@@ -186,15 +186,7 @@ def _marks(dimension: _Dimension, x: Spec, y: Spec, decimals: int) -> Spec:
     return {
         "data": {"name": VIDEOS},
         "transform": [{"filter": f"isValid(datum[{dimension.name!r}])"}],
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "size": 30,
-            "color": ACCENT,
-            "opacity": 0.45,
-            "cursor": "pointer",
-            "aria": False,
-        },
+        "mark": video_mark(30, 0.45, color=ACCENT),
         "encoding": {"x": x, "y": y, "tooltip": tooltip(decimals)},
     }
 

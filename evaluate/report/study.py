@@ -4,11 +4,16 @@ from pathlib import Path
 
 from evaluate.report.material import StudyPage
 from evaluate.report.shell import render_page, short_and_long, write_page
+from train.saving.folder import writing
 
 
 def write_study(path: Path, page: StudyPage) -> None:
-    """Write the page, its folder too if need be. The same material gives the same bytes."""
-    write_page(path, render_study(page))
+    """Write the page, its folder too if need be. The same material gives the same bytes.
+
+    Raises RunError where the disk refuses.
+    """
+    with writing(path):
+        write_page(path, render_study(page))
 
 
 def render_study(page: StudyPage) -> str:

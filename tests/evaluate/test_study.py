@@ -13,11 +13,13 @@ from evaluate.metrics.scores import score_metrics
 from evaluate.protocols.ablation import AblationRow, Study
 from evaluate.protocols.outcome import ProtocolResult, SplitResult, outcome_of
 from evaluate.protocols.pages import ablation_page, protocol_page
+from evaluate.report.clouds import shared_rows
 from evaluate.report.compared import comparison_page
 from evaluate.report.judged import judgement_page
 from evaluate.report.study import render_study, write_study
 from evaluate.results.agreement import LabelSource, judge_columns
 from evaluate.results.comparison import Comparison, compare
+from train.errors import RunError
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,17 @@ def test_the_same_comparison_gives_the_same_bytes(comparison: Comparison, tmp_pa
     page = comparison_page(comparison, "a")
     write_study(tmp_path / "new" / "page.html", page)
     assert (tmp_path / "new" / "page.html").read_text() == render_study(comparison_page(comparison, "a"))
+
+
+def test_a_page_that_cannot_be_written_is_one_plain_error(comparison: Comparison, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file.* cannot be written"):
+        write_study(tmp_path / "file" / "page.html", comparison_page(comparison, "a"))
+
+
+def test_scores_of_any_size_keep_their_digits() -> None:
+    rows, note = shared_rows({"m0": {"a": 1.23456789e-7, "b": 123456.789}})
+    assert [row["m0"] for row in rows] == [1.23457e-7, 123457.0] and note == ""
 
 
 def test_predictions_of_any_model_have_a_page_with_errors_and_calibration(

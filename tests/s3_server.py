@@ -27,6 +27,8 @@ def s3_server() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (VARIABLES | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
             patch.setenv(name, value)
+        for name in ("connect_timeout", "read_timeout"):  # of 5 s and 15 s, which a busy machine may miss
+            patch.setattr(fsspec.get_filesystem_class("s3"), name, 120)
         # All of moto's servers of a process share what is stored.
         reset = Request(f"http://{host}:{port}/moto-api/reset", method="POST")
         with urlopen(reset) as answer:

@@ -52,12 +52,12 @@ class StoredRun:
     samples: dict[str, DatasetSamples]
     device: torch.device
 
-    def model(self) -> QualityModel:
-        """The same random weights every time, made on the device."""
+    def model(self, drawn_on: str | None = None) -> QualityModel:
+        """The same random weights every time, drawn on the device or on the named one: each draws others."""
         pipeline, tasks = self.settings.pipeline, self.settings.tasks
         shapes = self.samples["LSVQ"].reader.shapes()
         torch.manual_seed(0)
-        with self.device:
+        with torch.device(drawn_on) if drawn_on else self.device:
             decoder = decoder_of(decoder_config(pipeline.decoder), weights_dtype(pipeline))
         return assemble(pipeline, tasks, shapes, decoder, load_tokenizer(pipeline.decoder)).to(self.device)
 

@@ -13,11 +13,13 @@ import pytest
 from training_set import ROOT, decoder_overrides
 
 from config.load import SettingsError, load_settings
+from config.schema.entry import RANDOM
 from evaluate.protocols.ablation import AblationRow, Study, ablation_table, run_ablation, study_of
 from evaluate.protocols.gpus import one_of
 from evaluate.protocols.plan import protocol_plan
 from evaluate.protocols.run import protocol_cells
 from store.features import FeatureStore
+from train.model.decoder import load_tokenizer
 
 ABLATION = (
     'ablations.motion={ title = "Motion", pipeline = "tiny", protocol = "quick", cells = { with = {},'
@@ -108,6 +110,16 @@ def test_every_ablation_of_the_settings_differs_from_cell_to_cell() -> None:
         assert len(cells) >= 2, name
         for number, cell in enumerate(cells):
             assert cell not in cells[:number], name
+
+
+def test_every_random_decoder_of_an_ablation_has_a_tokenizer() -> None:
+    ablations = load_settings(ROOT / "pipelines.toml").ablations.values()
+    decoders = [cell.decoder for ablation in ablations for cell in ablation.cells.values()]
+    random = [each for each in decoders if each.weights.startswith(RANDOM)]
+    assert random
+    for each in random:
+        tokenizer = load_tokenizer(each)  # raises where there is none
+        assert len(tokenizer) <= each.architecture["vocab_size"]
 
 
 def test_the_table_has_each_cells_figures_and_what_it_costs(study: Study, rows: list[AblationRow]) -> None:

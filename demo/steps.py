@@ -30,6 +30,11 @@ def run_command(package: str, *arguments: str) -> None:
     """Raises StepFailed."""
     shown = [argument for argument in arguments if "=" not in argument]
     print(f"$ python -m {package} {' '.join(shown)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", package, *arguments], check=False)
-    if done.returncode != 0:
-        raise StepFailed(f"`python -m {package}` ended with status {done.returncode}; its message is above")
+    status = status_of(package, *arguments)
+    if status != 0:
+        raise StepFailed(f"`python -m {package}` ended with status {status}; its message is above")
+
+
+def status_of(package: str, *arguments: str) -> int:
+    """How `python -m package arguments` ends, in a process of its own."""
+    return subprocess.run([sys.executable, "-m", package, *arguments], check=False).returncode

@@ -1,26 +1,31 @@
 """What is recognised of distortions: the benchmark at no size, and its figures of answers that are known."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import run_module
+from typer.testing import CliRunner
 
-from benchmarks.distortion_recognition import PIPELINES, report
+from benchmarks.distortion_recognition import PIPELINES, app, report
 from benchmarks.recognition import Row, Said, figures_of, svm_figures
 
 
-def test_the_command_makes_data_learns_and_prints_every_figure(root: Path, tmp_path: Path) -> None:
+def test_the_command_makes_data_learns_and_prints_every_figure(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def within(_: str, package: str, *arguments: str) -> None:
+        assert run_module(monkeypatch, package, *arguments) == 0
+
+    monkeypatch.setattr("benchmarks.distortion_recognition._python", within)
+    monkeypatch.chdir(root)
     least = ["--sources", "4", "--kinds-each", "1", "--stretches", "1", "--seconds", "2", "--lines", "64"]
     once = [part for name in PIPELINES for part in ("--set", f"pipelines.{name}.training.epochs=1")]
-    command = [sys.executable, "benchmarks/distortion_recognition.py", str(tmp_path), *least, *once]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=1800)
-    assert done.returncode == 0, done.stderr
+    said = CliRunner().invoke(app, [str(tmp_path), *least, *once], catch_exceptions=False).stdout
     found = json.loads((tmp_path / "recognition-0.json").read_text())
     assert list(found) == [*PIPELINES]
-    assert done.stdout.splitlines()[-len(found["both"]["model"]) - 2 :] == report(found).splitlines()
+    assert said.splitlines()[-len(found["both"]["model"]) - 2 :] == report(found).splitlines()
     answers = json.loads((tmp_path / "runs" / "both-0" / "answers.json").read_text())
     test = (tmp_path / "distorted" / "conversations-test.jsonl").read_text().splitlines()
     assert [each["true"] for each in answers] == [

@@ -120,11 +120,10 @@ def test_published_features_are_what_our_encoder_gives(shared_data: Path, tmp_pa
 
 
 def test_made_twice_it_is_the_same_to_the_bit(shared_data: Path, tmp_path: Path) -> None:
+    settings = load_settings(ROOT / "pipelines.toml", [f"store.path={tmp_path / 'features'}", *SHORT])
+    settings = with_labels_from(shared_data / "labels", settings)
     weights = []
     for name in ("one", "two"):
-        settings = load_settings(ROOT / "pipelines.toml", [f"store.path={tmp_path / name}", *SHORT])
-        settings = with_labels_from(shared_data / "labels", settings)
-        (tmp_path / name).mkdir()
         built = build_model(tmp_path / f"{name}-model", shared_data / "features", settings, tmp_path / name)
         assert built.summary["std_scale"] > 0 and set(built.summary["datasets"]) == set(
             built.summary["videos"]

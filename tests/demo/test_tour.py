@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
+from in_process import run_module
 
 from demo.steps import StepFailed
 from demo.tour import take_tour
@@ -18,7 +20,7 @@ def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another
     text = (root / "pipelines.toml").read_text()
     config.write_text(re.sub(r"(?s)(\[pipelines\.tiny\.training\]\nepochs = )\d+", r"\g<1>2", text))
     decoder = shutil.copytree(root / "models" / "embedded" / "decoder", tmp_path / "models/embedded/decoder")
-    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setattr("demo.steps.status_of", partial(run_module, monkeypatch))
     take_tour(tmp_path / "demo", config, contents=3)
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert {

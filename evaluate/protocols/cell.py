@@ -182,7 +182,7 @@ class Cell:
         return dataset
 
     def _by_pipeline(self) -> Tested:
-        train_run(
+        run = train_run(
             self.own,
             self.store,
             self.trial.splits,
@@ -201,6 +201,7 @@ class Cell:
             tokens += [trained.model.tokens_of(reader.chunks(video)) for video in videos]
         spreads = any(video.std for videos in tests.values() for video in videos)
         return self._tested(
+            sum(parts["train"] for parts in run.videos.values()),
             tests,
             writes=trained.settings.pipeline.head == "decoder",
             std_scale=trained.settings.pipeline.std_scale if spreads else None,
@@ -250,7 +251,8 @@ class Cell:
             ]
             for name, (labels, _) in self._tests.items()
         }
-        return self._tested(tests, seconds_per_video=(time.perf_counter() - began) / len(predicted))
+        count = sum(map(len, learnt.values()))
+        return self._tested(count, tests, seconds_per_video=(time.perf_counter() - began) / len(predicted))
 
     def _means(self, labels: Mapping[str, Sequence[Label]]) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.concatenate(
@@ -260,8 +262,7 @@ class Cell:
             ]
         )
 
-    def _tested(self, tests: dict[str, list[TestedVideo]], **further: Any) -> Tested:
-        trained = sum(len(split["train"]) for split in self._trained.values())
+    def _tested(self, trained: int, tests: dict[str, list[TestedVideo]], **further: Any) -> Tested:
         missing = {name: len(missing) for name, (_, missing) in self._tests.items()}
         return Tested(trained, tests, missing, **further)
 

@@ -31,6 +31,13 @@ class Study:
     """Of each cell."""
     trials: list[Trial]
 
+    @property
+    def reference(self) -> str:
+        """The cell that the others are held against: the pipeline as it is, or else the first."""
+        cells = self.ablation.cells
+        as_it_is = (name for name, cell in cells.items() if cell.name == self.ablation.pipeline)
+        return next(as_it_is, next(iter(cells)))
+
     def runs_in(self, folder: Path) -> Path:
         """Where its runs lie: with those of all ablations by the same protocol, which share some."""
         return folder / self.ablation.protocol
@@ -52,6 +59,9 @@ class AblationRow:
     srcc: float
     srcc_std: float
     """Standard deviation over the trials, of splits and of seeds; 0 of one."""
+    gain: float | None
+    """SRCC above that of `Study.reference` in the same trials, which tells more than two means do."""
+    gain_std: float | None
     plcc: float
     plcc_std: float
     tokens: float | None
@@ -107,7 +117,7 @@ def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[Ab
     """Of each cell and readout, in the cells' order, a row for each test set."""
     rows = []
     cells = {pipeline.name: cell for cell, pipeline in study.ablation.cells.items()}
-    order = [*cells]
+    order, reference = [*cells], study.ablation.cells[study.reference].name
     methods = dict.fromkeys(method for split in result.splits for method in split.metrics)
     for method in sorted(methods, key=lambda method: _place(order, method)):
         pipeline, _, readout = method.partition(", ")
@@ -122,6 +132,8 @@ def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[Ab
             known = {name: [v for v in each if v is not None] for name, each in values.items()}
             if not known["srcc"]:
                 continue
+            other = f"{reference}, {readout}"
+            gains = [] if method == other else _gains(result, test, method, other)
             rows.append(
                 AblationRow(
                     cell=cells.get(pipeline, pipeline),
@@ -130,6 +142,8 @@ def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[Ab
                     trials=len(known["srcc"]),
                     srcc=float(np.mean(known["srcc"])),
                     srcc_std=_spread(known["srcc"]),
+                    gain=_mean(gains),
+                    gain_std=_spread(gains) if gains else None,
                     plcc=float(np.mean(known["plcc"])),
                     plcc_std=_spread(known["plcc"]),
                     tokens=_mean([each.tokens for each in own]),
@@ -143,13 +157,14 @@ def ablation_rows(study: Study, result: ProtocolResult, found: Found) -> list[Ab
 
 def ablation_table(study: Study, rows: Sequence[AblationRow]) -> Table:
     """The table for people; where it has one test set or one readout alone, without that column."""
-    total = len(study.trials)
+    total, against = len(study.trials), f"against {study.reference}"
     written: list[dict[str, TableCell]] = [
         {
             study.ablation.title: row.cell,
             "Readout": row.readout,
             "Tested on": row.test,
             "SRCC": _with_spread(row.srcc, row.srcc_std, row.trials),
+            against: None if row.gain is None else _with_spread(row.gain, row.gain_std, row.trials, "+"),
             "PLCC": _with_spread(row.plcc, row.plcc_std, row.trials),
             "Tokens": None if row.tokens is None else f"{row.tokens:,.0f}",
             "Trained parameters": None if row.parameters is None else f"{row.parameters:,}",
@@ -174,8 +189,18 @@ def _place(pipelines: Sequence[str], method: str) -> tuple[int, str]:
     return (pipelines.index(pipeline) if pipeline in pipelines else len(pipelines), method)
 
 
-def _with_spread(mean: float, spread: float, trials: int) -> str:
-    return f"{mean:.3f}" if trials < 2 else f"{mean:.3f} ± {spread:.3f}"
+def _gains(result: ProtocolResult, test: str, method: str, other: str) -> list[float]:
+    """SRCC above the other method's, in each trial that both have."""
+    pairs = [
+        (figures[method]["srcc"], figures[other]["srcc"])
+        for split in result.splits
+        if {method, other} <= (figures := split.datasets.get(test, {})).keys()
+    ]
+    return [own - base for own, base in pairs if own is not None and base is not None]
+
+
+def _with_spread(mean: float, spread: float | None, trials: int, sign: str = "") -> str:
+    return f"{mean:{sign}.3f}" if trials < 2 or spread is None else f"{mean:{sign}.3f} ± {spread:.3f}"
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -129,8 +129,15 @@ def test_the_table_has_each_cells_figures_and_what_it_costs(study: Study, rows: 
     assert rows[0].tokens is not None and rows[0].tokens == 2 * (rows[1].tokens or 0)
     assert rows[0].trained == 32 and 8 <= rows[1].trained <= 24, "a share of about a half"
     assert all(row.seconds_per_video for row in rows)
+    assert rows[0].gain is None
+    assert rows[1].gain == pytest.approx(rows[1].srcc - rows[0].srcc) and rows[1].gain_std is not None
     text = ablation_table(study, rows).render("markdown")
-    assert text.splitlines()[0].split("|")[1].strip() == "Motion" and "±" in text and "Tested on" not in text
+    assert [head.strip() for head in text.splitlines()[0].split("|")][1:4] == [
+        "Motion",
+        "SRCC",
+        "against with",
+    ]
+    assert "±" in text and "Tested on" not in text
 
 
 def test_a_finished_cell_is_not_done_again_but_one_of_other_labels_is(

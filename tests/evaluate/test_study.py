@@ -113,7 +113,9 @@ def test_constant_scores_have_a_page_with_the_reason(tmp_path: Path) -> None:
 
 
 def row(cell: str, tokens: float, srcc: float, trials: int = 5) -> AblationRow:
-    return AblationRow(cell, "expected", "KoNViD-1k", trials, srcc, 0.01, srcc, 0.01, tokens, 10, 0.1, 100.0)
+    return AblationRow(
+        cell, "expected", "KoNViD-1k", trials, srcc, 0.01, None, None, srcc, 0.01, tokens, 10, 0.1, 100.0
+    )
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ def asked_of_a_gpu(root: Path, folder: Path, steps: str = "") -> dict[str, Any]:
 
 
 def test_what_a_gpu_is_asked_first_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
-    found = asked_of_a_gpu(root, tmp_path, "ask")
-    assert found.keys() == {"ask"} and found["ask"]["same_texts"]
+    found = asked_of_a_gpu(root, tmp_path, "assistant ask")
+    assert found.keys() == {"assistant", "ask"}
+    assert found["ask"]["same_texts"] and found["assistant"]["rate_share"] > 0
 
 
 @pytest.mark.soak
@@ -52,7 +53,13 @@ def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> N
 
 
 def test_a_device_is_compared_with_the_cpu_way_by_way() -> None:
-    ways = ["dense, recompute layers", "packed in bfloat16", "mmca", "prediction and texts"]
+    ways = [
+        "dense, recompute layers",
+        "packed in bfloat16",
+        "mmca",
+        "prediction and texts",
+        "decoder trained whole",
+    ]
     found = device_equality.compare("cpu", ways)
     assert len(found) == len(ways) and all(each["equal"] for each in found)
     assert 0 < found[1]["difference"] < device_equality.BFLOAT16

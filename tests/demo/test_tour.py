@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from in_process import run_module
 
-from demo.steps import StepFailed
+from demo.steps import StepFailed, run_command
 from demo.tour import take_tour
 
 
@@ -42,3 +42,12 @@ def test_the_demo_runs_by_the_users_commands_and_reuses_all_but_a_run_of_another
     assert re.search(r"holds another run than is asked for.*decoder.*--restart", said.err, re.DOTALL)
     take_tour(tmp_path / "demo", config, contents=3, restart=True)
     assert "already trained" not in capfd.readouterr().out
+
+
+def test_a_step_is_a_process_of_its_own_whose_failure_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_command("store", "--help")
+    with pytest.raises(StepFailed, match="`python -m store` ended with status 1; its message is above"):
+        run_command("store", "show", "demo/none", "--store", str(tmp_path))
+    assert "error: " in capfd.readouterr().err

@@ -50,7 +50,7 @@ def make_accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
         )
     return Accelerator(
         mixed_precision=_MIXED_PRECISION[settings.precision],
-        log_with=list(settings.trackers),
+        log_with=list(settings.trackers) or None,  # of an empty list it warns that none is installed
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tensorboard")),
     )
 

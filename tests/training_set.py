@@ -1,7 +1,11 @@
 """A small stored feature set whose opinion scores follow from its features, and settings to train on it."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +27,27 @@ from train.saving.checkpoint import checkpoints, read_progress
 ROOT = Path(__file__).parents[1]
 
 
+EVERY_STEP = "pipelines.tiny.training.save_every_steps=1"
+"""A checkpoint after each step, not after each epoch alone."""
+
+
 def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
-    """Features of random videos with 1–4 chunks; the MOS (1–5) is a linear function of their means."""
-    store = FeatureStore(folder / "features")
+    """Features of random videos with 1–4 chunks; the MOS (1–5) is a linear function of their means.
+
+    They are written once in a process; each folder gets a copy.
+    """
+    made, split = _features(videos)
+    target = folder / "features"
+    if not all((target / part.relative_to(made)).exists() for part in made.rglob("part-*")):
+        shutil.copytree(made, target, dirs_exist_ok=True)
+    return FeatureStore(target), {name: list(part) for name, part in split.items()}
+
+
+@cache
+def _features(videos: int) -> tuple[Path, Split]:
+    folder = Path(tempfile.mkdtemp(prefix="features-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    store = FeatureStore(folder)
     random = np.random.default_rng(0)
     labels = []
     with store.feature_set("demo", "nss", {"made": "for tests"}).writer() as writer:
@@ -35,7 +57,7 @@ def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
             temporal = random.standard_normal((len(spatial), 1, 3)).astype(np.float32)
             writer.add(f"v{i}", {"spatial": spatial, "temporal": temporal})
             labels.append(Label(f"v{i}", float(np.clip(50 + 20 * spatial.mean(axis=0)[0, 0], 0, 100))))
-    return store, {"train": labels[: videos // 2], "val": labels[videos // 2 : -8], "test": labels[-8:]}
+    return folder, {"train": labels[: videos // 2], "val": labels[videos // 2 : -8], "test": labels[-8:]}
 
 
 def second_dataset(folder: Path, videos: int = 30, made: str = "for tests") -> Split:
@@ -69,7 +91,6 @@ def decoder_overrides(folder: Path) -> list[str]:
         "pipelines.tiny.training.targets.sigma=0.0",
         "pipelines.tiny.training.select=best",
         "pipelines.tiny.training.average_last_epochs=0",
-        "pipelines.tiny.training.save_every_steps=1",
         *(f"pipelines.tiny.branches.{name}.projector.hidden=[256, 256]" for name in ("spatial", "temporal")),
     ]
 

@@ -26,7 +26,7 @@ ABLATION = (
     " without = { branches.temporal = false, training.data_share = 0.5 } } }"
 )
 PROTOCOL = 'protocols.quick={ pipelines = ["tiny"], dataset = "demo", kind = "random-splits", repeats = 2 }'
-QUICK = ("head=regression", "training.epochs=1", "training.save_every_steps=99", "training.select=last")
+QUICK = ("head=regression", "training.epochs=1", "training.select=last")
 
 
 def overrides_of(folder: Path) -> list[str]:

@@ -89,7 +89,7 @@ def test_the_media_of_conversations_are_extracted_once(place: Any) -> None:
 
 
 def test_a_run_learns_what_is_said_and_knows_it_again(place: Any, caplog: pytest.LogCaptureFixture) -> None:
-    changes = {"batch_size": 2, "learning_rate": 1e-2, "save_every_steps": 1000}
+    changes = {"batch_size": 2, "learning_rate": 1e-2}
     asked = [f"--set=pipelines.tiny.training.{key}={value}" for key, value in changes.items()]
     place.write(RECORDS * 4)
     with caplog.at_level(logging.WARNING):

@@ -41,8 +41,7 @@ def datasets_of(folder: Path) -> list[DatasetSettings]:
 
 def runs_of(folder: Path, *overrides: str) -> list[RunSettings]:
     # One thread, as the tests' own process has: on two, sums may be taken in another order
-    quick = ("head=regression", "training.epochs=1", "training.save_every_steps=99", "training.select=last")
-    quick = (*quick, "training.threads=1")
+    quick = ("head=regression", "training.epochs=1", "training.select=last", "training.threads=1")
     settings = run_settings(folder, *(f"pipelines.tiny.{each}" for each in quick), *overrides)
     chosen = tuple(map(settings.pipeline.on_its_scale, datasets_of(folder)))
     return [RunSettings.model_validate({**dict(settings), "datasets": chosen})]

@@ -10,7 +10,16 @@ import torch
 from random_models import Question, asked, model_of, videos
 from safetensors.torch import load_file
 from several_processes import finish, start, together
-from training_set import die_after_saving, logged, make_features, progress_of, run_settings, train, weights
+from training_set import (
+    EVERY_STEP,
+    die_after_saving,
+    logged,
+    make_features,
+    progress_of,
+    run_settings,
+    train,
+    weights,
+)
 from transformers import AutoModelForCausalLM, AutoTokenizer, get_scheduler
 
 from train.data.batches import epoch_steps
@@ -35,7 +44,6 @@ SETTINGS = (
     "pipelines.tiny.training.epochs=2",
     "pipelines.tiny.training.batch_size=7",
     "pipelines.tiny.training.tokens_per_batch=300",
-    "pipelines.tiny.training.save_every_steps=100",
 )
 STEPS = 6
 TIED = "pipelines.tiny.decoder.architecture.tie_word_embeddings=true"
@@ -165,7 +173,7 @@ def test_layers_compute_in_bfloat16_on_float32_weights(tmp_path: Path, tied: boo
 
 
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one(place: Path) -> None:
-    often = (*SETTINGS, "pipelines.tiny.training.save_every_steps=1")
+    often = (*SETTINGS, EVERY_STEP)
     undisturbed = train(place, "undisturbed", *often).outcome
     assert finish(start(dies_after(4, lambda: train(place, "killed", *often)), 1)) == [7]
     continued = train(place, "killed", *often).outcome
@@ -177,7 +185,7 @@ def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_a_run_is_continued_by_another_number_of_processes(place: Path, before: int, after: int) -> None:
-    name, often = f"{before}-{after}", (*SETTINGS, "pipelines.tiny.training.save_every_steps=1")
+    name, often = f"{before}-{after}", (*SETTINGS, EVERY_STEP)
     assert finish(start(dies_after(4, lambda: train(place, name, *often)), before))[0] == 7
     together(lambda: train(place, name, *often), after)
     assert_same_run(place / "alone", place / name)
@@ -272,7 +280,7 @@ def test_a_run_begins_with_the_decoder_that_another_trained(place: Path) -> None
 
 
 def test_a_damaged_state_is_refused_in_words(place: Path) -> None:
-    often = (*SETTINGS, "pipelines.tiny.training.save_every_steps=1")
+    often = (*SETTINGS, EVERY_STEP)
     assert finish(start(dies_after(2, lambda: train(place, "damaged", *often)), 1)) == [7]
     (last,) = (place / "damaged" / "checkpoints").glob("step-00000002*")
     (share,) = (last / "training" / "state").glob("*.distcp")

@@ -11,6 +11,7 @@ from random_models import SHAPES, Question, asked, digit_by_digit, model_of, unc
 from several_processes import finish, start
 from tiny_language import WIDTH, quality_tasks
 from training_set import (
+    EVERY_STEP,
     die_after_saving,
     logged,
     make_features,
@@ -47,7 +48,6 @@ PLAIN = tuple(
     for setting in (
         "training.gradient_clip=1e9",
         "training.select=last",
-        "training.save_every_steps=100",
         *(
             f"branches.{branch}.projector.{what}=0"
             for branch in ("spatial", "temporal")
@@ -269,10 +269,10 @@ def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> No
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_the_same(place: Path, killed_after: int) -> None:
     def begin() -> None:
         die_after_saving(killed_after)
-        train(place, f"killed-{killed_after}", THREE, *AVERAGED)
+        train(place, f"killed-{killed_after}", THREE, *AVERAGED, EVERY_STEP)
 
     assert finish(start(begin, 1)) == [7]
-    run = train(place, f"killed-{killed_after}", THREE, *AVERAGED)
+    run = train(place, f"killed-{killed_after}", THREE, *AVERAGED, EVERY_STEP)
     assert run.outcome.resumed_from_step == killed_after
     expected = weights(place / "run")
     for name, tensor in weights(place / f"killed-{killed_after}").items():

@@ -31,7 +31,6 @@ from train.saving.run import load_run
 LONGER = (
     "pipelines.tiny.training.epochs=10",
     "pipelines.tiny.training.learning_rate=2e-3",
-    "pipelines.tiny.training.save_every_steps=100",
     "pipelines.tiny.tasks=['score']",
 )
 
@@ -220,11 +219,10 @@ def test_checkpoints_are_saved_by_time_too(tmp_path: Path, monkeypatch: pytest.M
         save_checkpoint(folder, model, progress, *rest)
 
     monkeypatch.setattr("train.loop.trainer.save_checkpoint", noted)
-    seldom = "pipelines.tiny.training.save_every_steps=100"
-    train(tmp_path, "seldom", seldom)
+    train(tmp_path, "seldom")
     assert saved == [3, 6, 9]
     saved.clear()
-    train(tmp_path, "often", seldom, "pipelines.tiny.training.save_every_minutes=1e-12")
+    train(tmp_path, "often", "pipelines.tiny.training.save_every_minutes=1e-12")
     assert saved == list(range(1, 10))
 
 

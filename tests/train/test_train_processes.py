@@ -14,7 +14,6 @@ from training_set import die_after_saving, logged, progress_of, train, weights
 STEPS = (
     "pipelines.tiny.training.epochs=2",
     "pipelines.tiny.training.batch_size=7",
-    "pipelines.tiny.training.save_every_steps=100",
     "pipelines.tiny.training.learning_rate=2e-4",  # Adam divides a gradient near 0 by another near 0
     "pipelines.tiny.decoder.lora={ rank = 2, dropout = 0.0 }",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from several_processes import finish, start
-from training_set import logged, train, weights
+from training_set import EVERY_STEP, logged, train, weights
 
 from train.saving.checkpoint import checkpoints
 
@@ -25,7 +25,7 @@ def killed_until_done(folder: Path, name: str, kills: int, seed: int) -> int:
     """Train in a process that is killed at random times; the number of kills it took."""
     chance = random.Random(seed)
     for kill in range(kills):
-        (process,) = start(lambda: train(folder, name, *SETTINGS), 1)
+        (process,) = start(lambda: train(folder, name, *SETTINGS, EVERY_STEP), 1)
         target = min(STEPS - 2, chance.randrange(1, STEPS) * (kill + 1) // kills + 1)
         while process.is_alive() and last_step(folder / name) < target:
             time.sleep(0.002)
@@ -33,7 +33,7 @@ def killed_until_done(folder: Path, name: str, kills: int, seed: int) -> int:
         process.kill()
         if finish([process]) == [0]:
             return kill
-    train(folder, name, *SETTINGS)
+    train(folder, name, *SETTINGS, EVERY_STEP)
     return kills
 
 
@@ -57,7 +57,7 @@ def assert_bit_for_bit(folder: Path, expected: str, found: str) -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
-    assert train(folder, "undisturbed", *SETTINGS).outcome.steps == STEPS
+    assert train(folder, "undisturbed", *SETTINGS, EVERY_STEP).outcome.steps == STEPS
     return folder
 
 
@@ -84,7 +84,6 @@ def test_a_run_told_to_stop_saves_its_step_and_says_how_to_go_on(
 
     name = f"{stop.name}-{processes}"
     app = Typer(add_completion=False)
-    seldom = "pipelines.tiny.training.save_every_steps=100"
 
     @app.command()
     def command() -> None:
@@ -99,7 +98,7 @@ def test_a_run_told_to_stop_saves_its_step_and_says_how_to_go_on(
             return take(self, *rest)  # type: ignore[arg-type]
 
         module.Stepper.take = signalled  # type: ignore[method-assign, assignment]
-        train(place, name, *SETTINGS, seldom)
+        train(place, name, *SETTINGS)
 
     def run() -> None:
         import sys
@@ -110,7 +109,7 @@ def test_a_run_told_to_stop_saves_its_step_and_says_how_to_go_on(
     assert finish(start(run, processes)) == [status] * processes
     assert last_step(place / name) in (3, 4)
     assert f"stopped by {stop.name} after step" in capfd.readouterr().err
-    resumed = train(place, name, *SETTINGS, seldom).outcome.resumed_from_step
+    resumed = train(place, name, *SETTINGS).outcome.resumed_from_step
     assert resumed in (3, 4)
     if processes == 1:
         undisturbed = logged(place / "undisturbed", "loss")

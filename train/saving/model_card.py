@@ -1,9 +1,11 @@
 """README.md of a trained model: what it is, what it was trained on, how well it did, what to beware of."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Environment, Template
 from tabulate import tabulate
 
 from config.schema import RunSettings
@@ -23,9 +25,8 @@ def model_card(
     settings = run.settings
     datasets = " and ".join(dataset.name for dataset in settings.datasets)
     encoders = [(name, settings.encoders[name].weights or "", key) for name, key in run.feature_keys.items()]
-    card = ModelCard.from_template(
-        _front_matter(settings, datasets, history),
-        template_str=_TEMPLATE.read_text("utf-8"),
+    content = _template().render(
+        card_data=_front_matter(settings, datasets, history).to_yaml(),
         run=run,
         pipeline=settings.pipeline,
         decoder=settings.pipeline.decoder,
@@ -46,7 +47,13 @@ def model_card(
         ],
         table=_table,
     )
-    return f"{str(card).rstrip()}\n"
+    return f"{str(ModelCard(content)).rstrip()}\n"
+
+
+@cache
+def _template() -> Template:
+    """Compiled once: every checkpoint has a card, and compiling takes longer than all else of it."""
+    return Environment().from_string(_TEMPLATE.read_text("utf-8"))
 
 
 def _random_parts(settings: RunSettings) -> list[str]:

@@ -25,8 +25,8 @@ def start(function: Callable[[], object], processes: int) -> Sequence[BaseProces
     return started
 
 
-def finish(processes: Sequence[BaseProcess], timeout_seconds: float = 60) -> list[int | None]:
-    """Wait for the processes; their exit statuses."""
+def finish(processes: Sequence[BaseProcess], timeout_seconds: float = 1200) -> list[int | None]:
+    """Wait for the processes, which may take their time but not for ever; their exit statuses."""
     for process in processes:
         process.join(timeout_seconds)
         if process.is_alive():

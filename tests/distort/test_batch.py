@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import run_module
 from numpy.typing import NDArray
 
 from config.load import load_settings
@@ -44,7 +46,7 @@ RECIPE = Recipe(
 
 FEW = (
     *("--kind", "noise", "--strength", "4", "--strength", "5", "--mixed", "0", "--stretches", "0"),
-    *("--seconds", "1.1", "--max-lines", "128"),
+    *("--seconds", "1.1", "--max-lines", "128", "--workers", "1"),
 )
 """Options of the command: three copies of each source."""
 
@@ -79,12 +81,30 @@ def records_of(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def distort(*arguments: str, largest_file: int | None = None) -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own, which may write files of so many bytes."""
-    command = [sys.executable, "-m", "distort", *arguments]
-    if largest_file is not None:
-        command = ["prlimit", f"--fsize={largest_file}", *command]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+@dataclass(frozen=True)
+class Said:
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def distort(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def command(*arguments: str) -> Said:
+        status = run_module(monkeypatch, "distort", *arguments)
+        return Said(status, *capsys.readouterr())
+
+    return command
+
+
+def distort_with_little_space(*arguments: str) -> Said:
+    """The command, in a process of its own, which may write files of 8 KiB at most."""
+    command = ["prlimit", "--fsize=8192", sys.executable, "-m", "distort", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -148,14 +168,16 @@ def test_unusable_sources_are_reported(made: Path) -> None:
     assert rows["clip.mp4"]["split"] and not rows["clip.mp4"]["problem"]
 
 
-def test_every_source_whose_name_is_taken_is_reported(sources: Path, tmp_path: Path) -> None:
+def test_every_source_whose_name_is_taken_is_reported(
+    distort: Command, sources: Path, tmp_path: Path
+) -> None:
     files = [tmp_path / name for name in ("one/a.mkv", "one/a.mp4", "two/a.mp4")]
     for file in files:
         file.parent.mkdir(exist_ok=True)
         shutil.copy(sources / "pristine.mp4", file)
     places = ["--into", str(tmp_path / "copies"), *(str(file.parent) for file in files[1:])]
     done = distort(*places, *FEW)
-    assert done.returncode == 0
+    assert done.status == 0
     with (tmp_path / "copies" / "sources.csv").open(newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert list(rows) == [str(file) for file in files]
@@ -163,7 +185,7 @@ def test_every_source_whose_name_is_taken_is_reported(sources: Path, tmp_path: P
     for file in files[1:]:
         problem = f"{file}: {files[0]} has the same name: rename one of them"
         assert rows[str(file)]["problem"] == problem
-        assert f"  left out: {problem}\n" in done.stdout
+        assert f"  left out: {problem}\n" in done.out
 
 
 def test_any_number_of_workers_makes_the_same(sources: Path, made: Path, tmp_path: Path) -> None:
@@ -187,14 +209,14 @@ def test_what_is_there_is_kept_and_what_is_missing_made(sources: Path, made: Pat
 def test_a_killed_job_goes_on_where_it_was(sources: Path, made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copies"
     script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]);"
+        "import sys; from pathlib import Path;"
         "from test_batch import RECIPE; from distort.batch import make_copies;"
         "make_copies([Path(sys.argv[1])], Path(sys.argv[2]), RECIPE, quiet=True)"
     )
-    here = Path(__file__).parent
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "distort")))
     job = subprocess.Popen(
-        [sys.executable, "-c", script, str(sources), str(folder), str(here)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", script, str(sources), str(folder)],
+        env={**os.environ, "PYTHONPATH": path},
     )
     while len(list(folder.rglob("*.mp4"))) < 5 and job.poll() is None:
         time.sleep(0.02)
@@ -266,26 +288,28 @@ def test_folders_of_others_are_left_alone(sources: Path, tmp_path: Path) -> None
         ("/proc/x", "/proc/x cannot be written: No such file"),
     ],
 )
-def test_a_folder_that_cannot_be_made_is_refused(sources: Path, tmp_path: Path, into: str, said: str) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(
+    distort: Command, sources: Path, tmp_path: Path, into: str, said: str
+) -> None:
     (tmp_path / "taken").touch()
     done = distort(str(sources / "more"), "--into", str(tmp_path / into), *FEW)
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
-    assert "Traceback" not in done.stderr and (tmp_path / "taken").stat().st_size == 0
+    assert done.status == 1 and done.err.startswith("error: ") and said in done.err
+    assert "Traceback" not in done.err and (tmp_path / "taken").stat().st_size == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_the_disk_refuses_leaves_no_half_and_goes_on(
-    sources: Path, tmp_path: Path, workers: str
+    distort: Command, sources: Path, tmp_path: Path, workers: str
 ) -> None:
     folder = tmp_path / "copies"
     arguments = (str(sources / "more"), "--into", str(folder), *FEW, "--workers", workers)
-    refused = distort(*arguments, largest_file=8192)
-    assert refused.returncode == 1 and "Traceback" not in refused.stderr
-    assert re.search(r"error: .*\.mp4.* cannot be written: File too large; .* same command", refused.stderr)
+    refused = distort_with_little_space(*arguments)
+    assert refused.status == 1 and "Traceback" not in refused.err
+    assert re.search(r"error: .*\.mp4.* cannot be written: File too large; .* same command", refused.err)
     assert not [path for path in (folder / "videos").rglob("*") if path.is_file()]
     assert not (folder / "labels.csv").exists()
     done = distort(*arguments, "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["made"] == 3
+    assert done.status == 0 and json.loads(done.out)["made"] == 3
 
 
 def test_nothing_to_make_is_said(tmp_path: Path) -> None:
@@ -393,15 +417,15 @@ def test_of_few_sources_the_conversations_of_every_split_are_written(
     assert len(labelled_videos(dataset).found) == 14
 
 
-def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
-    done = distort(str(sources / "more"), "--into", str(tmp_path / "out"), *FEW, "--workers", "1", "--json")
-    told = json.loads(done.stdout)
-    assert told["copies"] == told["made"] == 3 and done.stderr == ""
+def test_the_command_says_what_it_made(distort: Command, sources: Path, tmp_path: Path) -> None:
+    done = distort(str(sources / "more"), "--into", str(tmp_path / "out"), *FEW, "--json")
+    told = json.loads(done.out)
+    assert told["copies"] == told["made"] == 3 and done.err == ""
     refused = distort(str(sources), "--kind", "drak")
-    assert refused.returncode == 1 and "did you mean 'dark'" in refused.stderr
+    assert refused.status == 1 and "did you mean 'dark'" in refused.err
 
 
-def test_the_help_shows_how_a_table_of_strengths_is_written() -> None:
-    assert "[2, 4, 8, 16, 32]" in re.sub(r"[│\s]+", " ", distort("--help").stdout)
+def test_the_help_shows_how_a_table_of_strengths_is_written(distort: Command) -> None:
+    assert "[2, 4, 8, 16, 32]" in re.sub(r"[│\s]+", " ", distort("--help").out)
     refused = distort("clips", "--strengths", "3")
-    assert refused.returncode == 2 and "No such option" in refused.stderr
+    assert refused.status == 2 and "No such option" in refused.err

@@ -113,13 +113,15 @@ def test_what_a_person_must_put_right_is_raised_here(tmp_path, videos):
         list(executor.run(tasks_of(videos, how)))
 
 
-def test_nothing_is_launched_where_there_is_nothing_to_do(tmp_path, videos):
+def test_nothing_is_launched_where_there_is_nothing_to_do(tmp_path, videos, monkeypatch):
+    def refused(process):
+        pytest.fail(f"{process} was started")
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refused)
     how = tiny_recipe(tmp_path)
     done = [replace(task, encoders=()) for task in tasks_of(videos, how)]
     with closing(local_executor(how, ["cpu", "cpu"], {})) as executor:
-        started = time.monotonic()
         assert list(executor.run(done)) == []
-        assert time.monotonic() - started < 2
     assert {path.name for path in tmp_path.iterdir()} <= {"store.json"}
 
 
@@ -169,7 +171,7 @@ def test_no_process_outlives_one_that_was_killed(tmp_path, videos):
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 2
         process.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 200
     while any(one.is_running() for one in family) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(one.is_running() for one in family)

@@ -116,7 +116,7 @@ def test_kills_of_workers_and_job_leave_the_store_of_an_undisturbed_run(tmp_path
 
 def test_a_killed_job_loses_no_more_than_was_not_committed(tmp_path, folder, undisturbed):
     process = start(tmp_path, folder)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not committed(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()

@@ -52,7 +52,7 @@ def alive(pid):
         return False
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition, seconds=200.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,12 +1,10 @@
 import json
-import os
-import signal
-import subprocess
-import sys
+import re
 import time
 from pathlib import Path
 
 import pytest
+from in_process import fork_command
 from small_videos import cut_in_half, encode
 from typer.testing import CliRunner
 
@@ -147,9 +145,12 @@ def test_the_command_takes_its_shard_only(command):
 
 
 def test_commands_of_one_name_share_the_videos(command, tmp_path):
-    program = [sys.executable, "-m", "extract", *command, *TINY, "--share", "array-17", "--json"]
-    processes = [subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(2)]
-    summaries = [json.loads(process.communicate()[0]) for process in processes]
+    files = [tmp_path / f"{number}.json" for number in range(2)]
+    options = (*command, *TINY, "--share", "array-17", "--json")
+    processes = [fork_command(file, file.with_suffix(".err"), app, *options) for file in files]
+    for process in processes:
+        process.join()
+    summaries = [json.loads(file.read_text()) for file in files]
     assert sum(summary["done"] for summary in summaries) == 3
     assert sum(summary["newly_quarantined"] for summary in summaries) == 2
     assert FeatureStore(tmp_path / "features").find("demo", "nss").videos() == ["v1", "v2", "v3"]
@@ -216,6 +217,11 @@ def test_the_bar_counts_videos_and_names_everything_else():
     assert "1/3 videos, 2/s, 1 failed, 0 B written" in text
 
 
+def last_line(file):
+    """Of a progress bar, as far as it is written."""
+    return file.read_text(errors="replace").rpartition("\r")[2] if file.exists() else ""
+
+
 def test_a_terminated_command_keeps_what_was_finished(command, tmp_path, videos):
     folder = tmp_path / "videos"
     many = [f"many/v{n:04}" for n in range(2000)]
@@ -224,20 +230,16 @@ def test_a_terminated_command_keeps_what_was_finished(command, tmp_path, videos)
         (folder / f"{video}.mp4").symlink_to(videos["v1"])
     rows = "".join(f"{video}.mp4,50,c\n" for video in many)
     (tmp_path / "labels.csv").write_text(f"video,mos,content\n{rows}")
-    program = [sys.executable, "-m", "extract", *command, *TINY, "--commit-seconds", "1000"]
-    process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    with process:
-        read = b""
-        # The bar has counted some of the videos.
-        while b"videos, " not in read or b" 0/2000" in read[-200:]:
-            read += os.read(process.stderr.fileno(), 4096)
-        process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 120
-        os.set_blocking(process.stderr.fileno(), True)
-        read += process.stderr.read()
-    assert time.monotonic() < deadline
-    assert process.returncode == 143
-    assert b"Traceback" not in read
+    said = tmp_path / "said"
+    options = (*command, *TINY, "--commit-seconds", "1000")
+    process = fork_command(tmp_path / "out", said, app, *options)
+    # The bar has counted some of the videos.
+    while process.is_alive() and not re.search(r" [1-9]\d*/2000 videos, ", last_line(said)):
+        time.sleep(0.02)
+    process.terminate()
+    process.join(1200)
+    assert process.exitcode == 143
+    assert "Traceback" not in said.read_text()
     features = FeatureStore(tmp_path / "features").find("demo", "nss")
     assert 0 < len(features) < 2000
     assert verify(features) == []

@@ -19,8 +19,9 @@ from extract.tasks import Recipe
 
 # Long enough to write the features of a minute to a slow disk.
 _STOP_SECONDS = 60.0
-# CUDA does not survive a fork.
-_SPAWN = multiprocessing.get_context("spawn")
+# CUDA does not survive a fork of a process that uses it. A server, which never does, imports once for all.
+_SERVED = multiprocessing.get_context("forkserver")
+_SERVED.set_forkserver_preload([__name__])
 
 
 class NoSuchDevice(Problem):
@@ -79,9 +80,9 @@ class DeviceProcess(Process):
 
     def __init__(self, *args: object) -> None:
         """`args`: those of `_extract`, but the first."""
-        self._connection, its = _SPAWN.Pipe(duplex=False)
+        self._connection, its = _SERVED.Pipe(duplex=False)
         # Not daemonic: it has decode workers of its own.
-        self._process = _SPAWN.Process(target=_extract, args=(its, *args))
+        self._process = _SERVED.Process(target=_extract, args=(its, *args))
         self._process.start()
         its.close()
 

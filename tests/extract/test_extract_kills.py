@@ -88,7 +88,7 @@ def disturb(store, folder, kills, seed):
         else:
             with suppress(ProcessLookupError):
                 os.kill(chance.choice(workers), signal.SIGKILL)
-    while process.wait(60):
+    while process.wait(600):
         release(store)
         process = start(store, folder)
 

@@ -91,7 +91,7 @@ def test_processes_write_one_set_at_once(s3: str, root: Path) -> None:
         subprocess.Popen([sys.executable, "-c", program, url, str(number)], env=environment)
         for number in range(2)
     ]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(1200) for writer in writers] == [0, 0]
     features = features_at(url)
     assert features.videos() == sorted(f"{w}/{n}" for w in range(2) for n in range(5))
     assert_holds(features, features.videos())

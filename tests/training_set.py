@@ -27,10 +27,6 @@ from train.saving.checkpoint import checkpoints, read_progress
 ROOT = Path(__file__).parents[1]
 
 
-EVERY_STEP = "pipelines.tiny.training.save_every_steps=1"
-"""A checkpoint after each step, not after each epoch alone."""
-
-
 def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
     """Features of random videos with 1–4 chunks; the MOS (1–5) is a linear function of their means.
 
@@ -93,6 +89,11 @@ def decoder_overrides(folder: Path) -> list[str]:
         "pipelines.tiny.training.average_last_epochs=0",
         *(f"pipelines.tiny.branches.{name}.projector.hidden=[256, 256]" for name in ("spatial", "temporal")),
     ]
+
+
+def saving(every: int) -> str:
+    """A checkpoint after each so many steps, not after each epoch alone."""
+    return f"pipelines.tiny.training.save_every_steps={every}"
 
 
 def run_settings(folder: Path, *overrides: str) -> RunSettings:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from several_processes import finish, start, together
-from training_set import EVERY_STEP, die_after_saving, progress_of, train, weights
+from training_set import die_after_saving, progress_of, saving, train, weights
 
 from train.loop.averaging import WeightAverage
 from train.saving.checkpoint import checkpoints, load_training_state
@@ -73,7 +73,7 @@ def test_validation_says_of_how_many_steps_the_weights_are_the_mean(place: Path)
 
 @pytest.mark.parametrize("killed_after", [2, 5, 8])
 def test_a_killed_run_that_is_continued_has_the_same_mean_bit_for_bit(place: Path, killed_after: int) -> None:
-    often, name = (*AVERAGED, EVERY_STEP), f"killed-{killed_after}"
+    often, name = (*AVERAGED, saving(killed_after)), f"killed-{killed_after}"
 
     def begin() -> None:
         die_after_saving(killed_after)

@@ -11,12 +11,12 @@ from random_models import Question, asked, model_of, videos
 from safetensors.torch import load_file
 from several_processes import finish, start, together
 from training_set import (
-    EVERY_STEP,
     die_after_saving,
     logged,
     make_features,
     progress_of,
     run_settings,
+    saving,
     train,
     weights,
 )
@@ -173,7 +173,7 @@ def test_layers_compute_in_bfloat16_on_float32_weights(tmp_path: Path, tied: boo
 
 
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one(place: Path) -> None:
-    often = (*SETTINGS, EVERY_STEP)
+    often = (*SETTINGS, saving(4))
     undisturbed = train(place, "undisturbed", *often).outcome
     assert finish(start(dies_after(4, lambda: train(place, "killed", *often)), 1)) == [7]
     continued = train(place, "killed", *often).outcome
@@ -185,7 +185,7 @@ def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_a_run_is_continued_by_another_number_of_processes(place: Path, before: int, after: int) -> None:
-    name, often = f"{before}-{after}", (*SETTINGS, EVERY_STEP)
+    name, often = f"{before}-{after}", (*SETTINGS, saving(4))
     assert finish(start(dies_after(4, lambda: train(place, name, *often)), before))[0] == 7
     together(lambda: train(place, name, *often), after)
     assert_same_run(place / "alone", place / name)
@@ -280,7 +280,7 @@ def test_a_run_begins_with_the_decoder_that_another_trained(place: Path) -> None
 
 
 def test_a_damaged_state_is_refused_in_words(place: Path) -> None:
-    often = (*SETTINGS, EVERY_STEP)
+    often = (*SETTINGS, saving(2))
     assert finish(start(dies_after(2, lambda: train(place, "damaged", *often)), 1)) == [7]
     (last,) = (place / "damaged" / "checkpoints").glob("step-00000002*")
     (share,) = (last / "training" / "state").glob("*.distcp")

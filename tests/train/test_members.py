@@ -11,12 +11,12 @@ from random_models import SHAPES, Question, asked, digit_by_digit, model_of, unc
 from several_processes import finish, start
 from tiny_language import WIDTH, quality_tasks
 from training_set import (
-    EVERY_STEP,
     die_after_saving,
     logged,
     make_features,
     progress_of,
     run_settings,
+    saving,
     train,
     weights,
 )
@@ -269,10 +269,10 @@ def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> No
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_the_same(place: Path, killed_after: int) -> None:
     def begin() -> None:
         die_after_saving(killed_after)
-        train(place, f"killed-{killed_after}", THREE, *AVERAGED, EVERY_STEP)
+        train(place, f"killed-{killed_after}", THREE, *AVERAGED, saving(killed_after))
 
     assert finish(start(begin, 1)) == [7]
-    run = train(place, f"killed-{killed_after}", THREE, *AVERAGED, EVERY_STEP)
+    run = train(place, f"killed-{killed_after}", THREE, *AVERAGED, saving(killed_after))
     assert run.outcome.resumed_from_step == killed_after
     expected = weights(place / "run")
     for name, tensor in weights(place / f"killed-{killed_after}").items():

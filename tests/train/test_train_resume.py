@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from several_processes import finish, start
-from training_set import EVERY_STEP, logged, train, weights
+from training_set import logged, saving, train, weights
 
 from train.saving.checkpoint import checkpoints
 
@@ -25,7 +25,7 @@ def killed_until_done(folder: Path, name: str, kills: int, seed: int) -> int:
     """Train in a process that is killed at random times; the number of kills it took."""
     chance = random.Random(seed)
     for kill in range(kills):
-        (process,) = start(lambda: train(folder, name, *SETTINGS, EVERY_STEP), 1)
+        (process,) = start(lambda: train(folder, name, *SETTINGS, saving(1)), 1)
         target = min(STEPS - 2, chance.randrange(1, STEPS) * (kill + 1) // kills + 1)
         while process.is_alive() and last_step(folder / name) < target:
             time.sleep(0.002)
@@ -33,7 +33,7 @@ def killed_until_done(folder: Path, name: str, kills: int, seed: int) -> int:
         process.kill()
         if finish([process]) == [0]:
             return kill
-    train(folder, name, *SETTINGS, EVERY_STEP)
+    train(folder, name, *SETTINGS, saving(1))
     return kills
 
 
@@ -57,7 +57,7 @@ def assert_bit_for_bit(folder: Path, expected: str, found: str) -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
-    assert train(folder, "undisturbed", *SETTINGS, EVERY_STEP).outcome.steps == STEPS
+    assert train(folder, "undisturbed", *SETTINGS).outcome.steps == STEPS
     return folder
 
 

@@ -79,7 +79,7 @@ distort: $(STAMP) ## Make distorted copies of the pristine videos in SOURCES, wi
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Run the long trials

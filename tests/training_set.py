@@ -39,10 +39,23 @@ def make_features(folder: Path, videos: int = 40) -> tuple[FeatureStore, Split]:
     return FeatureStore(target), {name: list(part) for name, part in split.items()}
 
 
+def _kept() -> Path:
+    """A folder for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="training-set-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def _tokenizer() -> Path:
+    folder = _kept()
+    build_tokenizer(task_texts(quality_tasks())).save_pretrained(folder)
+    return folder
+
+
 @cache
 def _features(videos: int) -> tuple[Path, Split]:
-    folder = Path(tempfile.mkdtemp(prefix="features-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _kept()
     store = FeatureStore(folder)
     random = np.random.default_rng(0)
     labels = []
@@ -72,7 +85,7 @@ def decoder_overrides(folder: Path) -> list[str]:
     """Settings that give the pipeline `tiny` a random decoder of the tests' size and a short training."""
     tokenizer = folder / "tokenizer"
     if not tokenizer.is_dir():
-        build_tokenizer(task_texts(quality_tasks())).save_pretrained(tokenizer)
+        shutil.copytree(_tokenizer(), tokenizer)
     architecture = (
         f'{{ model_type = "llama", vocab_size = 512, hidden_size = {WIDTH}, intermediate_size = 64,'
         " num_hidden_layers = 1, num_attention_heads = 2, num_key_value_heads = 2, initializer_range = 0.2 }"

@@ -74,7 +74,8 @@ def assert_same_run(expected: Path, found: Path) -> None:
         tensors = read(expected)
         assert read(found).keys() == tensors.keys()
         for name, tensor in read(found).items():
-            torch.testing.assert_close(tensor, tensors[name], atol=1e-5, rtol=0)
+            # Of 6e-4 that they move: Adam divides a gradient near 0, which rounds otherwise, by one near 0.
+            torch.testing.assert_close(tensor, tensors[name], atol=3e-5, rtol=0)
     for one, other in zip(progress_of(expected), progress_of(found), strict=True):
         assert other == pytest.approx(one, abs=1e-3)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from extraction import recipe, run_job
-from fragile_encoder import DeviceEncoder, FragileEncoder
+from fragile_encoder import Clock, DeviceEncoder, FragileEncoder
 from small_videos import encode
 
 from config.schema import EncoderSettings
@@ -72,15 +72,6 @@ def test_a_trial_ends_in_time_and_counts_only_what_was_done(videos, workers):
     speed = measured_speed(long, {"mean": FragileEncoder()}, "cpu", workers, trial_seconds=0.5)
     assert speed is not None
     assert 0 < speed < math.inf
-
-
-class Clock:
-    """Stands still but for what encoding takes."""
-
-    seconds = 0.0
-
-    def perf_counter(self):
-        return self.seconds
 
 
 class Slow(DeviceEncoder):

@@ -71,7 +71,7 @@ def test_validation_says_of_how_many_steps_the_weights_are_the_mean(place: Path)
     assert "averaged_steps" in card.read_text()
 
 
-@pytest.mark.parametrize("killed_after", [2, 5, 8])
+@pytest.mark.parametrize("killed_after", [*(pytest.param(n, marks=pytest.mark.soak) for n in (2, 5)), 8])
 def test_a_killed_run_that_is_continued_has_the_same_mean_bit_for_bit(place: Path, killed_after: int) -> None:
     often, name = (*AVERAGED, saving(killed_after)), f"killed-{killed_after}"
 

@@ -154,13 +154,13 @@ def test_it_takes_the_steps_of_plain_torch(tmp_path: Path, tied: bool) -> None:
         )
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_processes_that_share_it_take_the_steps_of_one(place: Path, processes: int) -> None:
     together(lambda: train(place, f"of-{processes}", *SETTINGS), processes)
     assert_same_run(place / "alone", place / f"of-{processes}")
 
 
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("tied", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_layers_compute_in_bfloat16_on_float32_weights(tmp_path: Path, tied: bool) -> None:
     settings = (*SETTINGS, BFLOAT16, *([TIED] if tied else []))
     train(tmp_path, "alone", *settings)
@@ -184,7 +184,7 @@ def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in read(place / "killed").items())
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize(("before", "after"), [pytest.param(1, 2, marks=pytest.mark.soak), (2, 1)])
 def test_a_run_is_continued_by_another_number_of_processes(place: Path, before: int, after: int) -> None:
     name, often = f"{before}-{after}", (*SETTINGS, saving(4))
     assert finish(start(dies_after(4, lambda: train(place, name, *often)), before))[0] == 7

@@ -265,7 +265,7 @@ def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> No
         torch.testing.assert_close(three[f"projectors.{branch}.0.{rest}"], tensor, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("killed_after", [4, 8])
+@pytest.mark.parametrize("killed_after", [pytest.param(4, marks=pytest.mark.soak), 8])
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_the_same(place: Path, killed_after: int) -> None:
     def begin() -> None:
         die_after_saving(killed_after)

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from jinja2 import Template
+from jinja2 import Environment, Template
 from tabulate import tabulate
 
 from config.schema import RunSettings
@@ -53,7 +53,7 @@ def model_card(
 @cache
 def _template() -> Template:
     """Compiled once: every checkpoint has a card, and compiling takes longer than all else of it."""
-    return Template(_TEMPLATE.read_text("utf-8"))
+    return Environment().from_string(_TEMPLATE.read_text("utf-8"))
 
 
 def _random_parts(settings: RunSettings) -> list[str]:

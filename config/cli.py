@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,19 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Where(StrEnum):
+    """What carries the work out."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Executor = Annotated[Where, typer.Option(help="This machine, or those of a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="The Ray cluster, HOST:6379. Default: RAY_ADDRESS, or this one.")
+]
 
 
 def command_app(help: str) -> typer.Typer:

@@ -33,3 +33,7 @@ class JudgeError(EvaluationError):
 
 class UnknownVideo(EvaluationError):
     """A question about a video by a number that none has."""
+
+
+class FolderNotShared(EvaluationError):
+    """A machine of a cluster does not see the folder that the command was started in."""

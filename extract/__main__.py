@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -28,13 +27,6 @@ app = cli.command_app(
 
 _RAY_WORKERS = 64
 """More than a place in a cluster has CPUs for: it takes what there is."""
-
-
-class Where(StrEnum):
-    """What carries an extraction out."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 @app.command()
@@ -97,10 +89,8 @@ def extract(
     commit_seconds: Annotated[
         float, typer.Option(min=0, help="Commit finished videos at least this often.")
     ] = 60.0,
-    executor: Annotated[Where, typer.Option(help="This machine, or those of a Ray cluster.")] = Where.LOCAL,
-    ray_address: Annotated[
-        str | None, typer.Option(help="The Ray cluster, HOST:6379. Default: RAY_ADDRESS, or this one.")
-    ] = None,
+    executor: cli.Executor = cli.Where.LOCAL,
+    ray_address: cli.RayAddress = None,
     overrides: cli.Overrides = None,
     config: cli.Config = DEFAULT_FILE,
     json: cli.Json = False,
@@ -115,7 +105,7 @@ def extract(
     settings = load_settings(config, overrides or [])
     chosen_pipeline = lookup(settings.pipelines, pipeline, "pipeline")
     names = chosen_pipeline.encoders
-    if share and (shard or executor is Where.RAY):
+    if share and (shard or executor is cli.Where.RAY):
         raise InvalidShare(
             f"--share {share} goes with neither --shard nor --executor ray: they share by themselves"
         )
@@ -126,7 +116,7 @@ def extract(
     name = dataset or str(into)
 
     # The machines of a cluster have their own devices; here, the encoders only tell what is missing.
-    devices = device_names(device) if executor is Where.LOCAL else ["cpu"]
+    devices = device_names(device) if executor is cli.Where.LOCAL else ["cpu"]
     encoder_settings = [settings.encoders[name] for name in names]
     if batch is not None:
         encoder_settings = [one.model_copy(update={"batch": batch}) for one in encoder_settings]
@@ -153,7 +143,7 @@ def extract(
         )
         _report(json, {**facts, **plan.as_json()}, plan.lines())
         return
-    if executor is Where.LOCAL:
+    if executor is cli.Where.LOCAL:
         machinery: Executor = local_executor(recipe, devices, encoders, share)
     else:
         from extract.executors.ray import ray_executor
@@ -187,9 +177,9 @@ def _found_videos(
     return coverage.found, {"missing": coverage.missing, "unlabelled": coverage.extra}
 
 
-def _usual_workers(encoders: dict[str, Encoder], devices: list[str], device: str, executor: Where) -> int:
+def _usual_workers(encoders: dict[str, Encoder], devices: list[str], device: str, executor: cli.Where) -> int:
     has_models = not all(encoder.in_worker for encoder in encoders.values())
-    if executor is Where.RAY:
+    if executor is cli.Where.RAY:
         return 1 if has_models and device == "cpu" else _RAY_WORKERS
     return default_workers(has_models and devices == ["cpu"], len(devices))
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from evaluate.report.tables import Cell as TableCell
 from evaluate.report.tables import Table
 from store.durable.commit import make_folders, write_file
 from store.features import FeatureStore
+
+if TYPE_CHECKING:
+    from evaluate.protocols.cluster import Cluster
 
 _FIGURES = ("srcc", "plcc")
 
@@ -86,7 +90,13 @@ def study_of(name: str, settings: Settings) -> Study:
 
 
 def run_ablation(
-    study: Study, store: FeatureStore, folder: Path, *, restart: bool = False, workers: int = 1
+    study: Study,
+    store: FeatureStore,
+    folder: Path,
+    *,
+    restart: bool = False,
+    workers: int = 1,
+    cluster: "Cluster | None" = None,
 ) -> list[AblationRow]:
     """Train and test every cell in every trial, as `run_protocol` does: divided, reused, continued.
 
@@ -108,6 +118,7 @@ def run_ablation(
         study.runs_in(folder),
         restart=restart,
         workers=workers,
+        cluster=cluster,
         on_cell=write,
     )
     return rows

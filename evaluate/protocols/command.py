@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from config.schema import Settings
 from evaluate.report.formats import Format
 
 if TYPE_CHECKING:
+    from evaluate.protocols.cluster import Cluster
     from evaluate.protocols.plan import ProtocolPlan
     from store.features import FeatureStore
 
@@ -49,6 +51,8 @@ def protocol(
     ] = None,
     restart: Restart = False,
     workers: Workers = 1,
+    executor: cli.Executor = cli.Where.LOCAL,
+    ray_address: cli.RayAddress = None,
     dry_run: DryRun = False,
     seconds: Seconds = None,
     card: Card = None,
@@ -59,7 +63,8 @@ def protocol(
 ) -> None:
     """Train or fine-tune pipelines on the same videos, and test them on the same, beside a baseline.
 
-    Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
+    Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work, as the
+    nodes of a Ray cluster do by --executor ray: a cell for each GPU, or else for each CPU.
     """
     from evaluate.protocols.outcome import protocol_table, write_outcome
     from evaluate.protocols.pages import write_protocol
@@ -76,20 +81,23 @@ def protocol(
         cells = protocol_cells(chosen, runs, trials, store, folder)
         _show([protocol_plan(name, cells, seconds=seconds, processes=processes, card=card)], json)
         return
-    result = run_protocol(
-        chosen,
-        runs,
-        trials,
-        store,
-        folder,
-        starts={
-            pipeline.name: start or Path("runs") / pipeline.continues
-            for pipeline in (settings.pipelines[each] for each in chosen.pipelines)
-            if pipeline.continues is not None
-        },
-        restart=restart,
-        workers=workers,
-    )
+    starts = {
+        pipeline.name: start or Path("runs") / pipeline.continues
+        for pipeline in (settings.pipelines[each] for each in chosen.pipelines)
+        if pipeline.continues is not None
+    }
+    with _cluster(executor, ray_address) as cluster:
+        result = run_protocol(
+            chosen,
+            runs,
+            trials,
+            store,
+            folder,
+            starts=starts,
+            restart=restart,
+            workers=workers,
+            cluster=cluster,
+        )
     write_outcome(folder, result)
     page = write_protocol(result, folder)
     if json:
@@ -108,6 +116,8 @@ def ablate(
     ] = Path("runs"),
     restart: Restart = False,
     workers: Workers = 1,
+    executor: cli.Executor = cli.Where.LOCAL,
+    ray_address: cli.RayAddress = None,
     dry_run: DryRun = False,
     seconds: Seconds = None,
     card: Card = None,
@@ -119,7 +129,8 @@ def ablate(
 ) -> None:
     """Train and test variants of a pipeline on the same stored features, and say what each change does.
 
-    Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work.
+    Run again, it continues; run elsewhere at the same time, on a shared folder, it divides the work, as the
+    nodes of a Ray cluster do by --executor ray: a cell for each GPU, or else for each CPU.
     table.md has the table so far, report.html its charts in the end.
     """
     settings = load_settings(config, overrides or [])
@@ -147,10 +158,11 @@ def ablate(
         ]
         _show(plans, json)
         return
-    found = {
-        name: run_ablation(study, store, folder, restart=restart, workers=workers)
-        for name, study in studies.items()
-    }
+    with _cluster(executor, ray_address) as cluster:
+        found = {
+            name: run_ablation(study, store, folder, restart=restart, workers=workers, cluster=cluster)
+            for name, study in studies.items()
+        }
     pages = [write_ablation(studies[name], rows, folder) for name, rows in found.items()]
     if json:
         cli.print_json({name: [asdict(row) for row in rows] for name, rows in found.items()})
@@ -161,6 +173,14 @@ def ablate(
         "\n".join(f"report: {page}" for page in pages),
         file=None if format == "plain" else sys.stderr,
     )
+
+
+def _cluster(executor: cli.Where, address: str | None) -> AbstractContextManager["Cluster | None"]:
+    if executor is cli.Where.LOCAL:
+        return nullcontext()
+    from evaluate.protocols.cluster import Cluster
+
+    return Cluster(address)
 
 
 def _store(settings: Settings) -> "FeatureStore":

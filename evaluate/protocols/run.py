@@ -3,8 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.interruption import stops_on_sigterm
 from config.pool import Pool
@@ -21,6 +22,9 @@ from store.leases import Leases
 from train.errors import RunError
 from train.saving.checkpoint import CONFIG, checkpoint_of
 from train.saving.run import read_run
+
+if TYPE_CHECKING:
+    from evaluate.protocols.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ def run_protocol(
     starts: Mapping[str, Path] | None = None,
     restart: bool = False,
     workers: int = 1,
+    cluster: "Cluster | None" = None,
     on_cell: Callable[[ProtocolResult, Found], None] | None = None,
 ) -> ProtocolResult:
     """Train and test every pipeline in every trial, and judge them on the videos that all have features of.
@@ -52,9 +57,9 @@ def run_protocol(
 
     `runs`: each pipeline's settings on all datasets that are involved. `starts`: pipeline → the run or model
     that its runs begin with, as fine-tuning does. `workers`: cells that run beside each other here, each in a
-    process of its own, on one of the GPUs; the result is the same. `on_cell`: gets the result so far after
-    each cell. Raises RunError where a start has seen a dataset, and so videos that are tested, or where the
-    pipelines lay a dataset's scores on different scales.
+    process of its own, on one of the GPUs; the result is the same. `cluster`: runs them in place of workers.
+    `on_cell`: gets the result so far after each cell. Raises RunError where a start has seen a dataset, and
+    so videos that are tested, or where the pipelines lay a dataset's scores on different scales.
     """
     starts = starts or {}
     _require_comparable(protocol, runs, starts)
@@ -78,7 +83,8 @@ def run_protocol(
         if on_cell is not None:
             on_cell(so_far(), found)
 
-    _finish(cells, workers, done)
+    with Pool(workers, terminate=True) as pool, stops_on_sigterm():
+        _finish(cells, cluster or pool, done)
     return so_far()
 
 
@@ -121,19 +127,18 @@ def _require_comparable(
             )
 
 
-def _finish(cells: Sequence[Cell], workers: int, done: Callable[[Cell, Tested], None]) -> None:
+def _finish(cells: Sequence[Cell], beside: "Pool | Cluster", done: Callable[[Cell, Tested], None]) -> None:
     """All cells: those that other processes have are waited for."""
     pending = list(cells)
-    with Pool(workers, terminate=True) as pool, stops_on_sigterm() if workers > 1 else nullcontext():
-        while pending:
-            elsewhere = dict.fromkeys(range(len(pending)))
-            for number, tested in pool.each(_take, pending):
-                if tested is not None:
-                    del elsewhere[number]
-                    done(pending[number], tested)
-            if len(elsewhere) == len(pending):
-                time.sleep(_POLL_SECONDS)
-            pending = [pending[number] for number in elsewhere]
+    while pending:
+        elsewhere = dict.fromkeys(range(len(pending)))
+        for number, tested in beside.each(_take, pending):
+            if tested is not None:
+                del elsewhere[number]
+                done(pending[number], tested)
+        if len(elsewhere) == len(pending):
+            time.sleep(_POLL_SECONDS)
+        pending = [pending[number] for number in elsewhere]
 
 
 def _take(cell: Cell) -> Tested | None:

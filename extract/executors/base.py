@@ -18,6 +18,12 @@ class WorkersLost(Problem):
 class RayMissing(Problem):
     """Ray is asked for, but not installed."""
 
+    def __init__(self, error: ImportError) -> None:
+        super().__init__(
+            f"Ray is not installed ({error}): pip install --constraint constraints.txt -e '.[ray]',"
+            " on every node"
+        )
+
 
 class NoPlace(Problem):
     """No machine has, or gets, room for a single process."""

@@ -22,9 +22,7 @@ try:
     from ray.exceptions import RayError, TaskCancelledError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
-    raise RayMissing(
-        f"Ray is not installed ({error}): pip install --constraint constraints.txt -e '.[ray]', on every node"
-    ) from None
+    raise RayMissing(error) from None
 
 Kind = Literal["auto", "cpu", "cuda"]
 
@@ -86,11 +84,9 @@ def places(nodes: Iterable[Mapping[str, Any]], workers: int, kind: Kind = "auto"
 
 
 class RayLauncher(Launcher):
-    """A task for each of `places`.
+    """A task for each of `places`, in the cluster that `connect` finds.
 
-    `address` as ray.init takes it: None is RAY_ADDRESS, the cluster that this machine is in, or one started
-    here. Our own packages are sent to the nodes; all others must be installed there. Store and videos must
-    lie under the same path on every node. Nodes that join are put to work.
+    Store and videos must lie under the same path on every node. Nodes that join are put to work.
     """
 
     def __init__(self, recipe: Recipe, address: str | None = None, kind: Kind = "auto") -> None:
@@ -98,16 +94,7 @@ class RayLauncher(Launcher):
         self._kind: Kind = kind
         gpu = " and a GPU" if kind == "cuda" else ""
         self.no_place = f"expected nodes of the Ray cluster with a free CPU{gpu}; see `ray status`"
-        # Where this process starts a cluster itself, it should not tell the makers of Ray.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        _require_answer(address or os.environ.get("RAY_ADDRESS", ""))
-        ray.init(
-            address=address,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            runtime_env={"py_modules": [str(_ROOT / package) for package in _PACKAGES]},
-        )
+        connect(address, _PACKAGES)
 
     def places(self) -> Sequence[Hashable]:
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -128,6 +115,24 @@ class RayLauncher(Launcher):
 
     def close(self) -> None:
         ray.shutdown()
+
+
+def connect(address: str | None, packages: Sequence[str]) -> None:
+    """Join a Ray cluster, and send these packages of ours to its nodes; all others must be installed there.
+
+    `address` as ray.init takes it: None is RAY_ADDRESS, the cluster that this machine is in, or one started
+    here. Raises NoPlace where none answers there.
+    """
+    # Where this process starts a cluster itself, it should not tell the makers of Ray.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _require_answer(address or os.environ.get("RAY_ADDRESS", ""))
+    ray.init(
+        address=address,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+        runtime_env={"py_modules": [str(_ROOT / package) for package in packages]},
+    )
 
 
 def _require_answer(address: str) -> None:

@@ -1,11 +1,14 @@
 """Protocols over several datasets: trained on together, tested together and apart, or each by the others."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from ray_clusters import left_open, ray_cluster
 from scipy.stats import spearmanr
 from training_set import ROOT, run_settings
 
@@ -13,7 +16,7 @@ from config.load import SettingsError, load_settings
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
 from evaluate.protocols.kept import FILE
 from evaluate.protocols.outcome import ProtocolResult, protocol_table, write_outcome
-from evaluate.protocols.run import run_protocol
+from evaluate.protocols.run import Found, run_protocol
 from evaluate.protocols.trials import dataset_of, protocol_trials
 from evaluate.scoring.model import load_trained, predict_stored, run_reader
 from store.features import FeatureStore
@@ -200,20 +203,53 @@ def test_protocols_that_cannot_be_are_refused(override: str, said: str) -> None:
         load_settings(ROOT / "pipelines.toml", [f"protocols.finetune-KoNViD-1k.{override}"])
 
 
-def test_trials_run_beside_each_other(pair: Path, combined: ProtocolResult) -> None:
-    trials = protocol_trials(COMBINED, datasets_of(pair))
-    store = FeatureStore(pair / "features")
-    beside = run_protocol(COMBINED, runs_of(pair, ALIGNED), trials, store, pair / "beside", workers=2)
+def assert_found_alike(folder: Path, found: ProtocolResult, combined: ProtocolResult) -> None:
+    """As `combined`, which ran in one process."""
     for method in ("svr", "tiny"):
-        for trial in trials:
+        for trial in ("split-0", "split-1"):
             one, other = (
-                json.loads((pair / folder / method / trial.name / FILE).read_text())["tests"]
-                for folder in (COMBINED.name, "beside")
+                json.loads((each / method / trial / FILE).read_text())["tests"]
+                for each in (folder.with_name(COMBINED.name), folder)
             )
-            assert one == other, f"{method} in {trial.name}"
-    for alone, together in zip(combined.splits, beside.splits, strict=True):
+            assert one == other, f"{method} in {trial}"
+    for alone, together in zip(combined.splits, found.splits, strict=True):
         assert asdict(alone) == asdict(together)
-    assert asdict(beside) == asdict(combined)
+    assert asdict(found) == asdict(combined)
+
+
+def test_trials_run_beside_each_other(pair: Path, combined: ProtocolResult) -> None:
+    trials, store = protocol_trials(COMBINED, datasets_of(pair)), FeatureStore(pair / "features")
+    folder = pair / "beside"
+    found = run_protocol(COMBINED, runs_of(pair, ALIGNED), trials, store, folder, workers=2)
+    assert_found_alike(folder, found, combined)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt -e '.[ray]'")
+    with ray_cluster() as made:
+        yield made
+
+
+@left_open
+def test_trials_run_on_a_cluster_whose_nodes_die(pair: Path, combined: ProtocolResult, cluster: Any) -> None:
+    from evaluate.protocols.cluster import Cluster
+
+    trials, store = protocol_trials(COMBINED, datasets_of(pair)), FeatureStore(pair / "features")
+    folder, first, seen = pair / "cluster", cluster.add_node(num_cpus=1), list[ProtocolResult]()
+
+    def after(result: ProtocolResult, _: Found) -> None:
+        seen.append(result)
+        if len(seen) == 1:
+            cluster.add_node(num_cpus=1)
+            cluster.remove_node(first, allow_graceful=False)
+
+    with Cluster(cluster.address) as nodes:
+        found = run_protocol(
+            COMBINED, runs_of(pair, ALIGNED), trials, store, folder, cluster=nodes, on_cell=after
+        )
+    assert len(seen) == 4
+    assert_found_alike(folder, found, combined)
 
 
 def test_one_run_is_tested_on_its_own_test_set_and_on_whole_other_datasets(pair: Path) -> None:

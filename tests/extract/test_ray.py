@@ -1,9 +1,8 @@
-import time
-import warnings
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from ray_clusters import left_open, ray_cluster
 from several_runners import CLIP, NSS, assert_same_features, tasks_of, tiny_recipe, undisturbed
 from small_videos import cut_in_half, encode
 
@@ -14,34 +13,13 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -c co
 
 from extract.executors.ray import places, ray_executor  # noqa: E402 - needs Ray
 
-# Ray leaves sockets and log files of processes that it has ended to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-class SlowClock:
-    """The module `time`, slower by 20: Ray gives a node 30 s to start, which a busy machine may not keep."""
-
-    def __getattr__(self, name):
-        return getattr(time, name)
-
-    def monotonic(self):
-        return time.monotonic() / 20
+pytestmark = left_open
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without CPUs; the tests add the nodes that extract."""
-    from ray.cluster_utils import Cluster
-
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter("ignore", ResourceWarning)
-        patch.setattr("ray._private.node.time", SlowClock())
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    with ray_cluster() as made:
         yield made
-        made.shutdown()
 
 
 def extract_while_nodes_die(cluster, how, tasks):

@@ -21,7 +21,9 @@ def ci95(std: float | None, raters: int | None) -> float | None:
 
 
 def outlier_ratio(mos: Vector, mapped: Vector, halves: ArrayLike) -> float | None:
-    """Share of videos with |mapped score - MOS| above half the MOS' 95 % interval (ITU-T P.1401, 01/2020, 7.5.2.2).
+    """Share of videos with |mapped score - MOS| above half the MOS' 95 % interval (ITU-T P.1401).
+
+    As 7.5.2.2 of the edition of 01/2020 has it.
 
     `halves` is `[N]`, in units of the MOS, NaN where it is not known: such videos do not count. None where it
     is known of none. Raises ValueError where they are not as many as the scores.

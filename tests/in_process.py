@@ -18,6 +18,7 @@ def run_module(monkeypatch: pytest.MonkeyPatch, package: str, *arguments: str) -
     """`python -m package arguments`, and its exit status."""
     with monkeypatch.context() as patch:
         patch.setattr(sys, "argv", [package, *arguments])
+        patch.delitem(sys.modules, f"{package}.__main__", raising=False)  # where a test imported its commands
         try:
             runpy.run_module(package, {}, "__main__")
         except SystemExit as stop:

@@ -13,15 +13,13 @@ import torch
 
 from config.errors import Problem
 from config.interruption import stops_on_sigterm
+from config.processes import served
 from extract.executors.base import Launcher, Process
 from extract.executors.worker import launched
 from extract.tasks import Recipe
 
 # Long enough to write the features of a minute to a slow disk.
 _STOP_SECONDS = 60.0
-# CUDA does not survive a fork of a process that uses it. A server, which never does, imports once for all.
-_SERVED = multiprocessing.get_context("forkserver")
-_SERVED.set_forkserver_preload([__name__])
 
 
 class NoSuchDevice(Problem):
@@ -80,9 +78,10 @@ class DeviceProcess(Process):
 
     def __init__(self, *args: object) -> None:
         """`args`: those of `_extract`, but the first."""
-        self._connection, its = _SERVED.Pipe(duplex=False)
+        context = served(__name__)
+        self._connection, its = context.Pipe(duplex=False)
         # Not daemonic: it has decode workers of its own.
-        self._process = _SERVED.Process(target=_extract, args=(its, *args))
+        self._process = context.Process(target=_extract, args=(its, *args))
         self._process.start()
         its.close()
 

@@ -1,6 +1,5 @@
 """One decode worker, seen from the process that started it."""
 
-import multiprocessing
 import signal
 import sys
 import time
@@ -9,6 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 
+from config.processes import served
 from extract.tasks import Refused
 from extract.workers.messages import Attempt, Ended, VideoMessage
 from extract.workers.transport import PIECE_BYTES, PIECES, Buffers, EncoderEnd, Ring
@@ -19,7 +19,6 @@ START_SECONDS = 120.0
 
 _COUNTED_SECONDS = 10.0
 _KILL_SECONDS = 5.0
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 class DecodeProcess:
@@ -28,8 +27,9 @@ class DecodeProcess:
     def __init__(self, config: WorkerConfig, buffers: Buffers) -> None:
         """`buffers`: for the chunks that it sends."""
         ring = Ring(PIECES, PIECE_BYTES)
-        self.connection, far_end = _SPAWN.Pipe(duplex=True)
-        self._process: BaseProcess = _SPAWN.Process(target=work, args=(far_end, ring, config), daemon=True)
+        context = served(work.__module__)
+        self.connection, far_end = context.Pipe(duplex=True)
+        self._process: BaseProcess = context.Process(target=work, args=(far_end, ring, config), daemon=True)
         needs_program = any(type(encoder).__module__ == "__main__" for encoder in config.in_worker.values())
         with nullcontext() if needs_program else _unnamed_program():
             self._process.start()
@@ -105,7 +105,7 @@ class DecodeProcess:
 
 @contextmanager
 def _unnamed_program() -> Iterator[None]:
-    """Hide which program this process runs: a spawned process would run it again, with all its imports.
+    """Hide which program this process runs: a new process would run it again, with all its imports.
 
     Where an encoder of the worker's is defined in that program, it must.
     """

@@ -46,7 +46,7 @@ class Buffers:
 
 
 class Ring:
-    """Memory for so many pieces of so many bytes, which a spawned process shares when it is given the ring.
+    """Memory for so many pieces of so many bytes, which another process shares when it is given the ring.
 
     The memory has no name: whichever of the two dies, by whatever signal, the system frees it with the
     other. It is no part of /dev/shm, which containers often limit to 64 MiB. Pages that were never used

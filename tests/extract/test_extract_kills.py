@@ -50,10 +50,13 @@ def start(store, folder):
 
 
 def workers_of(process):
-    """Numbers of the decode processes that a job has started."""
+    """Numbers of the decode processes of a job: children of the server that forks them."""
+    return [worker for server in children_of(process.pid) for worker in children_of(server)]
+
+
+def children_of(pid):
     with suppress(FileNotFoundError):
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     return []
 
 

@@ -21,10 +21,9 @@ def asked_of_a_gpu(root: Path, folder: Path, steps: str = "") -> dict[str, Any]:
     return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
 
 
-def test_what_a_gpu_is_asked_first_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
-    found = asked_of_a_gpu(root, tmp_path, "assistant ask")
-    assert found.keys() == {"assistant", "ask"}
-    assert found["ask"]["same_texts"] and found["assistant"]["rate_share"] > 0
+def test_what_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
+    found = asked_of_a_gpu(root, tmp_path, "ask")
+    assert found.keys() == {"ask"} and found["ask"]["same_texts"]
 
 
 @pytest.mark.soak

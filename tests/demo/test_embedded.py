@@ -119,17 +119,32 @@ def test_published_features_are_what_our_encoder_gives(shared_data: Path, tmp_pa
     assert "taken as 0" in both.meta("10053703034")["imported"]["still"]
 
 
-def test_made_twice_it_is_the_same_to_the_bit(shared_data: Path, tmp_path: Path) -> None:
-    settings = load_settings(ROOT / "pipelines.toml", [f"store.path={tmp_path / 'features'}", *SHORT])
+@pytest.fixture(scope="module")
+def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model made in short, and of the features that it was made from."""
+    folder = tmp_path_factory.mktemp("made")
+    make(folder, shared_data, "one")
+    return folder
+
+
+def make(folder: Path, shared_data: Path, name: str) -> None:
+    settings = load_settings(ROOT / "pipelines.toml", [f"store.path={folder / 'features'}", *SHORT])
     settings = with_labels_from(shared_data / "labels", settings)
-    weights = []
-    for name in ("one", "two"):
-        built = build_model(tmp_path / f"{name}-model", shared_data / "features", settings, tmp_path / name)
-        assert built.summary["std_scale"] > 0 and set(built.summary["datasets"]) == set(
-            built.summary["videos"]
-        )
-        weights.append((built.folder / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
+    built = build_model(folder / f"{name}-model", shared_data / "features", settings, folder / name)
+    assert built.folder == folder / f"{name}-model"
+
+
+def test_it_is_made_of_published_features_and_says_how_good_it_is(made: Path) -> None:
+    summary = json.loads((made / "one-model" / SUMMARY_FILE).read_text())
+    assert summary["std_scale"] > 0 and set(summary["datasets"]) == set(summary["videos"])
+    assert from_pretrained(made / "one-model", device="cpu").settings.pipeline.members == 2
+
+
+@pytest.mark.soak
+def test_made_twice_it_is_the_same_to_the_bit(made: Path, shared_data: Path) -> None:
+    make(made, shared_data, "two")
+    one, two = ((made / f"{name}-model" / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
 
 
 @pytest.mark.soak

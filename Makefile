@@ -84,6 +84,10 @@ distort: $(STAMP) ## Make distorted copies of the pristine videos in SOURCES, wi
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: test-slow
+test-slow: $(STAMP) ## Run the tests that take seconds each
+	@$(MAKE) --no-print-directory test ARGS="-m 'slow and not soak' $(ARGS)"
+
 .PHONY: soak
 soak: $(STAMP) ## Run the long trials
 	$(BIN)/python -m pytest -m soak $(ARGS)

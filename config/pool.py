@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from config.errors import Problem
-from config.processes import served
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -58,8 +58,10 @@ class Pool:
             return
         if self._pool is None:
             self._others = set(multiprocessing.active_children())
-            context = served(function.__module__)
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin)
+            # Spawned, not forked: the parent may have started threads (libav).
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=get_context("spawn"), initializer=_begin
+            )
         try:
             numbers: dict[Future[Result], int] = {
                 self._pool.submit(function, task): number for number, task in enumerate(tasks)

@@ -12,6 +12,7 @@ from benchmarks.distortion_recognition import PIPELINES, app, report
 from benchmarks.recognition import Row, Said, figures_of, svm_figures
 
 
+@pytest.mark.slow
 def test_the_command_makes_data_learns_and_prints_every_figure(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

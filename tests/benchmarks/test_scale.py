@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_simulation_gives_every_figure_of_every_size(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/scale.py", "--sizes", "500", "2000", "--part-videos", "10"]
     done = subprocess.run(

@@ -21,6 +21,7 @@ def asked_of_a_gpu(root: Path, folder: Path, steps: str = "") -> dict[str, Any]:
     return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_what_a_gpu_is_asked_runs_at_no_size_on_a_cpu(root: Path, tmp_path: Path) -> None:
     found = asked_of_a_gpu(root, tmp_path, "ask")
     assert found.keys() == {"ask"} and found["ask"]["same_texts"]
@@ -51,6 +52,7 @@ def test_the_benchmark_of_the_step_checks_that_both_ways_compute_the_same() -> N
     assert figures["loss"] > 0 and figures["speedup"] > 0 and figures["cpu_speedup"] > 0
 
 
+@pytest.mark.slow
 def test_a_device_is_compared_with_the_cpu_way_by_way() -> None:
     ways = [
         "dense, recompute layers",

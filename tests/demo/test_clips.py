@@ -31,6 +31,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("generated"))
 
 
+@pytest.mark.slow
 def test_every_labelled_video_is_whole(labels: Path) -> None:
     rows = rows_of(labels)
     assert len(rows) == 28
@@ -83,6 +84,7 @@ def test_a_complete_dataset_is_kept_and_said_so(labels: Path, capsys: pytest.Cap
     assert "reused" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_incomplete_dataset_is_made_anew(labels: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(labels.parent, folder)

@@ -96,6 +96,7 @@ def test_a_video_is_scored_by_it_where_no_run_is_named(tmp_path: Path) -> None:
     assert "train.pretrained" in imported and not imported & SLOW_TO_IMPORT
 
 
+@pytest.mark.slow
 def test_published_features_are_what_our_encoder_gives(shared_data: Path, tmp_path: Path) -> None:
     settings = with_labels_from(shared_data / "labels", load_settings(ROOT / "pipelines.toml"))
     store = FeatureStore(tmp_path)
@@ -134,6 +135,7 @@ def make(folder: Path, shared_data: Path, name: str) -> None:
     assert built.folder == folder / f"{name}-model"
 
 
+@pytest.mark.slow
 def test_it_is_made_of_published_features_and_says_how_good_it_is(made: Path) -> None:
     summary = json.loads((made / "one-model" / SUMMARY_FILE).read_text())
     assert summary["std_scale"] > 0 and set(summary["datasets"]) == set(summary["videos"])

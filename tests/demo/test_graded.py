@@ -46,6 +46,7 @@ def test_copies_are_less_like_the_clip_by_each_step(labels: Path) -> None:
         assert alike == sorted(alike, reverse=True), kind
 
 
+@pytest.mark.slow
 def test_it_is_the_same_for_two_workers_and_kept_where_it_is(labels: Path, tmp_path: Path) -> None:
     other = make_graded(tmp_path / "other", contents=2, seed=1, workers=2, progress=False, sizes=SMALL)
     for path in sorted((labels.parent / "videos").iterdir()):

@@ -112,6 +112,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_every_labelled_video_is_there_with_the_stated_seconds(made: Path) -> None:
     rows = rows_of(made)
     files = {str(p.relative_to(made / "videos")) for p in (made / "videos").rglob("*") if p.is_file()}
@@ -188,6 +189,7 @@ def test_every_source_whose_name_is_taken_is_reported(
         assert f"  left out: {problem}\n" in done.out
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_makes_the_same(sources: Path, made: Path, tmp_path: Path) -> None:
     summary = make_copies([sources], tmp_path / "copies", RECIPE, workers=2, quiet=True)
     assert everything(tmp_path / "copies") == everything(made)
@@ -297,6 +299,7 @@ def test_a_folder_that_cannot_be_made_is_refused(
     assert "Traceback" not in done.err and (tmp_path / "taken").stat().st_size == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_the_disk_refuses_leaves_no_half_and_goes_on(
     distort: Command, sources: Path, tmp_path: Path, workers: str
@@ -395,6 +398,7 @@ def test_training_can_use_every_conversation(made: Path) -> None:
     assert {split for split in SPLITS if found[split].used} == {row["split"] for row in rows_of(made)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(0.1, 0.2), (0, 0.5), (0, 0)])
 def test_of_few_sources_the_conversations_of_every_split_are_written(
     sources: Path, tmp_path: Path, shares: tuple[float, float]

@@ -166,6 +166,7 @@ def test_a_finished_cell_is_not_done_again_but_one_of_other_labels_is(
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_written_to_the_store(pair: Path, study: Study, rows: list[AblationRow]) -> None:
     def files() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in (pair / "features").rglob("*") if path.is_file()}

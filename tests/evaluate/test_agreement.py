@@ -94,6 +94,7 @@ def test_a_fault_is_one_plain_line_and_status_one(tmp_path: Path, root: Path) ->
     assert done.stderr == f"error: {predictions}, line 2: score is 'high', expected a finite number\n"
 
 
+@pytest.mark.slow
 def test_published_scores_beside_their_opinion_scores_are_judged_without_labels(shared_data: Path) -> None:
     """Its authors print SRCC .8691 and PLCC .8687 after their own fit."""
     judgement = judge(shared_data / "predictions" / "relaxvqa_lsvq_test.csv", score_column="y_test_pred")
@@ -108,6 +109,7 @@ def test_published_scores_beside_their_opinion_scores_are_judged_without_labels(
 MAXVQA = {"O": 0.797, "A-1": 0.5763, "T-1": 0.6641, "T-all": 0.7551}
 
 
+@pytest.mark.slow
 def test_each_dimension_is_judged_by_its_own_opinion_scores_in_one_command(shared_data: Path) -> None:
     """MaxVQA's 16 dimensions, whose labels name no videos; the figures are scipy's, row by row."""
     predictions = shared_data / "predictions" / "maxvqa_val-maxwell.csv"

@@ -26,6 +26,7 @@ ASKED = (
 )
 
 
+@pytest.mark.slow
 def test_what_is_written_is_what_a_talk_about_the_same_features_writes(tmp_path: Path) -> None:
     (tmp_path / "said.jsonl").write_text(
         "".join(

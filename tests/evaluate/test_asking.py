@@ -30,6 +30,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return decoded_files(monkeypatch)
 
 
+@pytest.mark.slow
 def test_questions_of_the_real_file_on_stand_ins_decoded_once(
     shared_data: Path, tmp_path: Path, decoded: list[Path]
 ) -> None:

@@ -88,6 +88,7 @@ def test_the_media_of_conversations_are_extracted_once(place: Any) -> None:
     assert (again["done"], again["already"]) == (0, 3)
 
 
+@pytest.mark.slow
 def test_a_run_learns_what_is_said_and_knows_it_again(place: Any, caplog: pytest.LogCaptureFixture) -> None:
     changes = {"batch_size": 2, "learning_rate": 1e-2}
     asked = [f"--set=pipelines.tiny.training.{key}={value}" for key, value in changes.items()]
@@ -149,6 +150,7 @@ MOTION = (
 )
 
 
+@pytest.mark.slow
 def test_pictures_are_not_extracted_for_motion_that_nothing_reads(tmp_path: Path) -> None:
     place = Place(tmp_path / "talks")
     asked = ("talks", "--pipeline", "tiny", "--workers", "0", "--json", *MOTION)

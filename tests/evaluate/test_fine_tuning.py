@@ -49,6 +49,7 @@ def prepared(folder: Path) -> tuple[RunSettings, list[Trial], FeatureStore]:
     return settings, protocol_trials(PROTOCOL, [konvid]), FeatureStore(folder / "features")
 
 
+@pytest.mark.slow
 def test_each_published_fold_is_fine_tuned_from_the_run(place: Path) -> None:
     settings, trials, store = prepared(place)
     assert [len(trial.tested["KoNViD-1k"]) for trial in trials] == [10, 10, 10]

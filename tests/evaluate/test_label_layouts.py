@@ -38,6 +38,7 @@ def label_files(folder: Path) -> list[Path]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", SETS)
 def test_every_layout_is_judged_with_its_videos_counted(
     shared_data: Path, tmp_path: Path, dataset: str

@@ -55,6 +55,7 @@ def model(root: Path, video: Features, **changes: int) -> QualityModel:
     return QualityModel(own.decoder, own.prompts, projectors).eval()
 
 
+@pytest.mark.slow
 def test_every_frame_has_a_token_and_a_position_in_both_orders(root: Path, video: Features) -> None:
     own = model(root, video)
     assert video["key_frames"].shape == (SECONDS, 1, 32) and len(video["motion"]) == FRAMES

@@ -40,6 +40,7 @@ def test_a_second_is_scored_by_its_own_tokens(tmp_path: Path) -> None:
     assert found.seconds[1]["noise"] == pytest.approx(expected, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_draws_a_plot(tmp_path: Path) -> None:
     clips = [encode(tmp_path / f"{n}.mp4", frames=30 + 30 * n) for n in range(2)]
     command = ["probe", *map(str, clips), "--plot", str(tmp_path / "new" / "probe.svg")]
@@ -56,6 +57,7 @@ def test_the_command_prints_a_table_and_draws_a_plot(tmp_path: Path) -> None:
     assert isinstance(refused.exception, EvaluationError) and "ends in .svg" in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_a_video_that_cannot_be_probed_takes_no_other_along(tmp_path: Path) -> None:
     clip, fake = encode(tmp_path / "clip.mp4", frames=30), tmp_path / "fake.mp4"
     fake.write_bytes(b"no video")

@@ -82,6 +82,7 @@ def test_each_dataset_is_split_as_it_is_alone(pair: Path) -> None:
     assert counts == {"demo": 8, "KoNViD-1k": 6}
 
 
+@pytest.mark.slow
 def test_a_dataset_may_be_trained_on_as_well_and_never_tested(pair: Path) -> None:
     protocol = COMBINED.model_copy(update={"name": "also", "datasets": ("demo",), "also": ("KoNViD-1k",)})
     result = run(pair, protocol)
@@ -149,6 +150,7 @@ def test_the_table_shows_all_videos_and_each_dataset(combined: ProtocolResult) -
     assert protocol_table(alone).startswith("median of splits")
 
 
+@pytest.mark.slow
 def test_each_dataset_is_tested_by_a_run_that_never_saw_it(pair: Path, cross: ProtocolResult) -> None:
     names = [f"{name}-{number}" for name in NAMES for number in (0, 1)]
     assert [split.name for split in cross.splits] == names
@@ -212,11 +214,15 @@ def assert_found_alike(folder: Path, found: ProtocolResult, combined: ProtocolRe
                 for each in (folder.with_name(COMBINED.name), folder)
             )
             assert one == other, f"{method} in {trial}"
-    for alone, together in zip(combined.splits, found.splits, strict=True):
-        assert asdict(alone) == asdict(together)
-    assert asdict(found) == asdict(combined)
+    assert rounded(found) == rounded(combined)
 
 
+def rounded(result: ProtocolResult) -> Any:
+    """Fitted figures differ in their last places with where NumPy's arrays happen to lie in memory."""
+    return json.loads(json.dumps(asdict(result)), parse_float=lambda text: round(float(text), 9))
+
+
+@pytest.mark.slow
 def test_trials_run_beside_each_other(pair: Path, combined: ProtocolResult) -> None:
     trials, store = protocol_trials(COMBINED, datasets_of(pair)), FeatureStore(pair / "features")
     folder = pair / "beside"
@@ -231,6 +237,7 @@ def cluster() -> Iterator[Any]:
         yield made
 
 
+@pytest.mark.slow
 @left_open
 def test_trials_run_on_a_cluster_whose_nodes_die(pair: Path, combined: ProtocolResult, cluster: Any) -> None:
     from evaluate.protocols.cluster import Cluster

@@ -97,6 +97,7 @@ def test_predictions_of_any_model_have_a_page_with_errors_and_calibration(
     assert "80 of 80" in page.text
 
 
+@pytest.mark.slow
 def test_sixteen_dimensions_have_a_chart_each(shared_data: Path) -> None:
     labels = LabelSource(shared_data / "labels" / "MaxWell" / "MaxWell_val.csv", by_row=True)
     found = judge_columns(shared_data / "predictions" / "maxvqa_val-maxwell.csv", labels, ("all",))

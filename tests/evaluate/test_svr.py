@@ -12,6 +12,7 @@ from store.labels.merging import read_labels
 from store.labels.splits import random_splits
 
 
+@pytest.mark.slow
 def test_published_features_of_live_vqc_give_the_published_correlation(shared_data: Path) -> None:
     matrix = loadmat(shared_data / "features" / "LIVE_VQC_VIDEVAL_light480_3fps_feats.mat")["feats_mat"]
     matrix = np.where(np.isfinite(matrix), matrix, np.nanmedian(matrix, axis=0))

@@ -200,13 +200,13 @@ CUTS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(*CUTS)
 def test_what_was_cut_off_is_never_taken_for_the_whole(suffix, shown, share):
     check_cut(suffix, shown, share)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CASES)
 def test_chunks_are_those_of_what_is_shown(case):
     check(case)

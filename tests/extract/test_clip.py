@@ -87,6 +87,7 @@ def key_frames(path, rate):
         ]
 
 
+@pytest.mark.slow
 def test_tokens_of_a_real_video_are_those_of_clips_own_preprocessing(shared_data, saved):
     path = shared_data / "videos" / "vsfa_test.mp4"
     with av.open(str(path)) as container:

@@ -49,6 +49,7 @@ def references(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "like"),
     [(kind, kinds[0]) for kinds in GROUPS for kind in kinds],

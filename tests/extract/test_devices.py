@@ -44,6 +44,7 @@ def kill_a_worker(store):
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_nothing_but_time(tmp_path, videos, caplog):
     how = tiny_recipe(tmp_path / "alone")
     tasks = tasks_of(videos, how)

@@ -72,6 +72,7 @@ def test_stored_features_are_what_the_encoders_give_for_the_decoded_chunks(tmp_p
         assert features.meta("v2")["file_bytes"] == videos["v2"].stat().st_size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_summary_counts_what_was_read_and_written(tmp_path, encoders, videos, workers):
     one = {name: encoders[name] for name in ("clip", "mean")}

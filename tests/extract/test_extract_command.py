@@ -116,6 +116,7 @@ def files_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_what_there_is_to_do_and_stores_nothing(command, tmp_path, videos):
     command = [*command, *TINY]
     before = files_below(tmp_path)
@@ -131,6 +132,7 @@ def test_a_dry_run_tells_what_there_is_to_do_and_stores_nothing(command, tmp_pat
     assert "of video a second" in after
 
 
+@pytest.mark.slow
 def test_only_what_was_chosen_is_extracted(command, tmp_path):
     command = [*command, *TINY]
     done = json.loads(run(command, "--only", "v1", "--only", "v3", "--json").stdout)
@@ -139,6 +141,7 @@ def test_only_what_was_chosen_is_extracted(command, tmp_path):
     assert json.loads(run(command, "--limit", "2", "--json").stdout)["already"] == 1
 
 
+@pytest.mark.slow
 def test_the_command_takes_its_shard_only(command):
     part = json.loads(run(command, *TINY, "--shard", "0/2", "--json").stdout)
     assert (part["done"], part["newly_quarantined"]) == (2, 1)

@@ -44,6 +44,7 @@ def weights(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("frames", "side"), [(16, 96), (64, 64)])
 def test_motion_is_the_authors_from_the_fast_pathway_alone(reference, weights, frames, side) -> None:
     encoder = build_encoder(motion_settings(weights=str(weights), architecture={}, input_size=side))

@@ -149,6 +149,7 @@ def test_compressed_copy_of_a_real_scene_is_told_from_the_pristine_one(
     assert detail[0] > detail[1] + 0.5
 
 
+@pytest.mark.slow
 def test_features_do_not_depend_on_how_many_threads_the_process_has(encoder: NssEncoder) -> None:
     chunks = [chunk_of(moving_texture(540, 960, count=MOTION_FRAMES + number)) for number in range(8)]
     found = []

@@ -364,6 +364,7 @@ def test_a_deadly_video_of_a_small_job_costs_the_others_nothing(tmp_path, videos
     assert got["white"].kind == "crash"
 
 
+@pytest.mark.slow
 def test_a_machine_that_cannot_extract_refuses_no_video(tmp_path):
     white = np.full((64, 96, 3), 255, np.uint8)
     deadly = {f"v{n}": encode(tmp_path / f"{n}.mp4", frames=20, rate=20, picture=white) for n in range(3)}

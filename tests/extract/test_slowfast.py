@@ -118,6 +118,7 @@ def test_the_default_is_slowfast_r50_at_full_size():
     assert (request.count, request.rule, request.size) == (32, "uniform", (224, 224))
 
 
+@pytest.mark.slow
 def test_the_specification_tells_weights_grid_and_sampling_apart(checkpoint):
     changes = [
         {},
@@ -150,6 +151,7 @@ def test_settings_that_cannot_work_say_why(changes, message):
         build_encoder(slowfast_settings(**changes))
 
 
+@pytest.mark.slow
 def test_the_guard_leaves_no_false_torchvision_behind():
     code = (
         "import importlib.util, sys\n"

@@ -140,6 +140,7 @@ def test_a_list_with_a_byte_order_mark_loses_no_video_and_one_that_is_absent_is_
         videos_at([str(tmp_path / "list.txt")])
 
 
+@pytest.mark.slow
 def test_folders_of_one_list_that_hold_the_same_names_do_not_collide(tmp_path, folder, s3):
     assert s3
     bucket = f"s3://bucket/{uuid.uuid4().hex}"
@@ -305,6 +306,7 @@ def run_command(tmp_path, *options):
     return CliRunner().invoke(app, [*command, "--set", f"store.path={tmp_path / 'features'}"])
 
 
+@pytest.mark.slow
 def test_the_command_extracts_what_nobody_scored(tmp_path, folder):
     done = run_command(tmp_path, "--videos", str(folder), "--into", "mine", "--json")
     assert done.exit_code == 0, done.output
@@ -320,6 +322,7 @@ def test_a_dataset_or_places_with_a_name_are_expected(tmp_path, options):
     assert isinstance(done.exception, InvalidChoice)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_an_error_where_features_no_longer_hold(tmp_path, folder):
     own = tmp_path / "own"
     own.mkdir()

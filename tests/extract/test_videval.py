@@ -108,6 +108,7 @@ def test_frames_of_a_chunk_do_not_depend_on_the_other_chunks(video):
             np.testing.assert_array_equal(chunk.frames[name], kept)  # encode leaves them as they were
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_features_reach_a_store_and_come_back(tmp_path, video, features, workers):
     encoder = VidevalEncoder(settings())
@@ -181,6 +182,7 @@ def test_the_usual_variant_and_the_streams_that_are_kept():
         VidevalEncoder(settings(streams=("spatial",)))
 
 
+@pytest.mark.slow
 def test_frozen_copies_of_a_camera_clip_stand_still_for_as_long_as_they_do(shared_data, tmp_path):
     footage = read_footage(shared_data / "videos" / "8069880437.mp4", 3.0, 240)
     shares = []

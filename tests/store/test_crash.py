@@ -45,6 +45,7 @@ def test_what_killed_writers_committed_is_whole_and_the_rest_is_litter(
     }
 
 
+@pytest.mark.slow
 @BACKENDS
 def test_four_processes_write_one_set_at_once(root: Path, tmp_path: Path, backend: str) -> None:
     run_writers(root, tmp_path, "together", backend)

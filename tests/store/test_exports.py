@@ -79,6 +79,7 @@ def sets(draw: st.DrawFn) -> dict[str, dict[str, NDArray[Any]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", TARGETS)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=sets())

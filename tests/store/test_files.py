@@ -110,6 +110,7 @@ def test_files_that_have_gone_with_their_folder_are_no_error(tmp_path: Path) -> 
     files.remove("parts-00001/x.json", "y.json")
 
 
+@pytest.mark.slow
 def test_a_slow_disk_loses_no_part_while_it_is_synced_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def labels(tmp_path: Path) -> Path:
     return text_file(tmp_path / "labels.csv", f"video,mos,content\n{rows}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", REAL)
 def test_lmm_vqas_folds_join_both_releases_of_the_labels(
     shared_data: Path, folder: str, caplog: pytest.LogCaptureFixture

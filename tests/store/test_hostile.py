@@ -58,6 +58,7 @@ HOSTILE = st.text(min_size=1, max_size=300) | st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(ids=st.lists(HOSTILE, min_size=1, max_size=6, unique_by=storable_id).filter(all))
 def test_no_id_leaves_the_store_or_collides(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
@@ -187,6 +188,7 @@ def _written_at_once(root: Path, store: Path, writers: int, count: int) -> None:
     assert verify(features) == [] and features.clean() == []
 
 
+@pytest.mark.slow
 def test_four_writers_of_a_hundred_videos_each_lose_none(root: Path, tmp_path: Path) -> None:
     _written_at_once(root, tmp_path, 4, 100)
 

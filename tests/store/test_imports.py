@@ -67,6 +67,7 @@ def _ids(tmp_path: Path, *videos: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "column", "videos", "error", "message"),
     [

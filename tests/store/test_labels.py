@@ -52,6 +52,7 @@ def csv_file(folder: Path, text: str, name: str = "labels.csv") -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "rows"), ROWS.items())
 def test_every_real_layout_gives_all_its_rows(shared_data: Path, file: str, rows: int) -> None:
     labels = read_labels(shared_data / "labels" / file)
@@ -72,6 +73,7 @@ def test_the_real_lsvq_video_has_its_published_score(shared_data: Path, file: st
     assert mos["yfcc-batch22/17734"] == pytest.approx(59.91, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     [

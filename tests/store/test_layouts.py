@@ -29,6 +29,7 @@ def written(path: Path, content: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ANNOTATIONS)
 def test_lmm_vqas_annotations_are_the_published_scores(
     shared_data: Path, file: str, caplog: pytest.LogCaptureFixture

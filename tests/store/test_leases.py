@@ -114,6 +114,7 @@ def on_another_host(monkeypatch, files, **options):
         return Leases(files, **options)
 
 
+@pytest.mark.slow
 def test_a_process_of_another_machine_with_the_same_host_name_is_dead_only_when_its_count_stands_still(
     root, monkeypatch
 ):

@@ -48,6 +48,7 @@ def test_windows_are_read_into_a_given_array(url: str) -> None:
     assert features.read("long", "x", 5, 5).shape == (0, 600)
 
 
+@pytest.mark.slow
 def test_a_set_is_read_after_pickling_and_in_a_forked_process(url: str) -> None:
     write(features_at(url), VIDEOS)
     features = features_at(url)
@@ -79,6 +80,7 @@ def test_other_writers_videos_appear_on_refresh_and_supersede(url: str) -> None:
     assert reader.videos() == VIDEOS[:4]
 
 
+@pytest.mark.slow
 def test_processes_write_one_set_at_once(s3: str, root: Path) -> None:
     url = f"s3://bucket/{uuid.uuid4().hex}"
     program = (
@@ -137,6 +139,7 @@ def test_find_names_what_is_there(url: str) -> None:
     assert len(FeatureStore(url).feature_sets()) == 2
 
 
+@pytest.mark.slow
 def test_a_refresh_fetches_new_markers_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = features_at(url)
     write(features_at(url), VIDEOS[:2], part_bytes=1)

@@ -33,6 +33,7 @@ def _answering() -> Iterator[None]:
     FlakyFileSystem.requests_left = None
 
 
+@pytest.mark.slow
 def test_damage_is_named_by_its_url_and_the_rest_stays_readable(url: str) -> None:
     write(features_at(url), VIDEOS[:2])
     write(features_at(url), VIDEOS[2:])
@@ -51,6 +52,7 @@ def test_damage_is_named_by_its_url_and_the_rest_stays_readable(url: str) -> Non
     assert_holds(features, VIDEOS[2:])
 
 
+@pytest.mark.slow
 def test_a_damaged_marker_is_named_by_its_url_and_hides_its_videos(url: str) -> None:
     features = features_at(url)
     write(features, VIDEOS[:2])
@@ -68,6 +70,7 @@ def test_a_damaged_marker_is_named_by_its_url_and_hides_its_videos(url: str) -> 
     assert_holds(features_at(url), VIDEOS)
 
 
+@pytest.mark.slow
 def test_only_old_parts_without_a_marker_are_litter(url: str) -> None:
     features = features_at(url)
     write(features, VIDEOS)
@@ -80,6 +83,7 @@ def test_only_old_parts_without_a_marker_are_litter(url: str) -> None:
     assert verify(features_at(url)) == []
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_nothing_on_this_machine(url: str) -> None:
     child = os.fork()
     if child == 0:
@@ -132,6 +136,7 @@ def test_a_read_without_a_network_says_so_and_the_next_one_works() -> None:
     assert_holds(features, VIDEOS[:2])
 
 
+@pytest.mark.slow
 def test_the_server_goes_while_a_writer_is_at_work(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"s3://bucket/{uuid.uuid4().hex}"
     features = features_at(url)
@@ -170,6 +175,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         FeatureStore("nowhere://bucket/features").feature_sets()
 
 
+@pytest.mark.slow
 def test_gc_removes_litter_of_any_folder_and_superseded_parts(url: str) -> None:
     features, remote = features_at(url), Remote(url)
     write(features, VIDEOS[:2])
@@ -201,6 +207,7 @@ def test_the_job_of_a_dead_driver_is_removed_and_that_of_a_living_one_stays(url:
     assert set(objects(url)) == {"store.json", f".jobs/{mine}/open"}
 
 
+@pytest.mark.slow
 def test_repair_and_compact_say_that_they_want_a_folder(url: str) -> None:
     features = features_at(url)
     write(features, VIDEOS[:1])

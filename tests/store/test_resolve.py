@@ -60,6 +60,7 @@ def test_both_releases_of_live_vqc_name_the_same_videos(shared_data: Path) -> No
     assert all(one[video] == other[name] for video, name in coverage.found.items())
 
 
+@pytest.mark.slow
 def test_all_lsvq_videos_resolve_in_their_own_directories(shared_data: Path) -> None:
     labels = [label.video for label in read_labels(shared_data / "labels/LSVQ/train_labels.txt")]
     coverage = resolve(labels, [f"/data/lsvq/{label}.mp4" for label in labels])
@@ -167,6 +168,7 @@ def test_names_of_any_bytes_join_and_are_shown_escaped() -> None:
     said.encode()
 
 
+@pytest.mark.slow
 def test_the_time_for_videos_of_one_name_grows_with_their_number_not_its_square() -> None:
     seconds = []
     for count in (2_000, 16_000):

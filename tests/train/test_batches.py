@@ -45,6 +45,7 @@ def kind(request):
     return request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_features_are_the_same_bits_wherever_a_chunk_stands(kind, precision):
     encoder = built(kind, 4, precision=precision)
@@ -62,6 +63,7 @@ def test_features_are_the_same_bits_wherever_a_chunk_stands(kind, precision):
                 assert features[stream].dtype == np.float16
 
 
+@pytest.mark.slow
 def test_batches_of_one_and_of_four_agree_to_the_last_place_of_half_precision(kind):
     one, four = built(kind, 1), built(kind, 4)
     assert one.specification() == four.specification()

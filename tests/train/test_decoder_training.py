@@ -160,6 +160,7 @@ def test_three_processes_that_share_it_take_the_steps_of_one(place: Path) -> Non
     assert_same_run(place / "alone", place / "of-3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_layers_compute_in_bfloat16_on_float32_weights(tmp_path: Path, tied: bool) -> None:
     settings = (*SETTINGS, BFLOAT16, *([TIED] if tied else []))
@@ -173,6 +174,7 @@ def test_layers_compute_in_bfloat16_on_float32_weights(tmp_path: Path, tied: boo
     assert exact.outcome.final_loss != steps[STEPS]
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one(place: Path) -> None:
     often = (*SETTINGS, saving(4))
     undisturbed = train(place, "undisturbed", *often).outcome
@@ -184,6 +186,7 @@ def test_a_killed_run_that_is_continued_ends_bit_for_bit_like_an_undisturbed_one
         assert all(torch.equal(tensor, tensors[name]) for name, tensor in read(place / "killed").items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [pytest.param(1, 2, marks=pytest.mark.soak), (2, 1)])
 def test_a_run_is_continued_by_another_number_of_processes(place: Path, before: int, after: int) -> None:
     name, often = f"{before}-{after}", (*SETTINGS, saving(4))
@@ -192,6 +195,7 @@ def test_a_run_is_continued_by_another_number_of_processes(place: Path, before: 
     assert_same_run(place / "alone", place / name)
 
 
+@pytest.mark.slow
 def test_two_that_share_it_take_the_steps_of_one_which_alone_reads_it(place: Path) -> None:
     def watched() -> None:
         import train.job as job
@@ -222,6 +226,7 @@ def test_two_that_share_it_take_the_steps_of_one_which_alone_reads_it(place: Pat
     assert list(logged(place / "frozen", "loss").values()) == pytest.approx(list(losses.values()), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_a_model_that_transformers_reads(place: Path) -> None:
     folder = checkpoint_of(place / "alone") / "decoder"
     trained = from_pretrained(place / "alone")
@@ -242,6 +247,7 @@ def test_what_was_trained_is_a_model_that_transformers_reads(place: Path) -> Non
         from_pretrained(place / "alone", decoder=str(folder))
 
 
+@pytest.mark.slow
 def test_files_of_the_decoder_are_of_a_bounded_size_and_have_an_index(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +268,7 @@ def test_files_of_the_decoder_are_of_a_bounded_size_and_have_an_index(
         from_pretrained(place / "parts")
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_decoder_that_another_trained(place: Path) -> None:
     still = ("pipelines.tiny.training.epochs=1", "pipelines.tiny.training.learning_rate=1e-30")
     store, split = make_features(place)
@@ -280,6 +287,7 @@ def test_a_run_begins_with_the_decoder_that_another_trained(place: Path) -> None
         begin("fourth")
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_refused_in_words(place: Path) -> None:
     often = (*SETTINGS, saving(2))
     assert finish(start(dies_after(2, lambda: train(place, "damaged", *often)), 1)) == [7]

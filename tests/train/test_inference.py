@@ -34,6 +34,7 @@ def uncached_probabilities(model: QualityModel, visual: torch.Tensor, task: str)
     return torch.tensor(probabilities)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("spelled", [False, True])
 def test_probabilities_of_one_pass_are_those_of_whole_sequences(kind: str, spelled: bool) -> None:
@@ -49,6 +50,7 @@ def test_probabilities_of_one_pass_are_those_of_whole_sequences(kind: str, spell
         torch.testing.assert_close(probabilities, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("seed", range(3))
 def test_written_answers_are_hugging_faces_greedy_ones(kind: str, seed: int) -> None:
@@ -122,6 +124,7 @@ def test_predictions_do_not_depend_on_the_batch_by_a_single_bit() -> None:
     assert expected_scores(model, visual) == [expected_scores(model, [tokens])[0] for tokens in visual]
 
 
+@pytest.mark.slow
 def test_llama3s_own_tokenizer_gives_scores_that_sum_to_one(shared_data: Path) -> None:
     folder = shared_data / "tokenizers" / "llama3"
     if not folder.is_dir():

@@ -105,6 +105,7 @@ def test_probabilities_are_the_mean_of_the_members_own(spelled: bool) -> None:
             assert float((found - found.mean(dim=0)).abs().max()) > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 @pytest.mark.parametrize("seed", range(3))
 @torch.inference_mode()

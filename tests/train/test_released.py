@@ -157,6 +157,7 @@ def test_tokens_loss_and_gradients_are_the_authors(
     assert set(model.trainable_parameters()) == {"spatial", "temporal", "embeddings"}
 
 
+@pytest.mark.slow
 def test_the_released_pipeline_has_258_tokens_a_video_at_full_size(root: Path, shared_data: Path) -> None:
     decoder = "pipelines.lmm-vqa-released.decoder"
     tokenizer = shared_data / "tokenizers" / "llama3"
@@ -226,6 +227,7 @@ def test_appended_chunks_that_do_not_match_are_refused_by_name(tmp_path: Path) -
         train(tmp_path, "other", "pipelines.tiny.branches.temporal.append_to=spatial")
 
 
+@pytest.mark.slow
 def test_an_answer_may_be_a_score_alone_with_trained_embeddings(tmp_path: Path) -> None:
     run = ("tasks.score.answer={value}", "pipelines.tiny.training.groups.embeddings={}")
     assert train(tmp_path, "run", *run).outcome.best_srcc is not None

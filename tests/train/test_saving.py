@@ -66,6 +66,7 @@ def killed_at(removal: int, place: Path) -> None:
     finish(start(restarted, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removal", range(0, 8, 2))
 def test_a_restart_that_is_killed_never_mixes_runs_nor_leaves_litter(
     place: Path, run: Path, removal: int
@@ -116,6 +117,7 @@ def test_a_refusal_of_the_main_process_is_that_of_all(place: Path, run: Path) ->
         assert finish(start(refused, 2)) == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_process_whose_neighbour_is_killed_says_so(place: Path) -> None:
     def lonely() -> None:
         import train.loop.stepper as module
@@ -134,6 +136,7 @@ def test_a_process_whose_neighbour_is_killed_says_so(place: Path) -> None:
     assert finish(start(lonely, 2)) == [0, -signal.SIGKILL]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(place: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 9_000_000) as disk:
         (place / "disk").symlink_to(disk)
@@ -147,6 +150,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(place: Path,
         (place / "disk").unlink()
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_not_be_written_is_told(place: Path, run: Path) -> None:
     trained, (store, split) = load_trained(run), make_features(place)
     labels = place / "labels.csv"
@@ -162,6 +166,7 @@ def test_a_folder_that_may_not_be_written_is_told(place: Path, run: Path) -> Non
             export(run, run / "exported")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file", ["model.safetensors", "training/state.pt", "training/progress.json", "SHA256SUMS"]
 )
@@ -206,6 +211,7 @@ def test_a_project_may_be_moved(place: Path, run: Path) -> None:
     assert load_trained(run).settings.dataset.labels == place / "elsewhere.csv"
 
 
+@pytest.mark.slow
 def test_features_too_large_to_compute_with_are_named_by_video_at_the_first_reading(tmp_path: Path) -> None:
     store, split = make_features(tmp_path)
     features = FeatureStore(tmp_path / "features").find("demo", "nss")
@@ -231,6 +237,7 @@ def evaluate(run: Path, labels: list[Label]) -> Any:
     return evaluate_run(trained, FeatureStore(run.parent / "features"), dataset, quiet=True)
 
 
+@pytest.mark.slow
 def test_test_videos_without_features_are_missing_in_the_evaluation(tmp_path: Path) -> None:
     store, split = make_features(tmp_path)
     absent = Label("absent", 50.0)

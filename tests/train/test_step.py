@@ -237,6 +237,7 @@ def test_a_decoder_that_cannot_be_packed_is_refused(kind: str, changes: dict[str
         model_of(kind, **changes)
 
 
+@pytest.mark.slow
 def test_compiled_parts_give_the_same_losses_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and split into forward and backward as ever; only the C++ compiler is left out, for its time."""
     compile_module = torch.nn.Module.compile

@@ -113,6 +113,7 @@ def evaluated(
     return evaluate_run(trained, store, dataset, part, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_task_is_added_by_pipelines_toml_alone(tmp_path: Path) -> None:
     tasks = ("five", "fault", "sharpness", "remark")
     trained, store, split = trained_with(tmp_path, *tasks, training__epochs="25")

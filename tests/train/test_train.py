@@ -180,6 +180,7 @@ def test_out_of_memory_says_what_was_tried_and_which_settings_lower_it(
         assert f"pipelines.tiny.{setting}" in message or f"training.{setting}" in message
 
 
+@pytest.mark.slow
 def test_in_bfloat16_the_projectors_stay_float32_and_learn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +212,7 @@ def test_only_the_videos_whose_own_loss_is_no_number_are_named(
         train_run(settings, store, {"demo": split}, tmp_path / "run", quiet=True)
 
 
+@pytest.mark.slow
 def test_checkpoints_are_saved_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
 

@@ -47,6 +47,7 @@ def plan_of_real_labels(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [(), (f"{TINY}.decoder.lora={{ rank = 4 }}", f"{TINY}.training.groups={{ embeddings = 1e-3 }}")],
@@ -72,6 +73,7 @@ def test_a_plan_counts_what_the_run_then_has(tmp_path: Path, changes: tuple[str,
     assert sum(plan.feature_bytes.values()) == stored.size_bytes
 
 
+@pytest.mark.slow
 def test_labels_alone_are_enough_for_the_released_pipelines(shared_data: Path) -> None:
     plan = plan_of_real_labels(shared_data, "lmm-vqa")
     assert sum(plan.videos["LSVQ"].values()) == 3_573 and plan.missing == {"LSVQ": 0}
@@ -86,6 +88,7 @@ def test_labels_alone_are_enough_for_the_released_pipelines(shared_data: Path) -
     assert released.trained["embeddings"] == 128_256 * 4096
 
 
+@pytest.mark.slow
 def test_text_is_estimated_near_what_the_real_tokenizer_gives(shared_data: Path) -> None:
     file = load_settings(ROOT / "pipelines.toml")
     tasks = file.run(file.pipelines["lmm-vqa-multitask"], file.datasets["LSVQ"]).tasks
@@ -112,6 +115,7 @@ def test_speed_and_memory_are_near_what_a_gpu_showed(shared_data: Path) -> None:
     assert plan.hours == pytest.approx(seen / videos_per_second / 3600)
 
 
+@pytest.mark.slow
 def test_a_smaller_card_recomputes_layers_and_takes_longer(shared_data: Path) -> None:
     quantised = "pipelines.lmm-vqa.decoder.quantised=4bit"
     large = plan_of_real_labels(shared_data, "lmm-vqa", quantised, card="H100")
@@ -130,6 +134,7 @@ def test_videos_beyond_the_decoders_context_are_named(shared_data: Path) -> None
     assert any("3,573 videos do not fit, such as LSVQ/" in line for line in plan.lines())
 
 
+@pytest.mark.slow
 def test_processes_share_passes_and_a_sharded_decoder(shared_data: Path) -> None:
     sharded = "pipelines.lmm-vqa.training.shard_decoder=true"
     one, four = (plan_of_real_labels(shared_data, "lmm-vqa", sharded, processes=number) for number in (1, 4))
@@ -184,6 +189,7 @@ def test_lengths_come_from_the_files_where_nothing_is_extracted(tmp_path: Path) 
     assert planned["tokens"]["visual_mean"] == 4 * 5 + 4 and planned["missing"] == {"demo": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip-vit-l14", "siglip-so400m", "slowfast-r50", "videomae-base", "nss"])
 def test_shapes_in_the_settings_are_those_that_the_encoders_give(name: str) -> None:
     settings = load_settings(ROOT / "pipelines.toml").encoders[name]

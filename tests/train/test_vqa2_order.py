@@ -157,6 +157,7 @@ def test_two_videos_in_two_conversations_do_not_see_each_other() -> None:
     assert all(torch.equal(s.mask, torch.ones_like(s.mask).tril()) for s in layout.segments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "frames", "fps", "seconds"),
     [

@@ -2,7 +2,6 @@ import multiprocessing
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -41,7 +40,7 @@ def kill_a_worker(store):
     """Kill one of two processes as soon as both have a lot, of many."""
     while len(list(store.glob(".jobs/*/*.lease-*"))) < 2:
         time.sleep(0.001)
-    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    multiprocessing.active_children()[0].kill()
 
 
 @pytest.mark.slow
@@ -89,7 +88,7 @@ def test_devices_whose_processes_die_again_and_again_are_given_up(tmp_path, vide
     def kill_all():
         while not over.wait(0.01):
             for child in multiprocessing.active_children():
-                os.kill(child.pid, signal.SIGKILL)
+                child.kill()
 
     how = tiny_recipe(tmp_path)
     killer = threading.Thread(target=kill_all)
@@ -141,7 +140,7 @@ def test_kills_at_any_moment_leave_the_store_of_an_undisturbed_run(tmp_path, vid
             # At most a kill for every few lots, as a place that only dies is given up.
             if len(got) % 10 == 0:
                 time.sleep(chance.uniform(0, 0.1))
-                os.kill(chance.choice(multiprocessing.active_children()).pid, signal.SIGKILL)
+                chance.choice(multiprocessing.active_children()).kill()
     assert sorted(outcome.task.video for outcome in got) == sorted(many)
     assert_same_features(how.store, disturbed.store)
 

@@ -39,6 +39,7 @@ def extract_while_nodes_die(cluster, how, tasks):
     return got
 
 
+@pytest.mark.slow
 def test_a_cluster_without_a_cpu_is_refused_with_directions(tmp_path, cluster):
     how = tiny_recipe(tmp_path)
     with (
@@ -53,6 +54,7 @@ def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path):
         ray_executor(tiny_recipe(tmp_path), "127.0.0.1:9", "auto")
 
 
+@pytest.mark.slow
 def test_nodes_that_die_cost_nothing_but_time_and_new_ones_are_put_to_work(tmp_path, cluster, caplog):
     files = [encode(tmp_path / f"v{n:02}.mp4", frames=20 + 3 * n, rate=20) for n in range(16)]
     videos = {f"{file.stem}/{n}": file for file in files for n in range(4)}

@@ -4,6 +4,7 @@ Importing this module raises RayMissing where Ray is not installed.
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -84,7 +85,7 @@ def _in_folder(folder: Path, function: Callable[[Task], Result], task: Task) -> 
         os.chdir(folder)
     except OSError as error:
         raise FolderNotShared(
-            f"{folder}: not there on the node {ray.util.get_node_ip_address()} ({error}); expected the folder"
+            f"{folder}: not there on the node {socket.gethostname()} ({error}); expected the folder"
             " that the command was started in, on a file system that all nodes share"
         ) from None
     return function(task)

@@ -63,6 +63,7 @@ def test_splits_share_no_content(labels: Path) -> None:
     assert {split for _, split in pairs} == {"train", "val", "test"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_dataset_with_any_number_of_workers(
     labels: Path, tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_the_same_seed_gives_the_same_dataset_with_any_number_of_workers(
         assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_labels(labels: Path, tmp_path: Path) -> None:
     assert make(tmp_path, seed=4, contents=3).read_text() != labels.read_text()
 

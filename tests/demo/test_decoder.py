@@ -173,6 +173,7 @@ def test_folder_loads_as_an_ordinary_hugging_face_model(decoder: Path) -> None:
     assert tokenizer.decode([model.config.eos_token_id]) == "<eos>"
 
 
+@pytest.mark.slow
 def test_two_builds_give_the_same_weights(decoder: Path, tmp_path: Path) -> None:
     torch.manual_seed(123)
     build_decoder(tmp_path / "again", FEW_STEPS, progress=False)

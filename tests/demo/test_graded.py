@@ -20,6 +20,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_graded(folder, contents=2, seed=1, workers=1, progress=False, sizes=SMALL)
 
 
+@pytest.mark.slow
 def test_each_content_goes_down_each_ladder(labels: Path) -> None:
     with labels.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -252,6 +252,7 @@ def test_a_replaced_source_has_its_copies_made_anew(sources: Path, made: Path, t
     assert len(read_footage(one, 9.0, 64).frames) == len(read_footage(other, 9.0, 64).frames)
 
 
+@pytest.mark.slow
 def test_sources_may_be_added_and_taken_away(sources: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copies"
     pair = [sources / "pristine.mp4", sources / "distorted.mp4"]

@@ -50,6 +50,7 @@ def still(footage: Footage) -> NDArray[np.bool_]:
     return np.concatenate([[False], (np.diff(planes(footage), axis=0) == 0).all(axis=(1, 2))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPATIAL)
 def test_every_strength_is_farther_from_the_pristine_frames(kind: str, short: Footage) -> None:
     copies = [planes(distorted_footage(short, kind, strength, seed=5)) for strength in STRENGTHS]

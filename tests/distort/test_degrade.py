@@ -29,6 +29,7 @@ def video(shared_data: Path) -> Path:
     return shared_data / "videos" / "carphone_pristine.mp4"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["crf", "blur", "noise"])
 def test_each_step_is_farther_from_the_undegraded_copy(kind: str, video: Path, tmp_path: Path) -> None:
     copies = [

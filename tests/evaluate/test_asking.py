@@ -110,6 +110,7 @@ def test_accuracy_is_by_every_category_and_both_ways() -> None:
     assert "record 4 is not usable: no text" in shown and "record 5 is not asked: no video" in shown
 
 
+@pytest.mark.slow
 def test_a_pair_is_shown_as_two_videos_and_asked_behind_both(tmp_path: Path, decoded: list[Path]) -> None:
     videos = stand_ins(tmp_path, {"X.mp4", "Y.mp4"})
     pair = Question(1, ("X.mp4", "Y.mp4"), "Which is better?", MappingProxyType(FOUR), "A")
@@ -173,6 +174,7 @@ FINEVQ = {
 """The forms of FineVQ's yesno, abcd2 and abcd files, with their spaces, brackets and Chinese options."""
 
 
+@pytest.mark.slow
 def test_finevqs_files_are_scored(tmp_path: Path) -> None:
     videos = stand_ins(tmp_path, {"0_00_05_1613502823-yase.mp4", "1_05_05_1727504395.mp4"})
     records = [

@@ -84,6 +84,7 @@ def test_json_has_figures_intervals_and_pairs(models: dict[str, Path]) -> None:
     assert (pair["first"], pair["better"], pair["srcc"]["williams"]["df"]) == ("good", "good", 117)
 
 
+@pytest.mark.slow
 def test_published_models_are_compared_on_konvid(shared_data: Path) -> None:
     folder = shared_data / "predictions"
     said = run(

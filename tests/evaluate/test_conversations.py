@@ -107,6 +107,7 @@ def test_a_run_learns_what_is_said_and_knows_it_again(place: Any, caplog: pytest
     place.write(RECORDS)
 
 
+@pytest.mark.slow
 def test_a_plan_counts_conversations(place: Any) -> None:
     plan = place.train("--dry-run")
     assert plan["videos"]["talks"]["train"] == 5 and plan["missing"] == {"talks": 1}

@@ -68,6 +68,7 @@ def test_williams_test_rejects_equal_models_once_in_twenty_and_others_often(
     assert least < rejected / 2000 < most
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(4, 40))
 def test_swapped_models_turn_the_sign_and_nothing_else(seed: int, videos: int) -> None:

@@ -93,6 +93,7 @@ def test_predictions_about_real_videos_are_read_as_the_scripts_do(shared_data: P
     assert len(sets) == len(predicted) == 6
 
 
+@pytest.mark.slow
 def test_what_is_shown_has_no_table_of_accuracy(videos: Path) -> None:
     (videos.parent / "qa.json").write_text(json.dumps(GENERIC))
     line = ["questions", videos.parent / "qa.json", "--videos", videos, "--out", videos.parent / "out"]

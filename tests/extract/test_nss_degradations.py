@@ -88,6 +88,7 @@ def degraded(frames: Frames, kind: str, level: float) -> Frames:
     return frozen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "levels", "rising", "falling"),
     [

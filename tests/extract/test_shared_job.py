@@ -172,6 +172,7 @@ def test_processes_of_one_name_share_the_videos_and_end_together(tmp_path, video
     assert not list(how.store.glob(".*"))
 
 
+@pytest.mark.slow
 def test_the_death_of_a_machine_of_the_same_host_name_costs_only_time(tmp_path, videos, monkeypatch):
     alone = tiny_recipe(tmp_path / "alone")
     undisturbed(alone, tasks_of(videos, alone))
@@ -352,6 +353,7 @@ def driven(tmp_path, videos, dies_above):
     return {outcome.task.video: outcome for outcome in got}
 
 
+@pytest.mark.slow
 def test_a_deadly_video_of_a_small_job_costs_the_others_nothing(tmp_path, videos):
     white = np.full((64, 96, 3), 255, np.uint8)
     deadly = encode(tmp_path / "white.mp4", frames=20, rate=20, picture=white)

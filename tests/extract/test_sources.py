@@ -262,6 +262,7 @@ def test_a_replaced_video_of_the_web_is_noticed(tmp_path, folder, web):
     assert (summary.done, summary.outdated) == (1, {})
 
 
+@pytest.mark.slow
 def test_folders_and_tars_of_object_storage_are_extracted(tmp_path, folder, s3, expected):
     assert s3
     bucket = f"bucket/{uuid.uuid4().hex}"

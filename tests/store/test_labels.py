@@ -67,6 +67,7 @@ def test_real_konvid_videos_have_their_published_scores(shared_data: Path, file:
     assert {video: mos[name] for video, name in joined.items()} == pytest.approx(published, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", LSVQ_TEST)
 def test_the_real_lsvq_video_has_its_published_score(shared_data: Path, file: str) -> None:
     mos = {label.video: label.mos for label in read_labels(shared_data / "labels" / file)}
@@ -204,6 +205,7 @@ def test_an_aligned_scale_is_a_line_of_the_impairment() -> None:
         konvid.to_100(5.1)
 
 
+@pytest.mark.slow
 def test_lsvq_keeps_its_own_splits_and_gives_validation_from_train(shared_data: Path) -> None:
     folder = shared_data / "labels" / "LSVQ"
     files = {

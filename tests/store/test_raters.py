@@ -191,6 +191,7 @@ def test_rating_columns_exclude_other_settings() -> None:
         settings(Path("a.csv"), score_columns=["s*"], rater_column="who")
 
 
+@pytest.mark.slow
 def test_the_real_ratings_of_live_yt_hfr_agree_with_its_published_scores(
     shared_data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

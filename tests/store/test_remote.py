@@ -64,6 +64,7 @@ def test_a_set_is_read_after_pickling_and_in_a_forked_process(url: str) -> None:
     assert_holds(features, VIDEOS)
 
 
+@pytest.mark.slow
 def test_other_writers_videos_appear_on_refresh_and_supersede(url: str) -> None:
     reader = features_at(url)
     assert len(reader) == 0

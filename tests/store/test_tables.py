@@ -90,6 +90,7 @@ def test_matlab_variables_as_long_as_the_names_are_columns(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.void, object])
 def test_matlab_structures_are_no_reason_to_hang(tmp_path: Path, kind: type) -> None:
     fields = np.zeros((2, 1), dtype=[("device", object), ("take", object)])

@@ -46,6 +46,7 @@ def test_llama3_writes_every_score_and_every_level_as_one_token(shared_data: Pat
     assert tokenizer.convert_tokens_to_ids("<|eot_id|>") == prompts.chat.end_of_turn == 128009
 
 
+@pytest.mark.slow
 def test_scores_with_decimals_are_read_over_their_whole_numbers(shared_data: Path, root: Path) -> None:
     task = load_settings(root / "pipelines.toml").tasks["score-decimals"]
     prompts = PromptBuilder(load_llama3_tokenizer(shared_data / "tokenizers" / "llama3"), {"score": task})

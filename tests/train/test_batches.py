@@ -73,6 +73,7 @@ def test_batches_of_one_and_of_four_agree_to_the_last_place_of_half_precision(ki
             np.testing.assert_array_max_ulp(array, batched[stream], maxulp=1)
 
 
+@pytest.mark.slow
 def test_reduced_precision_stays_near_the_full_one(kind):
     full, reduced = built(kind, 1), built(kind, 1, precision="bfloat16")
     chunks = chunks_for(full, 1)

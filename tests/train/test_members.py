@@ -88,6 +88,7 @@ def alone(model: VideoModel, member: int) -> Iterator[None]:
             setattr(model, name, part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelled", [False, True])
 @torch.inference_mode()
 def test_probabilities_are_the_mean_of_the_members_own(spelled: bool) -> None:
@@ -254,6 +255,7 @@ def test_saved_statistics_are_those_of_every_member(place: Path) -> None:
     assert all(torch.equal(member.standardise.mean, mean) for member in members)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> None:
     """With a clip for each member, it trains as it would alone with its dropout and noise."""
     settings = (f"{TINY}.training.gradient_clip=0.05", f"{TINY}.training.select=last")

@@ -100,6 +100,7 @@ def test_text_is_estimated_near_what_the_real_tokenizer_gives(shared_data: Path)
     assert about == pytest.approx(text, rel=0.1)
 
 
+@pytest.mark.slow
 def test_speed_and_memory_are_near_what_a_gpu_showed(shared_data: Path) -> None:
     plan = plan_of_real_labels(
         shared_data,
@@ -128,6 +129,7 @@ def test_a_smaller_card_recomputes_layers_and_takes_longer(shared_data: Path) ->
     assert "does not fit 24 GB" in plain.lines()[-1]
 
 
+@pytest.mark.slow
 def test_videos_beyond_the_decoders_context_are_named(shared_data: Path) -> None:
     plan = plan_of_real_labels(shared_data, "lmm-vqa", "datasets.LSVQ.minimum_chunks=20")
     assert len(plan.tokens.too_long) == 3_573

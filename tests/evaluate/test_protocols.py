@@ -237,7 +237,7 @@ def cluster() -> Iterator[Any]:
         yield made
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @left_open
 def test_trials_run_on_a_cluster_whose_nodes_die(pair: Path, combined: ProtocolResult, cluster: Any) -> None:
     from evaluate.protocols.cluster import Cluster

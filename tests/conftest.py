@@ -1,7 +1,9 @@
 """Fixtures shared by all tests: the repository's root and the real data beside it, where there is any."""
 
 import gc
+import os
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +16,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("patient")
 torch.set_num_threads(1)  # tiny models are far slower on two contended threads
+
+
+def forget_server() -> None:
+    """In a fork: the fork server is the child of the process that was forked, and this one has none yet."""
+    forkserver._forkserver._forkserver_pid = None
+
+
+os.register_at_fork(after_in_child=forget_server)
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import runpy
 import sys
-from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -40,6 +39,5 @@ def _run(out: Path, err: Path, app: typer.Typer, arguments: tuple[str, ...]) -> 
             os.dup2(opened.fileno(), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
     logging.root.handlers.clear()  # those of the tests
-    forkserver._forkserver._forkserver_pid = None  # the parent's, which this process could not wait for
     sys.argv = ["command", *arguments]
     cli.run(app)

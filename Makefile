@@ -12,7 +12,8 @@ PROTOCOL ?= opinions-combined
 SOURCES ?= data/pristine
 
 BIN := .venv/bin
-# uv installs in a fraction of pip's time and is used where it is on the PATH.
+# uv installs in a fraction of pip's time and is used where it is on the PATH. It reads no pip.conf: where an index
+# stands in one, make setup UV= takes pip.
 UV := $(shell command -v uv)
 INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 STAMP := .venv/.set-up

@@ -115,8 +115,15 @@ def test_a_plan_counts_conversations(place: Any) -> None:
     assert planned["videos"]["talks"]["train"] == 6
 
 
-def test_a_run_is_tested_on_the_last_answers_of_conversations(place: Any) -> None:
+@pytest.fixture(scope="module")
+def trained(place: Place) -> Place:
     place.write(RECORDS)
+    place.train("--restart", "--set=pipelines.tiny.training.epochs=1")
+    return place
+
+
+def test_a_run_is_tested_on_the_last_answers_of_conversations(trained: Place) -> None:
+    place = trained
     found = json.loads(place.command(evaluate_app, "run", place.run, "--split", "train", "--json"))
     assert (found["n"], found["missing"], found["tasks"]["all"]["n"]) == (5, ["line 7"], 5)
     lines = (place.run / "evaluation-train" / "answers.jsonl").read_text().splitlines()
@@ -125,7 +132,8 @@ def test_a_run_is_tested_on_the_last_answers_of_conversations(place: Any) -> Non
     assert "talks, train" in shown and "1 conversation without features left out" in shown
 
 
-def test_what_conversations_cannot_do_is_said(place: Any) -> None:
+def test_what_conversations_cannot_do_is_said(trained: Place) -> None:
+    place = trained
     with pytest.raises(RunError, match="talks has no conversation with features in its split 'test'; it has"):
         place.command(evaluate_app, "run", place.run)
     with pytest.raises(TrainError, match="talks has conversations, which head = regression cannot learn"):

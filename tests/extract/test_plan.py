@@ -59,11 +59,13 @@ def test_a_plan_for_videos_that_cannot_be_read_estimates_nothing(tmp_path, video
     assert (plan.to_do, plan.video_seconds, plan.feature_bytes, plan.speed) == (2, None, None, None)
 
 
-def test_devices_multiply_the_speed(tmp_path, videos):
+def test_devices_multiply_the_speed(tmp_path, videos, monkeypatch):
+    monkeypatch.setattr("extract.job.plan.measured_speed", lambda *_: 2.5)  # two trials are never as fast
     encoders = {"mean": FragileEncoder()}
     job = ExtractionJob(recipe(tmp_path), encoders)
     one, four = (make_plan(job, videos, encoders, ["cpu"] * n, 0) for n in (1, 4))
-    assert four.speed > one.speed
+    assert (one.speed, four.speed) == (2.5, 10.0)
+    assert four.seconds == pytest.approx(four.video_seconds / 10)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

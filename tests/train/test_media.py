@@ -98,7 +98,7 @@ def test_what_is_shown_is_counted_and_read_as_it_was_stored(tmp_path: Path) -> N
 
 
 def test_training_on_pairs_parts_and_pictures_does_not_depend_on_the_passes(tmp_path: Path) -> None:
-    found = []
+    found = []  # what training changed
     for name, budget in (("whole", 100_000), ("small", 250)):
         steps = (f"pipelines.tiny.training.tokens_per_batch={budget}", "pipelines.tiny.training.batch_size=8")
         (tmp_path / name).mkdir()
@@ -109,10 +109,10 @@ def test_training_on_pairs_parts_and_pictures_does_not_depend_on_the_passes(tmp_
         )
         trainer.fit()
         after = trainer.model.projectors.state_dict()
-        assert any(not torch.equal(before[key], after[key]) for key in after)
-        found.append(after)
-    for key, tensor in found[0].items():
-        torch.testing.assert_close(tensor, found[1][key], atol=1e-5, rtol=1e-4)
+        found.append(torch.cat([(after[key] - before[key]).flatten() for key in before]))
+    one, other = found
+    # Not element by element: Adam takes full steps along gradients that are no more than rounding.
+    assert (one - other).norm() < 1e-3 * one.norm()
 
 
 def test_parts_that_are_not_there_are_refused(tmp_path: Path) -> None:

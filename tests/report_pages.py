@@ -1,14 +1,17 @@
-"""Reports of invented scores, and what tests read of a page."""
+"""Reports and studies of invented scores, and what tests read of a page."""
 
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from config.load import load_settings
 from config.schema import WordsForm
 from evaluate.metrics.scores import bootstrap_intervals, level_accuracy, score_metrics
+from evaluate.protocols.ablation import AblationRow, Study
 from evaluate.report.material import Report
 from evaluate.report.published import published
 from evaluate.report.tables import ResultRow, comparison
@@ -105,6 +108,36 @@ def report_of(rows: list[PredictedVideo], scale: MosScale) -> Report:
         provenance={"seed": 0, "settings": {"decoder": "<tiny>"}, "versions": {"torch": "2"}},
         scale=scale,
     )
+
+
+def predictions_of_two(folder: Path) -> dict[str, Path]:
+    """CSVs of two models of 80 videos, the first better by far, and a third column of standard deviations."""
+    random = np.random.default_rng(0)
+    mos = random.uniform(1, 5, 80)
+    files = {}
+    for name, noise in (("good", 0.3), ("bad <i>", 2.0)):
+        rows = [
+            f"v&{i},{m:.4f},{20 * m + 20 * e:.4f},{20 * noise:.1f}"
+            for i, (m, e) in enumerate(zip(mos, random.normal(0, noise, 80), strict=True))
+        ]
+        files[name] = folder / f"{name[:3]}.csv"
+        files[name].write_text("\n".join(["video,mos,score,std", *rows]))
+    return files
+
+
+def ablation_row(cell: str, tokens: float, srcc: float, trials: int = 5) -> AblationRow:
+    return AblationRow(
+        cell, "expected", "KoNViD-1k", trials, srcc, 0.01, None, None, srcc, 0.01, tokens, 10, 0.1, 100.0
+    )
+
+
+def study_of_tokens(root: Path) -> Study:
+    """Of the repository's own settings, without labels."""
+    settings = load_settings(root / "pipelines.toml", [])
+    ablation = settings.ablations["science-tokens"]
+    datasets = [settings.datasets["KoNViD-1k"]]
+    runs = [settings.run(cell, *datasets) for cell in ablation.cells.values()]
+    return Study(ablation, settings.protocols["science"], runs, [])
 
 
 def data_of(html: str) -> dict[str, Any]:

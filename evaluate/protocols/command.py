@@ -1,7 +1,7 @@
 """`protocol` and `ablate`: repeated training and testing, by one command that continues."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -146,7 +146,7 @@ def ablate(
     store = _store(settings)
     studies = {name: study_of(name, settings) for name in names}
     if dry_run:
-        plans = [
+        plans = (
             protocol_plan(
                 name,
                 protocol_cells(study.protocol, study.runs, study.trials, store, study.runs_in(folder)),
@@ -155,7 +155,7 @@ def ablate(
                 card=card,
             )
             for name, study in studies.items()
-        ]
+        )
         _show(plans, json)
         return
     with _cluster(executor, ray_address) as cluster:
@@ -189,8 +189,10 @@ def _store(settings: Settings) -> "FeatureStore":
     return FeatureStore(settings.store.path)
 
 
-def _show(plans: Sequence["ProtocolPlan"], json: bool) -> None:
+def _show(plans: Iterable["ProtocolPlan"], json: bool) -> None:
+    """Each as soon as it is made, which takes a while of a large dataset."""
     if json:
         cli.print_json([plan.as_json() for plan in plans])
         return
-    print("\n\n".join("\n".join(plan.lines()) for plan in plans))
+    for number, plan in enumerate(plans):
+        print("\n".join(["", *plan.lines()] if number else plan.lines()), flush=True)

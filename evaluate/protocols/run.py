@@ -17,7 +17,7 @@ from evaluate.protocols.outcome import ProtocolResult, SplitResult, cell_line, j
 from evaluate.protocols.trials import Trial
 from store.durable.commit import make_folders
 from store.features import FeatureStore
-from store.files import files_at
+from store.files import Folder
 from store.leases import Leases
 from train.errors import RunError
 from train.saving.checkpoint import CONFIG, checkpoint_of
@@ -147,7 +147,7 @@ def _take(cell: Cell) -> Tested | None:
     found = kept(cell)
     if found is not None:
         return found
-    with closing(Leases(files_at(cell.folder, _LEASES, durable=False))) as leases:
+    with closing(Leases(Folder(cell.folder / _LEASES, None, durable=False))) as leases:
         lease = leases.take(cell.name.replace("/", "--"))
         if lease is None:
             return None

@@ -40,11 +40,11 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Folder:
-    """Files in a folder of a store. Everything may raise ReadFailed or WriteFailed."""
+    """Files in a folder. Everything may raise ReadFailed or WriteFailed."""
 
     path: Path
-    root: Path
-    """The store's own folder."""
+    root: Path | None
+    """The folder of the store that it belongs to, made with it; None where it belongs to none."""
     durable: bool = True
     """Whether what is written outlives a power failure."""
 
@@ -54,9 +54,10 @@ class Folder:
         return str(self.path)
 
     def make(self) -> None:
-        """Make the folder, with its parents up to the store's. Raises StoreMissing."""
+        """Make the folder, with its parents, of a store up to the store's. Raises StoreMissing."""
         with self._writing(""):
-            make_store(self.root)
+            if self.root is not None:
+                make_store(self.root)
             make_folders(self.path)
 
     def names(self, folder: str = "") -> list[str]:

@@ -174,13 +174,13 @@ def _within(names: Sequence[_Name[T]], others: Sequence[_Name[Any]]) -> list[_Na
     """A directory that the other side knows, too, is the dataset's, though all absolute names share it."""
     known = {part for other in others for part in other.full[-other.inside : -1]}
 
-    def inside(name: _Name[T]) -> int:
+    def known_inside(name: _Name[T]) -> _Name[T]:
         count = name.inside
         while count < len(name.full) and name.full[-count - 1] in known:
             count += 1
-        return count
+        return name if count == name.inside else replace(name, inside=count)
 
-    return [replace(name, inside=inside(name)) for name in names]
+    return [known_inside(name) for name in names]
 
 
 def _meeting(
@@ -208,8 +208,8 @@ def _pairs(labels: list[_Name[str]], videos: list[_Name[T]], depth: int) -> dict
     if not whole_labels and not whole_videos:
         return {}
     labels, names = whole_labels or labels, [video.own for video in whole_videos or videos]
-    # A video's thumbnail often lies beside it under the same name.
-    names = [name for name in names if Path(name).suffix.lower() not in IMAGE_EXTENSIONS] or names
+    if len(names) > 1:  # a video's thumbnail often lies beside it under the same name
+        names = [name for name in names if Path(name).suffix.lower() not in IMAGE_EXTENSIONS] or names
     if len(names) > 1:
         raise AmbiguousVideoError(
             f"label {shown(labels[0].own)} could mean {len(names)} videos: {some(names)};"

@@ -271,6 +271,7 @@ def test_one_run_is_tested_on_its_own_test_set_and_on_whole_other_datasets(pair:
         "KoNViD-1k": 30,
     }
     assert tuple(load_run(pair / "ood" / "tiny" / "run").split) == ("demo",)
+    assert not (pair / "ood" / "store.json").exists()  # leases are no features
     table = protocol_table(result)
     assert not result.pools and "all" not in [line.split()[0] for line in table.splitlines() if line]
     assert set(result.levels) == {"demo", "KoNViD-1k"}

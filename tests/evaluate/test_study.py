@@ -6,11 +6,10 @@ from pathlib import Path
 import altair
 import numpy as np
 import pytest
-from report_pages import Page, data_of
+from report_pages import Page, ablation_row, data_of, predictions_of_two, study_of_tokens
 
-from config.load import load_settings
 from evaluate.metrics.scores import score_metrics
-from evaluate.protocols.ablation import AblationRow, Study
+from evaluate.protocols.ablation import Study
 from evaluate.protocols.outcome import ProtocolResult, SplitResult, outcome_of
 from evaluate.protocols.pages import ablation_page, protocol_page
 from evaluate.report.clouds import shared_rows
@@ -24,19 +23,7 @@ from train.errors import RunError
 
 @pytest.fixture(scope="module")
 def predictions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two models of 80 videos, the first better by far, and a third column of standard deviations."""
-    folder = tmp_path_factory.mktemp("predictions")
-    random = np.random.default_rng(0)
-    mos = random.uniform(1, 5, 80)
-    files = {}
-    for name, noise in (("good", 0.3), ("bad <i>", 2.0)):
-        rows = [
-            f"v&{i},{m:.4f},{20 * m + 20 * e:.4f},{20 * noise:.1f}"
-            for i, (m, e) in enumerate(zip(mos, random.normal(0, noise, 80), strict=True))
-        ]
-        files[name] = folder / f"{name[:3]}.csv"
-        files[name].write_text("\n".join(["video,mos,score,std", *rows]))
-    return files
+    return predictions_of_two(tmp_path_factory.mktemp("predictions"))
 
 
 @pytest.fixture(scope="module")
@@ -113,24 +100,17 @@ def test_constant_scores_have_a_page_with_the_reason(tmp_path: Path) -> None:
     assert "constant" in page.text and "Errors" not in page.text
 
 
-def row(cell: str, tokens: float, srcc: float, trials: int = 5) -> AblationRow:
-    return AblationRow(
-        cell, "expected", "KoNViD-1k", trials, srcc, 0.01, None, None, srcc, 0.01, tokens, 10, 0.1, 100.0
-    )
-
-
 @pytest.fixture(scope="module")
 def study(root: Path) -> Study:
-    """Of the repository's own settings, without labels."""
-    settings = load_settings(root / "pipelines.toml", [])
-    ablation = settings.ablations["science-tokens"]
-    datasets = [settings.datasets["KoNViD-1k"]]
-    runs = [settings.run(cell, *datasets) for cell in ablation.cells.values()]
-    return Study(ablation, settings.protocols["science"], runs, [])
+    return study_of_tokens(root)
 
 
 def test_an_ablation_is_drawn_against_what_its_cells_differ_in(study: Study) -> None:
-    rows = [row("4 tokens", 4, 0.75), row("16 tokens", 16, 0.76), row("64 tokens", 64, 0.755)]
+    rows = [
+        ablation_row("4 tokens", 4, 0.75),
+        ablation_row("16 tokens", 16, 0.76),
+        ablation_row("64 tokens", 64, 0.755),
+    ]
     html = render_study(ablation_page(study, rows))
     page = checked(html)
     assert list(data_of(html)["charts"]) == ["curve-0"]

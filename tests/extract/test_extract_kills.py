@@ -109,7 +109,7 @@ def assert_equal(store, undisturbed, folder):
 
 
 def test_kills_of_workers_and_job_leave_the_store_of_an_undisturbed_run(tmp_path, folder, undisturbed):
-    disturb(tmp_path, folder, kills=5, seed=0)
+    disturb(tmp_path, folder, kills=3, seed=0)
     assert_equal(tmp_path, undisturbed, folder)
     with FeatureStore(tmp_path).find("set", "mean").writer():
         pass  # which removes what killed writers left

@@ -56,7 +56,9 @@ def test_motion_is_the_authors_from_the_fast_pathway_alone(reference, weights, f
     assert sum(parameter.numel() for parameter in encoder.model.parameters()) == 514_152
 
 
-@pytest.mark.parametrize("frames", [92, 91, 90, 89, 41, 3])
+@pytest.mark.parametrize(
+    "frames", [92, 91, *(pytest.param(n, marks=pytest.mark.slow) for n in (90, 89, 41)), 3]
+)
 def test_frames_that_do_not_fill_a_multiple_of_four_are_not_seen(tmp_path, frames) -> None:
     model = trained_slowfast(**motion_settings().architecture)
     torch.save({"model_state": model.state_dict()}, tmp_path / "SLOWFAST.pyth")

@@ -105,7 +105,7 @@ def dies_after(step: int, run: Callable[[], object]) -> Callable[[], None]:
     return dying
 
 
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("tied", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_it_takes_the_steps_of_plain_torch(tmp_path: Path, tied: bool) -> None:
     projectors = [
         f"pipelines.tiny.branches.{branch}.projector.{draw}=0"

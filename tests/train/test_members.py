@@ -188,7 +188,7 @@ def test_the_regression_answers_the_mean_of_numbers_and_of_words_probabilities()
     assert predict(model, batch) == [predict(model, [video])[0] for video in batch]
 
 
-@pytest.mark.parametrize("head", ["decoder", "regression"])
+@pytest.mark.parametrize("head", ["decoder", pytest.param("regression", marks=pytest.mark.slow)])
 def test_members_trained_together_are_each_as_trained_alone(
     tmp_path: Path, head: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +268,9 @@ def test_the_first_member_begins_and_draws_as_the_only_one(tmp_path: Path) -> No
         torch.testing.assert_close(three[f"projectors.{branch}.0.{rest}"], tensor, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("killed_after", [pytest.param(4, marks=pytest.mark.soak), 8])
+@pytest.mark.parametrize(
+    "killed_after", [pytest.param(4, marks=pytest.mark.soak), pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_that_is_continued_ends_bit_for_bit_the_same(place: Path, killed_after: int) -> None:
     def begin() -> None:
         die_after_saving(killed_after)

@@ -131,7 +131,7 @@ def test_features_are_standardised_by_the_training_statistics_and_clipped() -> N
     assert z[:, 2].abs().max() == 0.0
 
 
-@pytest.mark.parametrize("count", [3, 100, 5000, 300_000])
+@pytest.mark.parametrize("count", [3, 100, 5000, 80_000])
 def test_normal_scores_are_the_deviates_of_ranks(count: int) -> None:
     torch.manual_seed(0)
     settings = ProjectorSettings(kind="mlp", standardise="normal-scores")

@@ -1,19 +1,18 @@
 """`python -m evaluate`: judge predictions and runs."""
 
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config import cli
 from config.errors import count
-from config.load import DEFAULT_FILE, EMBEDDED_MODEL, load_settings, lookup
+from config.load import DEFAULT_FILE, load_settings, lookup
 from config.schema import DatasetSettings
 from evaluate.chat.command import ask
 from evaluate.comparing.command import compare, metrics
-from evaluate.options import Device, RunFolder, RunOption
+from evaluate.options import Device, RunFolder
+from evaluate.predicting.command import ladder, predict
 from evaluate.probe.command import probe
 from evaluate.protocols.command import ablate, protocol
 from evaluate.questions.command import judge, questions
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from train.pretrained import TrainedModel
 
 app = cli.command_app("Score videos with a trained run, and judge scores against opinion scores.")
+app.command()(predict)
+app.command()(ladder)
 app.command()(metrics)
 app.command()(compare)
 app.command()(protocol)
@@ -124,70 +125,6 @@ def calibrate(
         return
     print(spread_line(spread))
     print(f"{run}: standard deviations are scaled so from now on")
-
-
-@app.command()
-def predict(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
-    run: RunOption = EMBEDDED_MODEL,
-    device: Device = "auto",
-    json: cli.Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-) -> None:
-    """Score video files on 0–100 (100 is best), with what is peculiar about them.
-
-    Exits with status 1 where one could not be read.
-    """
-    with cli.large_imports():
-        from evaluate.scoring.files import expand, render
-        from evaluate.scoring.model import load_trained, predict_files
-
-    files = expand(videos)
-    trained = load_trained(run, device)
-    outcomes = []
-    for outcome in predict_files(trained, files):
-        outcomes.append(outcome)
-        if outcome.error is not None and (json or csv):
-            print(f"{outcome.video}: {outcome.error}", file=sys.stderr)
-    print(render(outcomes, "json" if json else "csv" if csv else "plain"))
-    if any(outcome.error is not None for outcome in outcomes):
-        raise typer.Exit(1)
-
-
-@app.command()
-def ladder(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
-    run: RunOption = EMBEDDED_MODEL,
-    device: Device = "auto",
-    json: cli.Json = False,
-) -> None:
-    """Degrade real videos step by step and see whether the scores fall: rank correlation by kind.
-
-    Takes the first 5 seconds of each video, at 540 lines at most.
-    """
-    with cli.large_imports():
-        from tqdm import tqdm
-
-        from evaluate.scoring.files import expand
-        from evaluate.scoring.ladder import climb, ladder_table, summary
-        from evaluate.scoring.model import load_trained
-    from extract.errors import UnreadableVideo
-
-    files = expand(videos)
-    trained, ladders, errors = load_trained(run, device), [], {}
-    for video in tqdm(files, desc="ladders", unit="video", disable=json):
-        try:
-            ladders += climb(trained, video)
-        except UnreadableVideo as error:
-            errors[str(video)] = str(error)
-            print(error, file=sys.stderr)
-    if json:
-        found = summary(ladders)
-        cli.print_json({**found, "ladders": [asdict(ladder) for ladder in ladders], "errors": errors})
-    elif ladders:
-        print(ladder_table(ladders))
-    if errors:
-        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -37,3 +37,11 @@ class UnknownVideo(EvaluationError):
 
 class FolderNotShared(EvaluationError):
     """A machine of a cluster does not see the folder that the command was started in."""
+
+
+class TimeError(EvaluationError):
+    """An option that should be a time, and is none."""
+
+
+class NotHere(EvaluationError):
+    """A video that is no file of this machine, where one is needed."""

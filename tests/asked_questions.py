@@ -10,7 +10,7 @@ from small_videos import encode
 from typer.testing import CliRunner
 
 from evaluate.__main__ import app
-from evaluate.chat.watching import Watcher
+from evaluate.watching.watcher import Watcher
 
 
 def questions(*arguments: str | Path) -> Any:

@@ -14,7 +14,7 @@ from evaluate.options import Device, RunOption
 
 if TYPE_CHECKING:
     from evaluate.chat.conversation import Part
-    from evaluate.chat.watching import Watched
+    from evaluate.watching.watcher import Watched
 
 
 def ask(
@@ -45,8 +45,8 @@ def ask(
 
     from config.errors import Problem
     from evaluate.chat.conversation import Interview
-    from evaluate.chat.watching import Watcher
     from evaluate.scoring.model import load_trained, unpractised
+    from evaluate.watching.watcher import Watcher
 
     trained = load_trained(run, device)
     for warning in (warnings := unpractised(trained)):

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from transformers.generation.streamers import BaseStreamer
 
-from evaluate.chat.stretches import Stretch, stretch_in, videos_in
-from evaluate.chat.watching import Watched, Watcher
+from evaluate.chat.stretches import stretch_in, videos_in
+from evaluate.watching.stretch import Stretch
+from evaluate.watching.watcher import Watched, Watcher
 from train.answers.conversation import Message
 from train.inference.opening import Opening
 from train.pretrained import TrainedModel

@@ -29,13 +29,13 @@ def probe(
     from tqdm import tqdm
 
     from config.errors import Problem
-    from evaluate.chat.watching import Watcher
     from evaluate.probe import probing, showing
-    from evaluate.scoring.files import expand
     from evaluate.scoring.model import load_trained, unpractised
+    from evaluate.watching.places import expand_files
+    from evaluate.watching.watcher import Watcher
 
     showing.check_plot(plot)
-    files = expand(videos)
+    files = expand_files(videos)
     trained = load_trained(run, device)
     for warning in (warnings := unpractised(trained)):
         print(warning, file=sys.stderr)

@@ -13,8 +13,9 @@ from statistics import fmean
 
 import torch
 
-from evaluate.chat.stretches import Stretch
-from evaluate.chat.watching import Watched, Watcher
+from evaluate.watching.stretch import Stretch
+from evaluate.watching.watcher import Watched, Watcher
+from extract.location import Location
 from train.answers.conversation import Message
 from train.inference.opening import Opening
 from train.inference.talk import Talk
@@ -37,7 +38,7 @@ class Dimensions:
 class Probed:
     """The scores of one video, 0–100, 100 is best."""
 
-    video: Path
+    video: Location
     seconds: Sequence[Mapping[str, float]]
     """Of each second, dimension → score."""
 

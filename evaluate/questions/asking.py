@@ -7,10 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evaluate.chat.watching import Watcher, content_digest
 from evaluate.errors import EvaluationError
-from evaluate.questions.keeping import KeptAnswers
 from evaluate.questions.question import Question
+from evaluate.scoring.keeping import KeptAnswers
+from evaluate.watching.watcher import Watcher, content_digest
 from extract.errors import UnreadableVideo
 from store.labels.conversations import Dialogue
 from store.labels.folder import require_videos

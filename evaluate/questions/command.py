@@ -36,9 +36,9 @@ def questions(
     from tqdm import tqdm
 
     from evaluate.questions.asking import ask_all
-    from evaluate.questions.keeping import answered_by
     from evaluate.questions.outcome import KEPT, PREDICTIONS, Outcome, write_outcome
     from evaluate.questions.reading import read_questions
+    from evaluate.scoring.keeping import answered_by
     from evaluate.scoring.model import load_trained, unpractised
     from train.saving.folder import writing
 

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from evaluate.errors import JudgeError
-from evaluate.questions.keeping import keep, kept_records
+from evaluate.scoring.keeping import keep, kept_records
 from store.labels.records import read_records
 
 PROMPT_VERSION = 1

@@ -1,1 +1,1 @@
-"""What a trained run predicts: for stored features and for files."""
+"""What a trained run predicts from stored features."""

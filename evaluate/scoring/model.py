@@ -1,7 +1,6 @@
-"""Predictions of a trained run: for stored features, and for video files."""
+"""A trained run as predictions are made with it, and its predictions from stored features."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,17 +8,12 @@ from tqdm import tqdm
 
 from config.load import EMBEDDED_MODEL
 from config.schema import DatasetSettings, TextForm
-from extract.encoders.registry import build_encoder
 from extract.executors.devices import device_names
-from extract.run.extractor import extract_features
 from store.features import FeatureStore
 from train.answers.forms import fails, scored
-from train.data.branches import video_features
-from train.data.items import step_seconds
 from train.data.reader import FeatureReader
-from train.errors import RunError, TrainError
+from train.errors import RunError
 from train.inference.predict import Prediction, batched
-from train.model.distance import USUAL_SHARE
 from train.pretrained import TrainedModel, from_pretrained
 from train.saving.checkpoint import CONFIG
 from train.saving.decoder import DECODER
@@ -107,50 +101,3 @@ def parse_failures(trained: TrainedModel, predictions: Sequence[Prediction]) -> 
             if prediction.text is not None
         )
     )
-
-
-@dataclass(frozen=True)
-class FilePrediction:
-    """A prediction for a file, or the reason why there is none."""
-
-    video: Path
-    prediction: Prediction | None
-    error: str | None = None
-    warnings: tuple[str, ...] = ()
-    """What is peculiar about the file, and about its features."""
-
-
-def predict_files(trained: TrainedModel, videos: Sequence[Path]) -> Iterator[FilePrediction]:
-    """Decode, encode and score each file; an unreadable one gives its reason, and the others go on."""
-    device = str(trained.device)
-    encoders = {name: build_encoder(encoder, device) for name, encoder in trained.settings.encoders.items()}
-    specifications = {name: encoder.specification() for name, encoder in encoders.items()}
-    trained.check_features(specifications)
-    for video, outcome in zip(videos, extract_features(videos, encoders, device), strict=True):
-        if isinstance(outcome, Exception):
-            yield FilePrediction(video, None, str(outcome).removeprefix(f"{video}: "))
-            continue
-        branches, dataset = trained.settings.pipeline.branches, trained.settings.dataset
-        used = {name: branch for name, branch in branches.items() if name not in dataset.without}
-        features = video_features(
-            {n: torch.from_numpy(outcome.features[b.encoder][b.stream]) for n, b in used.items()},
-            branches,
-            {n: step_seconds(specifications[b.encoder], outcome.info.fps) for n, b in used.items()},
-            dataset.minimum_chunks,
-        )
-        try:
-            prediction = trained.predict([features])[0]
-            warnings = (*outcome.info.warnings, *_unusual(prediction))
-            yield FilePrediction(video, prediction, warnings=warnings)
-        except TrainError as error:
-            yield FilePrediction(video, None, str(error), outcome.info.warnings)
-
-
-def _unusual(prediction: Prediction) -> list[str]:
-    distance = prediction.distance
-    if distance is None or distance <= 1:
-        return []
-    return [
-        f"unlike the videos that the model was trained on: its features lie {distance:.1f} times as far from"
-        f" theirs as {USUAL_SHARE:.0%} of these do; the score may mean little"
-    ]

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 Found = Iterator[tuple[str, Location]]
 """Names of videos, which may not be storable ids yet, and where they are."""
 
-_LISTS = (".txt", ".lst", ".list")
-_TAR = ".tar"
+LISTS = (".txt", ".lst", ".list")
+TAR = ".tar"
 _BLOCK_BYTES = 256 << 10
 
 
@@ -39,46 +39,44 @@ def videos_at(places: Sequence[str]) -> dict[str, Location]:
     """
     videos: dict[str, Location] = {}
     for place in places:
-        if not _is_url(place) and not os.path.exists(place):  # noqa: PTH110 - see _is_folder
-            raise NoVideos(f"--videos {place}: there is no such file or folder")
-        name = "" if _is_url(place) or _is_folder(place) else Path(place).name
+        if not is_url(place) and not os.path.exists(place):  # noqa: PTH110 - see _is_folder
+            raise NoVideos(f"{place}: there is no such file or folder")
+        name = "" if is_url(place) or _is_folder(place) else Path(place).name
         for found, location in _videos_at(place, name, ()):
             video = storable_id(found)
             if videos.setdefault(video, location) != location:
                 raise InvalidSource(
-                    f"--videos: two videos have the name {video}: {videos[video]} and {location}; give the"
+                    f"two videos have the name {video}: {videos[video]} and {location}; give the"
                     " folder that holds both, or extract them --into different names"
                 )
     if not videos:
         known = ", ".join(sorted(EXTENSIONS))
-        raise NoVideos(f"--videos {', '.join(places)}: no video is there; known by content, or by {known}")
+        raise NoVideos(f"{', '.join(places)}: no video is there; known by content, or by {known}")
     return videos
 
 
 def _videos_at(place: str, name: str, lists: tuple[str, ...]) -> Found:
     """`name`: of a video or tar; of a folder, what its videos' names begin with. `lists`: that led here."""
     suffix = _suffix(urlsplit(place).path if is_http(place) else place)
-    if _is_url(place):
+    if is_url(place):
         yield from _videos_at_url(place, name, suffix, lists)
     elif _is_folder(place):
         for video in find_videos(Path(place)):
             yield _joined(name, video.relative_to(place).as_posix()), video
         for file in sorted(Path(place).rglob("*")):
             below = file.relative_to(place)
-            if _suffix(file.name) == _TAR and not any(part.startswith(".") for part in below.parts):
+            if _suffix(file.name) == TAR and not any(part.startswith(".") for part in below.parts):
                 yield from _members(str(file), _joined(name, below.as_posix()))
-    elif suffix == _TAR:
+    elif suffix == TAR:
         yield from _members(place, name)
-    elif suffix in _LISTS:
+    elif suffix in LISTS:
         _refuse_circle(str(Path(place).resolve()), lists)
         try:
             text = Path(place).read_text("utf-8-sig", errors="surrogateescape")
         except OSError as error:
-            raise InvalidSource(f"--videos {place}: cannot be read as a list: {error.strerror}") from None
+            raise InvalidSource(f"{place}: cannot be read as a list: {error.strerror}") from None
         if "\0" in text:
-            raise InvalidSource(
-                f"--videos {place}: expected a list, one place a line; found bytes of no text"
-            )
+            raise InvalidSource(f"{place}: expected a list, one place a line; found bytes of no text")
         yield from _videos_of_list(text, Path(place).parent, (*lists, str(Path(place).resolve())))
     else:
         yield name, Path(place)
@@ -90,21 +88,21 @@ def _videos_of_list(text: str, folder: Path | None, lists: tuple[str, ...]) -> F
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        if _is_url(entry):
+        if is_url(entry):
             yield from _videos_at(entry, _name_of(entry), lists)
         elif folder is not None:
             parts = (part for part in PurePosixPath(entry).parts if part not in ("/", ".."))
             yield from _videos_at(str(folder / entry), "/".join(parts), lists)
         else:
-            raise InvalidSource(f"--videos: a list at a URL may hold URLs only, found {entry!r}")
+            raise InvalidSource(f"a list at a URL may hold URLs only, found {entry!r}")
 
 
 def _videos_at_url(url: str, name: str, suffix: str, lists: tuple[str, ...]) -> Found:
     try:
         files, path = file_system(url)
-        if suffix == _TAR:
+        if suffix == TAR:
             yield from _members(url, _name_of(url))
-        elif suffix in _LISTS:
+        elif suffix in LISTS:
             _refuse_circle(url, lists)
             yield from _videos_of_list(files.cat_file(path).decode("utf-8"), None, (*lists, url))
         elif is_http(url) or suffix in EXTENSIONS:
@@ -113,14 +111,14 @@ def _videos_at_url(url: str, name: str, suffix: str, lists: tuple[str, ...]) -> 
             for found, info in sorted(files.find(path, detail=True).items()):
                 below = _joined(name, found[len(path) :].lstrip("/"))
                 inner = files.unstrip_protocol(found)
-                if _suffix(found) == _TAR:
+                if _suffix(found) == TAR:
                     yield from _members(inner, below)
                 elif _suffix(found) in EXTENSIONS and info.get("size"):
                     yield below, RemoteVideo(inner, size_bytes=info["size"], modified=modified_of(info))
     except Problem:
         raise
     except Exception as error:
-        raise InvalidSource(f"--videos {url}: cannot be read: {type(error).__name__}: {error}") from error
+        raise InvalidSource(f"{url}: cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _members(tar: str, name: str) -> Found:
@@ -148,9 +146,7 @@ def _members(tar: str, name: str) -> Found:
 def _refuse_circle(place: str, lists: tuple[str, ...]) -> None:
     if place in lists:
         chain = " → ".join([*lists[lists.index(place) :], place])
-        raise InvalidSource(
-            f"--videos: a list leads back to itself: {chain}; take the last of these lines out"
-        )
+        raise InvalidSource(f"a list leads back to itself: {chain}; take the last of these lines out")
 
 
 def _is_folder(place: str) -> bool:
@@ -170,9 +166,10 @@ def _name_of(url: str) -> str:
     """Host and path of a URL, without user, password and, where the path names a video, the query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    query = f"?{parts.query}" if parts.query and _suffix(parts.path) not in (*EXTENSIONS, _TAR) else ""
+    query = f"?{parts.query}" if parts.query and _suffix(parts.path) not in (*EXTENSIONS, TAR) else ""
     return f"{host}{parts.path}{query}"
 
 
-def _is_url(place: str) -> bool:
+def is_url(place: str) -> bool:
+    """Whether it is no path."""
     return "://" in place

@@ -11,6 +11,7 @@ from typing import Any
 from extract.encoders.base import Encoder, Features
 from extract.encoders.registry import build_encoder
 from extract.errors import UnreadableVideo
+from extract.location import Location
 from extract.run.batching import DeviceThreads
 from extract.run.encoding import Encoding
 from extract.run.recorder import Recorder
@@ -21,6 +22,9 @@ from extract.workers.messages import Decoders
 from extract.workers.pool import DecodeHere, DecodePool, cores
 from store.features import FeatureSet, FeatureStore
 from store.remote.place import local_folder
+
+_TIME_BUDGET_SECONDS = 300.0
+"""For which a decode process may say nothing."""
 
 
 def feature_sets(recipe: Recipe, encoders: Mapping[str, Encoder]) -> dict[str, FeatureSet]:
@@ -113,19 +117,38 @@ class VideoFeatures:
 
 
 def extract_features(
-    paths: Sequence[Path], encoders: Mapping[str, Encoder], device: str = "cpu"
+    videos: Sequence[Location], encoders: Mapping[str, Encoder], device: str = "cpu"
 ) -> Iterator[VideoFeatures | UnreadableVideo]:
-    """Without a store: for each path, in order, its features, or the error that tells why not.
+    """Without a store: for each video, in order, its features, or the error that tells why not.
 
-    Files are decoded in this process, one after another. `device`: where the encoders are.
+    See `features_as_ready`, with videos decoded in this process.
     """
-    with closing(DeviceThreads(device)) as threads:
-        for path in paths:
-            folder = Path(tempfile.gettempdir())
-            encoding = Encoding(encoders, DecodeHere(encoders, cores()), threads, folder, Phases())
-            for result in encoding.run([VideoTask(str(path), path, tuple(encoders))]):
-                if isinstance(result, Refused):
-                    yield UnreadableVideo(result.message)
-                elif result is not None:
-                    yield VideoFeatures(result.features.arrays(), result.info)
-                    result.features.close()
+    ready: dict[int, VideoFeatures | UnreadableVideo] = {}
+    due = 0
+    for number, found in features_as_ready(videos, encoders, device):
+        ready[number] = found
+        while due in ready:
+            yield ready.pop(due)
+            due += 1
+
+
+def features_as_ready(
+    videos: Sequence[Location], encoders: Mapping[str, Encoder], device: str = "cpu", workers: int = 0
+) -> Iterator[tuple[int, VideoFeatures | UnreadableVideo]]:
+    """Without a store: each video's number with its features, or the error that tells why not; once ready.
+
+    `device`: where the encoders are, whose batches all videos share. `workers`: processes that decode; 0
+    decodes in this process, one video after another.
+    """
+    tasks = [VideoTask(str(number), video, tuple(encoders)) for number, video in enumerate(videos)]
+    decoders: Decoders = (
+        DecodePool(encoders, workers, _TIME_BUDGET_SECONDS) if workers else DecodeHere(encoders, cores())
+    )
+    with closing(DeviceThreads(device)) as threads, closing(decoders):
+        encoding = Encoding(encoders, decoders, threads, Path(tempfile.gettempdir()), Phases())
+        for result in encoding.run(tasks):
+            if isinstance(result, Refused):
+                yield int(result.task.video), UnreadableVideo(result.message)
+            elif result is not None:
+                yield int(result.task.video), VideoFeatures(result.features.arrays(), result.info)
+                result.features.close()

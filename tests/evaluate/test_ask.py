@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
 from evaluate.chat.conversation import Interview
-from evaluate.chat.stretches import Stretch, stretch_in, videos_in
-from evaluate.chat.watching import Watched, Watcher, items_of
+from evaluate.chat.stretches import stretch_in, videos_in
 from evaluate.errors import StretchError, UnknownVideo
 from evaluate.scoring.model import load_trained
+from evaluate.watching.stretch import Stretch
+from evaluate.watching.watcher import Watched, Watcher, items_of
 from train.answers.conversation import SLOT, Message
 from train.errors import ConversationError
 from train.pretrained import TrainedModel

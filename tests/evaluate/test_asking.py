@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
-from evaluate.chat.watching import Watcher
 from evaluate.questions.asking import Asked, ask_all, conversation
 from evaluate.questions.outcome import WAYS, Outcome
 from evaluate.questions.question import Question, Questions, Unusable
 from evaluate.questions.reading import read_questions
 from evaluate.scoring.model import load_trained
+from evaluate.watching.watcher import Watcher
 from train.answers.conversation import SLOT
 from train.inference.opening import Opening
 from train.inference.talk import Talk

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
-from evaluate.questions.keeping import KeptAnswers
+from evaluate.scoring.keeping import KeptAnswers
 from evaluate.scoring.model import load_trained
 from train.inference.talk import Talk
 from train.saving.digests import SUMS

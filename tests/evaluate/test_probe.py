@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from config.load import EMBEDDED_MODEL
 from evaluate.__main__ import app
-from evaluate.chat.stretches import Stretch
-from evaluate.chat.watching import Watcher
 from evaluate.errors import EvaluationError
 from evaluate.probe.probing import dimensions, probe
 from evaluate.scoring.model import load_trained
+from evaluate.watching.stretch import Stretch
+from evaluate.watching.watcher import Watcher
 from train.answers.conversation import SLOT, Message
 
 NAMES = ["sharpness", "light", "compression", "flicker", "fluency", "colour", "motion blur", "noise"]

@@ -1,6 +1,7 @@
 """Samples with their features, read from the store and delivered in batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -47,10 +48,16 @@ class QualityDataset(Dataset[list[Features]]):
 
         `visual`: the tokens of a medium with so many chunks of each branch, of which some are shown, or all.
         """
-        return [
-            text(sample) + sum(visual(self.chunks(medium), shown) for medium, shown in sample.read)
-            for sample in self.samples
-        ]
+        known: dict[tuple[Any, ...], int] = {}  # most videos of a dataset are of a few lengths
+
+        def taken(medium: Medium, shown: Sequence[str] | None) -> int:
+            chunks = self.chunks(medium)
+            key = (*chunks.items(), shown and tuple(shown))
+            if key not in known:
+                known[key] = visual(chunks, shown)
+            return known[key]
+
+        return [text(sample) + sum(taken(*each) for each in sample.read) for sample in self.samples]
 
     def chunks(self, medium: Medium) -> dict[str, int]:
         """Branch → chunks of a medium, from the store's index."""

@@ -11,8 +11,8 @@ from tabulate import tabulate
 from distort.degrade import KINDS, STEPS, write_degraded
 from distort.footage import read_footage
 from evaluate.errors import EvaluationError
-from evaluate.scoring.model import FilePrediction, predict_files
-from train.pretrained import TrainedModel
+from evaluate.predicting.scorer import Scorer
+from evaluate.predicting.scores import VideoScore
 
 SECONDS = 5.0
 """How much of a video's beginning is degraded."""
@@ -30,7 +30,7 @@ class Ladder:
     """Spearman correlation of the score with minus the step: 1 where every step looks worse."""
 
 
-def climb(trained: TrainedModel, video: Path, seconds: float = SECONDS) -> list[Ladder]:
+def climb(scorer: Scorer, video: Path, seconds: float = SECONDS) -> list[Ladder]:
     """Degrade the video's beginning in graded steps of each kind and score all copies.
 
     Raises UnreadableVideo.
@@ -43,7 +43,8 @@ def climb(trained: TrainedModel, video: Path, seconds: float = SECONDS) -> list[
             for kind in KINDS
             for step in range(1, STEPS + 1)
         ]
-        best, *others = (_score(outcome) for outcome in predict_files(trained, [first, *worse]))
+        found = dict(scorer.score_all([first, *worse]))
+        best, *others = (_score(found[number]) for number in range(1 + len(worse)))
     ladders = []
     for number, kind in enumerate(KINDS):
         scores = [best, *others[number * STEPS : (number + 1) * STEPS]]
@@ -51,11 +52,11 @@ def climb(trained: TrainedModel, video: Path, seconds: float = SECONDS) -> list[
     return ladders
 
 
-def _score(outcome: FilePrediction) -> float:
-    if outcome.prediction is None or outcome.prediction.score is None:
-        reason = outcome.error or "the model was not asked for opinion scores"
+def _score(found: VideoScore) -> float:
+    if found.score is None:
+        reason = found.error or "the model was not asked for opinion scores"
         raise EvaluationError(f"a degraded copy cannot be scored: {reason}")
-    return outcome.prediction.score
+    return found.score
 
 
 def rank_correlation(scores: Sequence[float]) -> float:

@@ -2,19 +2,20 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from config.schema import BranchSettings
-from evaluate.chat.stretches import Stretch
 from evaluate.errors import StretchError
+from evaluate.watching.stretch import Stretch
 from extract.encoders.base import Encoder, WholeVideoEncoder
 from extract.encoders.registry import build_encoder
-from extract.errors import CorruptVideo
-from extract.run.extractor import extract_features
+from extract.errors import CorruptVideo, UnreadableVideo
+from extract.location import Location
+from extract.run.extractor import VideoFeatures, features_as_ready
 from train.data.branches import Features, video_features
 from train.data.items import items_within, step_seconds
 from train.pretrained import TrainedModel
@@ -26,7 +27,7 @@ _REMEMBERED = 8
 class Watched:
     """A video and all that the encoders saw of it."""
 
-    video: Path
+    video: Location
     seconds: float
     features: Mapping[str, Mapping[str, torch.Tensor]]
     """Encoder → stream → [items, *stream shape]."""
@@ -73,16 +74,24 @@ class Watcher:
             self._known.popitem(last=False)
         return self._known[digest]
 
+    def watch_all(
+        self, videos: Sequence[Location], workers: int = 0
+    ) -> Iterator[tuple[int, Watched | UnreadableVideo]]:
+        """Each video's number with what was seen of it, or why nothing was; as they are ready.
+
+        Nothing is remembered. `workers`: processes that decode; 0 decodes in this one.
+        """
+        for number, found in features_as_ready(videos, self._encoders, self._device, workers):
+            if isinstance(found, UnreadableVideo):
+                yield number, found
+            else:
+                yield number, _watched(videos[number], found)
+
     def _watched(self, video: Path) -> Watched:
-        (outcome,) = extract_features([video], self._encoders, self._device)
-        if isinstance(outcome, Exception):
-            raise outcome
-        features = {
-            encoder: {name: torch.from_numpy(array) for name, array in streams.items()}
-            for encoder, streams in outcome.features.items()
-        }
-        info = outcome.info
-        return Watched(video, info.duration_seconds, features, info.warnings, info.fps)
+        ((_, found),) = self.watch_all([video])
+        if isinstance(found, UnreadableVideo):
+            raise found
+        return found
 
     def medium(self, watched: Watched, stretch: Stretch | None = None) -> Features:
         """Branch → [K, tokens, features], of the items that begin within the stretch, one at least.
@@ -120,6 +129,14 @@ class Watcher:
         """About how long an item lasts, where the encoder alone says it."""
         encoder = self._encoders[branch.encoder]
         return 1 / encoder.items_per_second[branch.stream] if isinstance(encoder, WholeVideoEncoder) else None
+
+
+def _watched(video: Location, found: VideoFeatures) -> Watched:
+    features = {
+        encoder: {name: torch.from_numpy(array) for name, array in streams.items()}
+        for encoder, streams in found.features.items()
+    }
+    return Watched(video, found.info.duration_seconds, features, found.info.warnings, found.info.fps)
 
 
 def items_of(begin: float, end: float, step: float, count: int, seconds: float) -> range:

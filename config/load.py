@@ -13,7 +13,8 @@ from config.errors import Problem, nearest
 from config.schema import Settings
 
 DEFAULT_FILE = Path("pipelines.toml")
-EMBEDDED_MODEL = Path(__file__).parents[1] / "models" / "embedded"
+_ROOT = Path(__file__).parents[1]
+EMBEDDED_MODEL = _ROOT / "models" / "embedded"
 """The trained model that comes with this repository."""
 _NAMED_SECTIONS = ("datasets", "encoders", "tasks", "pipelines", "protocols", "ablations")
 _SECTIONS_WITH_EXTENDS = (*_NAMED_SECTIONS, "decoders")
@@ -25,16 +26,18 @@ class SettingsError(Problem):
 
 
 def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> Settings:
-    """Read and check the settings.
+    """Read and check the settings; the default file is the repository's where the current folder has none.
 
     `overrides` are `a.b=value` texts as given to `--set`; the value is read as TOML, or else as a string.
     A string that begins with `./` is a path relative to the file's folder. Raises SettingsError.
     """
+    if file == DEFAULT_FILE and not file.exists():
+        file = _ROOT / DEFAULT_FILE
     try:
         raw: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(
-            f"{file}: no such file. Run from the repository's root, or pass --config."
+            f"{file}: no such file; --config names the settings, which are the repository's if it is left out"
         ) from None
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read as a settings file: {error.strerror}") from None

@@ -8,7 +8,7 @@ from config.errors import count
 from evaluate.protocols.cell import SVR, Cell
 from evaluate.protocols.kept import kept
 from evaluate.report.tables import Table
-from train.plan.plan import make_plan
+from train.plan.plan import make_plan, tested_bytes
 from train.plan.report import TrainingPlan
 
 
@@ -99,7 +99,7 @@ def protocol_plan(
     for method, own in by_method.items():
         plan = None if method == SVR else _plan(own[0], seconds, processes, card)
         if plan is not None:
-            sizes |= plan.feature_bytes
+            sizes |= _feature_bytes(own[0], plan, seconds)
         methods.append(
             PlannedMethod(
                 method=method,
@@ -116,16 +116,22 @@ def protocol_plan(
 
 
 def _plan(cell: Cell, seconds: float | None, processes: int, card: str | None) -> TrainingPlan:
-    """Of the cell's training; what is only tested counts for the features."""
-    tested = {
-        name: {"train": [], "val": [], "test": list(labels)}
-        for name, labels in cell.trial.tested.items()
-        if name not in cell.trial.splits and "/" not in name
-    }
-    splits = {**cell.trial.splits, **tested}
+    """Of the cell's training."""
+    splits = cell.trial.splits
     datasets = tuple(each for each in cell.run.datasets if each.name in splits)
     run = cell.run.model_copy(update={"datasets": datasets})
     return make_plan(run, cell.store, splits, seconds=seconds, processes=processes, card_name=card)
+
+
+def _feature_bytes(cell: Cell, plan: TrainingPlan, seconds: float | None) -> dict[str, float]:
+    """Of what is trained on, and of datasets that are only tested."""
+    sizes = dict(plan.feature_bytes)
+    for dataset in cell.run.datasets:
+        if dataset.name not in cell.trial.splits and dataset.name in cell.trial.tested:
+            labels = list(cell.trial.tested[dataset.name])
+            for stream, size in tested_bytes(cell.run, dataset, labels, seconds).items():
+                sizes[stream] = sizes.get(stream, 0.0) + size
+    return sizes
 
 
 def _written(number: float | None) -> str | None:

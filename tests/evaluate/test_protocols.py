@@ -16,7 +16,8 @@ from config.load import SettingsError, load_settings
 from config.schema import DatasetSettings, ProtocolSettings, RunSettings
 from evaluate.protocols.kept import FILE
 from evaluate.protocols.outcome import ProtocolResult, protocol_table, write_outcome
-from evaluate.protocols.run import Found, run_protocol
+from evaluate.protocols.plan import protocol_plan
+from evaluate.protocols.run import Found, protocol_cells, run_protocol
 from evaluate.protocols.trials import dataset_of, protocol_trials
 from evaluate.scoring.model import load_trained, predict_stored, run_reader
 from store.features import FeatureStore
@@ -277,6 +278,21 @@ def test_one_run_is_tested_on_its_own_test_set_and_on_whole_other_datasets(pair:
     assert set(result.levels) == {"demo", "KoNViD-1k"}
     shares = split.levels["KoNViD-1k"]["tiny, expected"]
     assert shares["total"] is not None and 0 <= shares["total"] <= 1 and "level accuracy" in table
+
+
+def test_a_plan_counts_the_features_of_what_is_only_tested(pair: Path) -> None:
+    alone = ProtocolSettings(name="ood", pipelines=("tiny",), datasets=("demo",), kind="in-sample")
+    store, runs = FeatureStore(pair / "features"), runs_of(pair)
+    sizes = []
+    for protocol in (alone, alone.model_copy(update={"tests": ("KoNViD-1k",)})):
+        trials = protocol_trials(protocol, datasets_of(pair))
+        cells = protocol_cells(protocol, runs, trials, store, pair / "planned")
+        plan = protocol_plan("ood", cells, seconds=2.0)
+        (method,) = plan.methods
+        sizes.append((method.videos, method.tested, sum(plan.feature_bytes.values())))
+    (videos, tested, own), (again, with_others, both) = sizes
+    assert again == videos and with_others == tested + 30
+    assert both / own == pytest.approx((40 + 30) / 40)
 
 
 def test_further_test_sets_of_a_dataset_are_tested_by_their_names(pair: Path) -> None:

@@ -108,12 +108,21 @@ def planned_samples(
             pass
     samples, said = {}, {}
     for dataset in settings.datasets:
-        names = _names(dataset, splits.get(dataset.name, {}))
-        lengths, said[dataset.name] = _lengths(dataset, names, seconds)
-        reader = PlannedReader(settings, dataset, lengths)
+        reader, said[dataset.name] = planned_reader(settings, dataset, splits.get(dataset.name, {}), seconds)
         samples[dataset.name] = samples_of(settings, dataset, splits, reader)
     require_answers(settings.tasks, samples)
     return PlannedSamples(samples, "; ".join(dict.fromkeys(said.values())))
+
+
+def planned_reader(
+    settings: RunSettings, dataset: DatasetSettings, split: Split, seconds: float | None
+) -> tuple[PlannedReader, str]:
+    """A reader of the split's videos as if extracted, and how their lengths were found out.
+
+    `seconds`: of each. Raises TrainError where an encoder's settings do not give its shapes.
+    """
+    lengths, said = _lengths(dataset, _names(dataset, split), seconds)
+    return PlannedReader(settings, dataset, lengths), said
 
 
 def _names(dataset: DatasetSettings, split: Split) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """The plan of a training: everything that `python -m train PIPELINE --dry-run` says."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from config.schema import DecoderSettings, RunSettings
+from config.schema import DatasetSettings, DecoderSettings, RunSettings
 from store.features import FeatureStore
+from store.labels.files import Label
 from train.data.batches import Step, epoch_steps, plan_step, total_steps
+from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split
 from train.job import dataset_part
 from train.loop.lengths import text_tokens
@@ -14,7 +16,7 @@ from train.model.build import build_model
 from train.model.quality import QualityModel
 from train.model.regression import VideoModel
 from train.plan.cost import card, operations
-from train.plan.lengths import planned_samples
+from train.plan.lengths import planned_reader, planned_samples
 from train.plan.memory import layer_bytes_per_token, planned_memory
 from train.plan.model import planned_config, planned_model, planned_tokenizer
 from train.plan.report import Steps, Tokens, TrainingPlan
@@ -122,19 +124,39 @@ def _largest(steps: Sequence[Step], tokens: Sequence[int]) -> int:
 
 def _feature_bytes(settings: RunSettings, samples: Mapping[str, DatasetSamples]) -> dict[str, float]:
     """Of each stream that a branch reads: what is stored of the samples' videos, or would be."""
+    return {
+        f"{encoder}.{stream}": sum(
+            _bytes_of(each.reader, _videos_of(each, branches), encoder, stream) for each in samples.values()
+        )
+        for (encoder, stream), branches in _streams(settings).items()
+    }
+
+
+def tested_bytes(
+    settings: RunSettings, dataset: DatasetSettings, labels: Sequence[Label], seconds: float | None
+) -> dict[str, float]:
+    """Bytes of features, by encoder and stream, of a dataset that is only tested, as if extracted.
+
+    `seconds`: of each video. Raises TrainError.
+    """
+    reader, _ = planned_reader(settings, dataset, {"test": labels}, seconds)
+    return {
+        f"{encoder}.{stream}": _bytes_of(reader, reader.videos(), encoder, stream)
+        for encoder, stream in _streams(settings)
+    }
+
+
+def _streams(settings: RunSettings) -> dict[tuple[str, str], set[str]]:
+    """Encoder and stream → the branches that read it."""
     streams: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, branch in settings.pipeline.branches.items():
         streams[branch.encoder, branch.stream].add(name)
-    return {
-        f"{encoder}.{stream}": float(
-            sum(
-                each.reader.item_bytes(encoder, stream) * each.reader.length(video, encoder, stream)
-                for each in samples.values()
-                for video in _videos_of(each, branches)
-            )
-        )
-        for (encoder, stream), branches in sorted(streams.items())
-    }
+    return dict(sorted(streams.items()))
+
+
+def _bytes_of(reader: FeatureReader, videos: Iterable[str], encoder: str, stream: str) -> float:
+    items = sum(reader.length(video, encoder, stream) for video in videos)
+    return float(reader.item_bytes(encoder, stream) * items)
 
 
 def _videos_of(samples: DatasetSamples, branches: set[str]) -> set[str]:

@@ -1,7 +1,7 @@
 """A probe's scores as a table, and as a plot: a row for each dimension, a column for each second."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import fmean
 
 from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def plot(probed: Sequence[Probed], path: Path) -> None:
             interpolation="nearest",
         )
         axes.set_yticks([place + 0.5 for place in range(len(names))], names)
-        axes.set(title=each.video.name, xlabel="second")
+        axes.set(title=PurePath(str(each.video)).name, xlabel="second")
         axes.tick_params(length=0)
     figure.colorbar(image, ax=list(panels), label="score (100 is best)")
     with writing(path):

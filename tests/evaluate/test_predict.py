@@ -105,7 +105,7 @@ def test_worker_processes_change_nothing(scorer: Scorer, clips: list[Path], whol
     assert in_order(scorer.score_all(clips, Asked(windows=Windows()), workers=2)) == whole
 
 
-@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+@pytest.mark.parametrize("stopped_after", [pytest.param(n, marks=pytest.mark.slow) for n in (1, 3)] + [2])
 def test_a_batch_that_was_stopped_goes_on_where_it_was(
     scorer: Scorer,
     clips: list[Path],

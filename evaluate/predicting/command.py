@@ -66,10 +66,10 @@ def predict(
     Exits with status 1 where a video could not be scored; the others are.
     """
     from evaluate.predicting.curve import Windows
-    from evaluate.predicting.times import seconds_of
+    from evaluate.predicting.times import length_of, seconds_of
 
-    length = None if window is None else seconds_of(window, "--window")
-    step = None if every is None else seconds_of(every, "--every")
+    length = None if window is None else length_of(window, "--window")
+    step = None if every is None else length_of(every, "--every")
     begin, stop = seconds_of(start, "--start"), None if end is None else seconds_of(end, "--end")
     windows = None
     if per_second or length is not None or step is not None:

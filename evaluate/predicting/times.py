@@ -14,3 +14,11 @@ def seconds_of(text: str, option: str) -> float:
         raise TimeError(f"{option} {text}: expected seconds or a clock's time, such as 90, 1:30 or 1:02:03.5")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     return 3600 * hours + 60 * minutes + seconds
+
+
+def length_of(text: str, option: str) -> float:
+    """As `seconds_of`, of what must last. Raises TimeError at 0 too."""
+    seconds = seconds_of(text, option)
+    if not seconds:
+        raise TimeError(f"{option} {text}: expected more than 0 seconds")
+    return seconds

@@ -24,7 +24,7 @@ from evaluate.predicting.curve import Windows
 from evaluate.predicting.formats import as_csv, as_json_line, as_table, clock
 from evaluate.predicting.scorer import Asked
 from evaluate.predicting.scores import Moment, VideoScore, video_score
-from evaluate.predicting.times import seconds_of
+from evaluate.predicting.times import length_of, seconds_of
 from evaluate.watching.watcher import Watcher
 from extract.errors import UnreadableVideo
 from train.inference.predict import Prediction
@@ -186,6 +186,12 @@ def test_times_are_read_as_they_are_written(text: str, seconds: float) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(TimeError, match=r"--start .*: expected seconds or a clock's time"):
         seconds_of(text, "--start")
+
+
+def test_a_window_lasts() -> None:
+    assert length_of("0:00.5", "--window") == 0.5
+    with pytest.raises(TimeError, match=r"--window 0:00: expected more than 0 seconds"):
+        length_of("0:00", "--window")
 
 
 def worse(footage: Footage, kind: str, folder: Path) -> list[VideoFrame]:

@@ -1,5 +1,6 @@
 """`lmm-vqa`: every command of the project by one name, from any folder."""
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -17,7 +18,11 @@ PACKAGES = {
 
 def main() -> None:
     """Run the command that the arguments name: one of `evaluate`, or of the package named first."""
-    sys.path.insert(0, str(ROOT))  # where a library is called as one of ours is, ours comes first
+    # Where a library, or a folder beside the videos, is called as a package of ours is, ours comes first; in the
+    # processes that this one starts, too.
+    sys.path.insert(0, str(ROOT))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    os.environ["PYTHONSAFEPATH"] = "1"
     program, *arguments = sys.argv
     name = Path(program).name
     if arguments[:1] == ["--version"]:

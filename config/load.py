@@ -36,9 +36,7 @@ def load_settings(file: Path = DEFAULT_FILE, overrides: Sequence[str] = ()) -> S
     try:
         raw: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError(
-            f"{file}: no such file; --config names the settings, which are the repository's if it is left out"
-        ) from None
+        raise SettingsError(f"{file}: no such file; --config names the settings") from None
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read as a settings file: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -52,7 +52,7 @@ class RemoteVideo:
                 if wait_seconds is None:
                     raise UnreachableVideo(
                         f"{self}: cannot be fetched: {type(error).__name__}: {error}; see to the network, the"
-                        " credentials or the room in TMPDIR, then add --retry-quarantined"
+                        " credentials or the room in TMPDIR"
                     ) from error
                 time.sleep(wait_seconds)
 

@@ -10,6 +10,7 @@ import typer
 
 from config import cli
 from config.load import EMBEDDED_MODEL
+from evaluate.errors import TimeError
 from evaluate.options import Device, RunOption
 
 Videos = Annotated[
@@ -68,9 +69,16 @@ def predict(
     from evaluate.predicting.curve import Windows
     from evaluate.predicting.times import length_of, seconds_of
 
-    length = None if window is None else length_of(window, "--window")
-    step = None if every is None else length_of(every, "--every")
-    begin, stop = seconds_of(start, "--start"), None if end is None else seconds_of(end, "--end")
+    if sum((json, jsonl, csv)) > 1:
+        raise typer.BadParameter("--json, --jsonl and --csv: expected one of them at most")
+    if per_second and (window is not None or every is not None):
+        raise typer.BadParameter("--per-second is --window 1 --every 1: expected it, or these")
+    try:
+        length = None if window is None else length_of(window, "--window")
+        step = None if every is None else length_of(every, "--every")
+        begin, stop = seconds_of(start, "--start"), None if end is None else seconds_of(end, "--end")
+    except TimeError as error:
+        raise typer.BadParameter(str(error)) from None
     windows = None
     if per_second or length is not None or step is not None:
         windows = Windows(length or 1.0, step or length or 1.0)

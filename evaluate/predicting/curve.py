@@ -24,6 +24,10 @@ class Windows:
     seconds: float = 1.0
     every: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not (self.seconds > 0 and self.every > 0):
+            raise ValueError(f"windows last and follow each other after more than 0 seconds: {self}")
+
     def within(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
         """All that fit between two times; where not even one does, all of what there is."""
         number, start = 0, begin

@@ -31,7 +31,7 @@ def as_json(found: Sequence[VideoScore]) -> str:
 
 def as_json_line(one: VideoScore) -> str:
     """Without a line's end."""
-    return json.dumps(one.as_json(), ensure_ascii=False)
+    return json.dumps(one.as_json())
 
 
 def as_csv(found: Sequence[VideoScore]) -> str:

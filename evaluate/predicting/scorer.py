@@ -10,12 +10,13 @@ from config.load import EMBEDDED_MODEL
 from evaluate.errors import StretchError
 from evaluate.predicting.curve import Windows, curve_of
 from evaluate.predicting.scores import Moment, VideoScore, video_score
-from evaluate.scoring.keeping import KeptAnswers
+from evaluate.scoring.keeping import KeptAnswers, require_kept
 from evaluate.scoring.model import load_trained
 from evaluate.watching.stretch import Stretch
 from evaluate.watching.watcher import Watched, Watcher
 from extract.errors import UnreadableVideo
-from extract.location import Location, status
+from extract.job.sources import is_url
+from extract.location import Location, RemoteVideo, status
 from train.errors import TrainError
 from train.pretrained import TrainedModel
 
@@ -75,7 +76,7 @@ class Scorer:
 
     def score_all(
         self,
-        videos: Sequence[Location],
+        videos: Sequence[str | Location],
         asked: Asked | None = None,
         *,
         workers: int = 0,
@@ -88,18 +89,21 @@ class Scorer:
         run of the same file is not done again. Raises RunError where `keep` cannot be written or read.
         """
         asked = asked or Asked()
+        if keep is not None:
+            require_kept(keep)
         kept = KeptAnswers(keep, self.trained)
-        keys = [kept.key(self._decides(video, asked)) if keep else "" for video in videos]
+        located = [_located(video) for video in videos]
+        keys = [kept.key(self._decides(video, asked)) if keep else "" for video in located]
         waiting = []
         for number, key in enumerate(keys):
             if (known := kept.get(key)) is None:
                 waiting.append(number)
             else:
                 yield number, VideoScore.of_json(known["result"])
-        places = [videos[number] for number in waiting]
+        places = [located[number] for number in waiting]
         for place, watched in self._watcher.watch_all(places, workers):
             number = waiting[place]
-            found = self._found(str(videos[number]), watched, asked)
+            found = self._found(str(located[number]), watched, asked)
             if keep and found.error is None:
                 kept.add(keys[number], {"result": found.as_json()})
             yield number, found
@@ -135,6 +139,12 @@ class Scorer:
                 warnings = (*warnings, f"no curve: {error}".replace(f"{video}: ", ""))
         dataset = self.trained.settings.dataset
         return video_score(video, found, dataset, watched.seconds, curve, warnings), problem
+
+
+def _located(video: str | Location) -> Location:
+    if isinstance(video, str):
+        return RemoteVideo(video) if is_url(video) else Path(video)
+    return video
 
 
 def _failed(video: str, error: Problem, warnings: tuple[str, ...] = ()) -> VideoScore:

@@ -12,7 +12,9 @@ from evaluate.options import Device, RunOption
 
 
 def probe(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders of them.")],
+    videos: Annotated[
+        list[str], typer.Argument(metavar="VIDEO…", help="Video files, folders, patterns, lists.")
+    ],
     run: RunOption = EMBEDDED_MODEL,
     plot: Annotated[Path, typer.Option(help="Where the plot goes: .svg, .png or .pdf.")] = Path(
         "runs/probe.svg"
@@ -35,7 +37,7 @@ def probe(
     from evaluate.watching.watcher import Watcher
 
     showing.check_plot(plot)
-    files = expand_files(videos)
+    files = expand_files(videos, sys.stdin)
     trained = load_trained(run, device)
     for warning in (warnings := unpractised(trained)):
         print(warning, file=sys.stderr)

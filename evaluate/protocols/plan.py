@@ -129,7 +129,7 @@ def _feature_bytes(cell: Cell, plan: TrainingPlan, seconds: float | None) -> dic
     for dataset in cell.run.datasets:
         if dataset.name not in cell.trial.splits and dataset.name in cell.trial.tested:
             labels = list(cell.trial.tested[dataset.name])
-            for stream, size in tested_bytes(cell.run, dataset, labels, seconds).items():
+            for stream, size in tested_bytes(cell.run, cell.store, dataset, labels, seconds).items():
                 sizes[stream] = sizes.get(stream, 0.0) + size
     return sizes
 

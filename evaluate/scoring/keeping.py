@@ -5,25 +5,41 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from config.errors import refusing
 from store.durable.commit import append_lines
 from store.format.fingerprint import fingerprint
 from store.labels.records import read_records
+from train.errors import RunError
 from train.pretrained import TrainedModel
 from train.saving.digests import read_digests
 from train.saving.folder import writing
+
+_BEGINNING = b'{"key": "'
 
 
 def keep(path: Path, record: Mapping[str, Any]) -> None:
     """Add a line to a file of JSON lines, which is made with its folder. Raises RunError."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        append_lines(path, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        append_lines(path, (json.dumps(record) + "\n").encode())
 
 
 def kept_records(path: Path) -> Iterator[dict[str, Any]]:
     """What the file holds; a line that was not written to its end is none."""
     if path.is_file() and path.stat().st_size:
         yield from (record for _, record in read_records(path) if isinstance(record, dict))
+
+
+def require_kept(path: Path) -> None:
+    """Raise RunError where the file holds something else than what `KeptAnswers` keeps, to be left as it is."""
+    with refusing(RunError, f"{path} cannot be read as scores that were kept"):
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        if not (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):  # it may have been cut off
+            raise RunError(
+                f"{path}: expected scores that were kept, one a line, but line {number} is something else:"
+                " name another file, or one that is not there yet"
+            )
 
 
 def answered_by(trained: TrainedModel) -> dict[str, str]:

@@ -5,7 +5,7 @@ from glob import glob
 from pathlib import Path
 
 from evaluate.errors import NotHere
-from extract.job.sources import LISTS, TAR, is_url, videos_at
+from extract.job.sources import LISTS, TAR, is_url, locations_at
 from extract.location import Location
 from store.labels.folder import require_videos
 
@@ -27,7 +27,7 @@ def expand(places: Sequence[str | Path], standard_input: Iterable[str] = ()) -> 
         if text == STANDARD_INPUT:
             found += expand([line.strip() for line in standard_input if line.strip()])
         elif is_url(text) or (Path(text).suffix.lower() in (*LISTS, TAR) and Path(text).is_file()):
-            found += videos_at([text]).values()
+            found += locations_at(text)
         elif Path(text).is_dir():
             found += require_videos(Path(text))
         elif (

@@ -39,10 +39,7 @@ def videos_at(places: Sequence[str]) -> dict[str, Location]:
     """
     videos: dict[str, Location] = {}
     for place in places:
-        if not is_url(place) and not os.path.exists(place):  # noqa: PTH110 - see _is_folder
-            raise NoVideos(f"{place}: there is no such file or folder")
-        name = "" if is_url(place) or _is_folder(place) else Path(place).name
-        for found, location in _videos_at(place, name, ()):
+        for found, location in _named(place):
             video = storable_id(found)
             if videos.setdefault(video, location) != location:
                 raise InvalidSource(
@@ -53,6 +50,17 @@ def videos_at(places: Sequence[str]) -> dict[str, Location]:
         known = ", ".join(sorted(EXTENSIONS))
         raise NoVideos(f"{', '.join(places)}: no video is there; known by content, or by {known}")
     return videos
+
+
+def locations_at(place: str) -> list[Location]:
+    """Every video at a place (see `videos_at`), whatever it is called. Raises NoVideos, InvalidSource."""
+    return [location for _, location in _named(place)]
+
+
+def _named(place: str) -> Found:
+    if not is_url(place) and not os.path.exists(place):  # noqa: PTH110 - see _is_folder
+        raise NoVideos(f"{place}: there is no such file or folder")
+    return _videos_at(place, "" if is_url(place) or _is_folder(place) else Path(place).name, ())
 
 
 def _videos_at(place: str, name: str, lists: tuple[str, ...]) -> Found:

@@ -150,5 +150,6 @@ def features_as_ready(
             if isinstance(result, Refused):
                 yield int(result.task.video), UnreadableVideo(result.message)
             elif result is not None:
-                yield int(result.task.video), VideoFeatures(result.features.arrays(), result.info)
+                found = VideoFeatures(result.features.arrays(), result.info)
                 result.features.close()
+                yield int(result.task.video), found

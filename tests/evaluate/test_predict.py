@@ -129,7 +129,7 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(
 
     monkeypatch.setattr(Watcher, "watch_all", noted)
     assert in_order(scorer.score_all(clips, asked, keep=keep)) == whole
-    assert watched == [clips[1], *clips[max(2, stopped_after) :]] if stopped_after > 1 else clips[1:]
+    assert watched == [clips[1], *clips[max(2, stopped_after) :]]
     watched.clear()
     clips[0].touch()
     assert in_order(scorer.score_all(clips, asked, keep=keep)) == whole

@@ -52,7 +52,7 @@ class QualityDataset(Dataset[list[Features]]):
 
         def taken(medium: Medium, shown: Sequence[str] | None) -> int:
             chunks = self.chunks(medium)
-            key = (*chunks.items(), shown and tuple(shown))
+            key = (*chunks.items(), None if shown is None else tuple(shown))
             if key not in known:
                 known[key] = visual(chunks, shown)
             return known[key]

@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from statistics import fmean
 
 from config.schema import DatasetSettings, DecoderSettings, RunSettings
+from store.errors import FeaturesNotFound
 from store.features import FeatureStore
 from store.labels.files import Label
 from train.data.batches import Step, epoch_steps, plan_step, total_steps
 from train.data.reader import FeatureReader
 from train.data.samples import DatasetSamples, Split
+from train.errors import FeaturesMissingError
 from train.job import dataset_part
 from train.loop.lengths import text_tokens
 from train.model.build import build_model
@@ -133,16 +136,26 @@ def _feature_bytes(settings: RunSettings, samples: Mapping[str, DatasetSamples])
 
 
 def tested_bytes(
-    settings: RunSettings, dataset: DatasetSettings, labels: Sequence[Label], seconds: float | None
+    settings: RunSettings,
+    store: FeatureStore,
+    dataset: DatasetSettings,
+    labels: Sequence[Label],
+    seconds: float | None,
 ) -> dict[str, float]:
-    """Bytes of features, by encoder and stream, of a dataset that is only tested, as if extracted.
+    """Bytes of features, by encoder and stream, of a dataset that is only tested: stored ones, or as if extracted.
 
-    `seconds`: of each video. Raises TrainError.
+    `seconds`: of each video, whatever is stored. Raises TrainError.
     """
-    reader, _ = planned_reader(settings, dataset, {"test": labels}, seconds)
+    reader: FeatureReader | None = None
+    if seconds is None:
+        with suppress(FeaturesMissingError, FeaturesNotFound):
+            reader = FeatureReader(store, dataset, settings.pipeline.branches)
+    if reader is None:
+        reader, _ = planned_reader(settings, dataset, {"test": labels}, seconds)
     return {
         f"{encoder}.{stream}": _bytes_of(reader, reader.videos(), encoder, stream)
-        for encoder, stream in _streams(settings)
+        for (encoder, stream), branches in _streams(settings).items()
+        if not branches <= {*dataset.without}
     }
 
 

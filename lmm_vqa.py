@@ -18,7 +18,7 @@ PACKAGES = {
 
 def main() -> None:
     """Run the command that the arguments name: one of `evaluate`, or of the package named first."""
-    # Where a library, or a folder beside the videos, is called as a package of ours is, ours comes first; in the
+    # Where a library, or a folder beside the videos, is called as one of ours is, ours comes first; in the
     # processes that this one starts, too.
     sys.path.insert(0, str(ROOT))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -31,7 +31,7 @@ def kept_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def require_kept(path: Path) -> None:
-    """Raise RunError where the file holds something else than what `KeptAnswers` keeps, to be left as it is."""
+    """Raise RunError where the file holds something else than what `KeptAnswers` keeps, and is left so."""
     with refusing(RunError, f"{path} cannot be read as scores that were kept"):
         lines = path.read_bytes().splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):

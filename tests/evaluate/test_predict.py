@@ -27,6 +27,7 @@ from evaluate.predicting.scores import Moment, VideoScore, video_score
 from evaluate.predicting.times import length_of, seconds_of
 from evaluate.watching.watcher import Watcher
 from extract.errors import UnreadableVideo
+from train.errors import RunError
 from train.inference.predict import Prediction
 
 
@@ -139,6 +140,36 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(
     assert watched == clips[2:]  # other things were asked
 
 
+def test_names_of_any_bytes_are_kept_and_text_is_a_path(
+    scorer: Scorer, clips: list[Path], tmp_path: Path
+) -> None:
+    named = tmp_path / "\udcb2\udce2.mp4"
+    named.symlink_to(clips[2])
+    keep = tmp_path / "kept.jsonl"
+    (first,) = in_order(scorer.score_all([str(named)], keep=keep))
+    assert first.error is None and in_order(scorer.score_all([named], keep=keep)) == [first]
+    assert r"\udcb2\udce2.mp4" in as_table([first])
+
+
+@pytest.mark.parametrize("text", ["[\n  {\n", "video,score\n", '{"video": "a"}\n'])
+def test_a_file_of_something_else_is_left_as_it_is(
+    scorer: Scorer, clips: list[Path], tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "mine").write_text(text)
+    with pytest.raises(RunError, match=r"mine: expected scores that were kept, .* line 1 is something else"):
+        next(scorer.score_all(clips, keep=tmp_path / "mine"))
+    assert (tmp_path / "mine").read_text() == text
+    with pytest.raises(RunError, match="cannot be read as scores that were kept"):
+        next(scorer.score_all(clips, keep=tmp_path))
+
+
+@pytest.mark.parametrize(
+    "options", [("--json", "--csv"), ("--per-second", "--window", "4"), ("--start", "soon")]
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_loaded(options: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, ["predict", "absent.mp4", *options]).exit_code == 2
+
+
 def test_the_command_prints_a_table_or_lines_and_exits_with_status_1(
     clips: list[Path], whole: list[VideoScore], tmp_path: Path
 ) -> None:
@@ -189,6 +220,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_a_window_lasts() -> None:
+    with pytest.raises(ValueError, match="more than 0 seconds"):
+        Windows(1.0, 0.0)
     assert length_of("0:00.5", "--window") == 0.5
     with pytest.raises(TimeError, match=r"--window 0:00: expected more than 0 seconds"):
         length_of("0:00", "--window")

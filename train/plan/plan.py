@@ -142,7 +142,7 @@ def tested_bytes(
     labels: Sequence[Label],
     seconds: float | None,
 ) -> dict[str, float]:
-    """Bytes of features, by encoder and stream, of a dataset that is only tested: stored ones, or as if extracted.
+    """Bytes of features, by encoder and stream, of a dataset that is only tested: stored, or as if extracted.
 
     `seconds`: of each video, whatever is stored. Raises TrainError.
     """

@@ -44,7 +44,7 @@ def calibration_of(
     found = np.array(ratios)
 
     def held(share: float) -> float:
-        return float(np.mean(found <= ndtri((1 + share) / 2)))
+        return float(np.mean(found <= deviations(share)))
 
     curve = [(share, held(share)) for share in _CURVE]
     return Calibration(
@@ -53,3 +53,8 @@ def calibration_of(
         curve,
         float(np.mean([abs(should - does) for should, does in curve])),
     )
+
+
+def deviations(share: float) -> float:
+    """How many standard deviations on either side of its mean hold that share of a normal distribution."""
+    return float(ndtri((1 + share) / 2))

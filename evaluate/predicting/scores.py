@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from scipy.special import ndtri
-
 from config.schema import DatasetSettings
+from evaluate.metrics.calibration import deviations
 from store.labels.files import MosScale
 from train.inference.predict import Prediction, TaskAnswer
 from train.model.distance import USUAL_SHARE
 
 INTERVAL: Final = 0.8
 """Share of videos whose opinion score lies between `low` and `high`, as far as the run is calibrated."""
-_DEVIATIONS: Final = float(ndtri((1 + INTERVAL) / 2))
+_DEVIATIONS: Final = deviations(INTERVAL)
 _PLACES: Final = 2
 
 

@@ -19,7 +19,7 @@ def expand(places: Sequence[str | Path], standard_input: Iterable[str] = ()) -> 
     Of a folder every video in it; of a pattern (`*`, `?`, `[…]`, `**`) the videos and folders that it fits;
     of a list (`.txt`: a place a line) or a tar those that it names; `-` stands for places that come a line
     each on standard input. A file that does not exist is kept, to be reported. Raises VideoFolderError at a
-    folder without any, InvalidSource.
+    folder without any, NoVideos and InvalidSource at a list or URL.
     """
     found: list[Location] = []
     for place in places:
